@@ -1,0 +1,1 @@
+"""Tidegate: an API gateway and push gateway with a compiled data plane."""
