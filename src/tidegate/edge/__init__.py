@@ -1,0 +1,1 @@
+"""Downstream connections: accept, read heads and bodies, answer, close with care."""

@@ -1,0 +1,1 @@
+"""One request's life: ``Exchange`` walks the ``Plan`` of its ``Route``; a ``Filter`` is a step somebody wrote in Python."""

@@ -1,0 +1,1 @@
+"""The filters that ship, each one file, each written against the public interface only."""

@@ -1,0 +1,1 @@
+"""What processes share: one region, mapped by all; single-writer slots and single-word atomics, nothing that locks."""

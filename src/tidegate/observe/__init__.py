@@ -1,0 +1,1 @@
+"""What happened: access log, error log, metrics."""

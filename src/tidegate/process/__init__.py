@@ -1,0 +1,1 @@
+"""Who runs: supervisor, control and workers, and what they say to each other."""

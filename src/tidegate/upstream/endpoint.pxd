@@ -1,0 +1,46 @@
+"""One address of an upstream, with what balancing needs to know of it, and the upstream as a group of them."""
+
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+
+from tidegate.upstream.peer cimport Peer
+from tidegate.upstream.pool cimport Pool
+
+cdef class Endpoint:
+    cdef readonly Peer peer
+    cdef readonly Pool pool
+    cdef readonly double weight
+    cdef readonly long inflight             # exchanges between pick and end
+    cdef readonly uint64_t picks
+    cdef readonly uint64_t failures
+    cdef double ewma_ns                     # peak EWMA of time in system
+    cdef uint64_t ewma_at_ns
+    cdef double current_weight              # smooth weighted round robin
+    cdef bint is_out                        # ejected or removed: never picked while another is there (health: next issue)
+    cdef bytes sticky_token                 # what the sticky cookie says for this endpoint
+    cdef void started(self) noexcept
+    cdef void ended(self, uint64_t latency_ns, uint64_t now_ns, bint failed) noexcept    # exactly once per started
+
+cdef class Upstream:
+    """A group of alike servers and how one of them is chosen."""
+    cdef readonly str name
+    cdef readonly object settings           # config model
+    cdef readonly list endpoints            # Endpoint; replaced as a whole by discovery
+    cdef readonly bytes host_header         # authority sent when the client's host is not kept
+    cdef readonly int hash_source           # which key ``pick`` wants, see HashSource; 0: none
+    cdef readonly bytes hash_name           # name of the header, cookie or query parameter
+    cdef readonly bytes sticky_cookie       # b"" when not sticky
+    cdef readonly uint64_t connect_timeout_ms
+    cdef readonly uint64_t read_timeout_ms
+    cdef uint32_t meter                     # index of its series in the meters, 0 before first use
+    # ``key_hash``: hash of the key that ``hash_source`` asked for (0 when absent). ``avoid``: endpoint not to be taken
+    # if another is there (the one that just failed), or None. None is returned when there is no endpoint at all.
+    cdef Endpoint pick(self, uint64_t key_hash, Endpoint avoid, uint64_t now_ns)
+    cdef Endpoint by_token(self, const char* token, size_t size)        # sticky; None when unknown
+
+cdef enum HashSource:
+    HASH_NONE = 0
+    HASH_CLIENT_IP
+    HASH_HEADER
+    HASH_COOKIE
+    HASH_PATH
+    HASH_QUERY
