@@ -1,0 +1,356 @@
+"""What an option may hold: small markers beside a type, from which checks, JSON Schema and manual are derived.
+
+    timeout: Annotated[float, Duration(), Doc("whole exchange")] = 60.0
+
+The model holds the plain value (seconds, bytes, text), the file its spelling (``"60s"``). Workers import this module
+with the schema, so it imports pydantic only inside the methods that pydantic itself calls.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from tidegate.config import patterns, values
+
+if TYPE_CHECKING:
+    from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+    from pydantic.json_schema import JsonSchemaValue
+    from pydantic_core import CoreSchema
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Doc:
+    """What the option is for, in a sentence of the manual."""
+
+    text: str
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {**handler(schema), "description": self.text}
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A spelling in the file and the plain value it stands for."""
+
+    expects: ClassVar[str] = "text"
+    schema: ClassVar[dict[str, Any]] = {"type": "string"}
+
+    def read(self, value: Any) -> Any:
+        """The plain value of what the file says; ValueError says what was expected."""
+        raise NotImplementedError
+
+    def show(self, value: Any) -> str:
+        """The spelling of a plain value, as the manual prints a default."""
+        return str(value)
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        from pydantic_core import PydanticCustomError, core_schema
+
+        def read(value: Any) -> Any:
+            try:
+                return self.read(value)
+            except ValueError as error:
+                raise PydanticCustomError("tidegate", "{reason}", {"reason": str(error)}) from None
+
+        return core_schema.no_info_before_validator_function(read, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return dict(self.schema)
+
+
+def _text(value: Any, expects: str) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"expected {expects}, got {describe(value)}")  # noqa: TRY004 - pydantic collects it
+    return value
+
+
+def describe(value: Any) -> str:
+    """What a value of the file is, in words for a message."""
+    match value:
+        case bool():
+            return str(value).lower()
+        case int() | float():
+            return f"the number {value}"
+        case str():
+            return f'"{value}"' if len(value) <= 60 else f'"{value[:57]}…"'
+        case list() | tuple():
+            return "a list"
+        case dict():
+            return "a table"
+        case None:
+            return "nothing"
+    return type(value).__name__
+
+
+@dataclass(frozen=True, slots=True)
+class Duration(Kind):
+    """Seconds, written with a unit."""
+
+    expects: ClassVar[str] = 'a duration such as "250ms"'
+    schema: ClassVar[dict[str, Any]] = {
+        "type": "string",
+        "pattern": r"^([0-9]+(\.[0-9]+)?(us|ms|s|m|h|d))+$",
+        "examples": ["250ms", "5s", "1h30m"],
+    }
+
+    shortest: float = 0.001
+    longest: float = 365 * 86400.0
+
+    def read(self, value: Any) -> float:
+        seconds = values.parse_duration(_text(value, self.expects))
+        if not self.shortest <= seconds <= self.longest:
+            shortest, longest = values.format_duration(self.shortest), values.format_duration(self.longest)
+            raise ValueError(f"expected a duration from {shortest} to {longest}, got {describe(value)}")
+        return seconds
+
+    def show(self, value: float) -> str:
+        return f'"{values.format_duration(value)}"'
+
+
+@dataclass(frozen=True, slots=True)
+class Size(Kind):
+    """Bytes, written with a unit."""
+
+    expects: ClassVar[str] = 'a size such as "64KiB"'
+    schema: ClassVar[dict[str, Any]] = {
+        "type": "string",
+        "pattern": r"^[0-9]+(\.[0-9]+)? ?(B|KiB|MiB|GiB|TiB|KB|MB|GB)$",
+        "examples": ["64KiB", "1GiB"],
+    }
+
+    smallest: int = 0
+    largest: int = 1 << 50
+
+    def read(self, value: Any) -> int:
+        size = values.parse_size(_text(value, self.expects))
+        if not self.smallest <= size <= self.largest:
+            smallest, largest = values.format_size(self.smallest), values.format_size(self.largest)
+            raise ValueError(f"expected a size from {smallest} to {largest}, got {describe(value)}")
+        return size
+
+    def show(self, value: int) -> str:
+        return f'"{values.format_size(value)}"'
+
+
+@dataclass(frozen=True, slots=True)
+class Off:
+    """The option may be switched off by ``"off"``; the model then holds None."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        from pydantic_core import core_schema
+
+        def read(value: Any, inner: Callable[[Any], Any]) -> Any:
+            return None if value == "off" and isinstance(value, str) else inner(value)
+
+        return core_schema.no_info_wrap_validator_function(read, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        inner = handler(schema)
+        choices = [s for s in inner.get("anyOf", [inner]) if s.get("type") != "null"]
+        return {"anyOf": [*choices, {"const": "off"}]}
+
+
+@dataclass(frozen=True, slots=True)
+class Address(Kind):
+    """``host:port``, ``[v6]:port`` or ``unix:/path``; the model holds the canonical spelling."""
+
+    expects: ClassVar[str] = 'an address such as "127.0.0.1:8080" or "unix:/run/app.sock"'
+
+    def read(self, value: Any) -> str:
+        return str(values.parse_address(_text(value, self.expects)))
+
+    def show(self, value: str) -> str:
+        return f'"{value}"'
+
+
+@dataclass(frozen=True, slots=True)
+class IP(Kind):
+    """An IPv4 or IPv6 address without a port."""
+
+    expects: ClassVar[str] = "an IP address"
+
+    def read(self, value: Any) -> str:
+        try:
+            return str(ipaddress.ip_address(_text(value, self.expects)))
+        except ValueError:
+            raise ValueError(f"expected {self.expects}, got {describe(value)}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Network(Kind):
+    """A range of addresses in CIDR notation."""
+
+    expects: ClassVar[str] = 'a range such as "10.0.0.0/8"'
+
+    def read(self, value: Any) -> str:
+        text = _text(value, self.expects)
+        try:
+            return str(ipaddress.ip_network(text))
+        except ValueError:
+            pass
+        try:
+            wider = ipaddress.ip_network(text, strict=False)
+        except ValueError:
+            raise ValueError(f"expected {self.expects}, got {describe(value)}") from None
+        raise ValueError(f'{text} has bits set below its prefix; did you mean "{wider}"?')
+
+
+@dataclass(frozen=True, slots=True)
+class Ref(Kind):
+    """A name that another table declares, such as ``Ref("upstreams")``."""
+
+    table: str
+    expects: ClassVar[str] = "a name"
+
+    def read(self, value: Any) -> str:
+        return _text(value, f"a name of [{self.table}]")
+
+
+@dataclass(frozen=True, slots=True)
+class File(Kind):
+    """A path; a relative one begins at the directory of the configuration file."""
+
+    expects: ClassVar[str] = "the path of a file"
+
+    def read(self, value: Any) -> str:
+        text = _text(value, self.expects)
+        if not text or "\0" in text:
+            raise ValueError(f"expected {self.expects}, got {describe(value)}")
+        return text
+
+
+@dataclass(frozen=True, slots=True)
+class Mode(Kind):
+    """Permission bits, written as octal digits in quotes."""
+
+    expects: ClassVar[str] = 'permission bits as text, such as "0660"'
+    schema: ClassVar[dict[str, Any]] = {"type": "string", "pattern": "^0?[0-7]{3}$"}
+
+    def read(self, value: Any) -> int:
+        if not isinstance(value, str) or re.fullmatch(r"0?[0-7]{3}", value) is None:
+            raise ValueError(f"expected {self.expects}, got {describe(value)}")
+        return int(value, 8)
+
+    def show(self, value: int) -> str:
+        return f'"{value:04o}"'
+
+
+@dataclass(frozen=True, slots=True)
+class FieldName(Kind):
+    """The name of a header field."""
+
+    expects: ClassVar[str] = "the name of a header field"
+
+    def read(self, value: Any) -> str:
+        text = _text(value, self.expects)
+        if _TOKEN.fullmatch(text) is None:
+            raise ValueError(f"expected {self.expects}, got {describe(value)}")
+        return text
+
+
+@dataclass(frozen=True, slots=True)
+class FieldValue(Kind):
+    """The value of a header field: no control bytes, no space at either end."""
+
+    expects: ClassVar[str] = "the value of a header field"
+
+    def read(self, value: Any) -> str:
+        text = _text(value, self.expects)
+        if text != text.strip() or any((ord(c) < 32 and c != "\t") or ord(c) == 127 for c in text):
+            raise ValueError(
+                f"expected {self.expects} without control characters or outer spaces, got {describe(value)}"
+            )
+        return text
+
+
+@dataclass(frozen=True, slots=True)
+class Method(Kind):
+    """A request method; methods are case-sensitive and the known ones are in capitals."""
+
+    expects: ClassVar[str] = 'a method such as "GET"'
+
+    def read(self, value: Any) -> str:
+        text = _text(value, self.expects)
+        if _TOKEN.fullmatch(text) is None or text == "CONNECT":
+            raise ValueError(f"expected {self.expects}, got {describe(value)}")
+        if text != text.upper():
+            raise ValueError(f'methods are written in capitals; did you mean "{text.upper()}"?')
+        return text
+
+
+@dataclass(frozen=True, slots=True)
+class Host(Kind):
+    """A host name, or ``*.`` and a host name for every name below it."""
+
+    expects: ClassVar[str] = 'a host such as "api.example.com" or "*.example.com"'
+
+    def read(self, value: Any) -> str:
+        text = _text(value, self.expects)
+        return patterns.parse_host(text)
+
+
+@dataclass(frozen=True, slots=True)
+class Path(Kind):
+    """A path pattern: exact, prefix, template or regex (:mod:`tidegate.config.patterns`)."""
+
+    expects: ClassVar[str] = 'a path such as "/a", "/a/*", "/users/{id}" or "~^/x/[0-9]+$"'
+
+    def read(self, value: Any) -> str:
+        text = _text(value, self.expects)
+        patterns.parse_path(text)
+        return text
+
+    def show(self, value: str) -> str:
+        return f'"{value}"'
+
+
+@dataclass(frozen=True, slots=True)
+class Key(Kind):
+    """What a request is told apart by: ``client.ip``, ``path``, ``header:NAME``, ``cookie:NAME`` or ``query:NAME``."""
+
+    expects: ClassVar[str] = '"client.ip", "path", "header:NAME", "cookie:NAME" or "query:NAME"'
+
+    def read(self, value: Any) -> str:
+        text = _text(value, self.expects)
+        kind, colon, name = text.partition(":")
+        known = kind in ("header", "cookie", "query") if colon else text in ("client.ip", "path")
+        if not known or (colon and _TOKEN.fullmatch(name) is None):
+            raise ValueError(f"expected {self.expects}, got {describe(value)}")
+        return text
+
+    def show(self, value: str) -> str:
+        return f'"{value}"'
+
+
+@dataclass(frozen=True, slots=True)
+class Shorthand:
+    """A table that may be written as the value of one of its fields: ``"a:1"`` for ``{ address = "a:1" }``."""
+
+    field: str
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        from pydantic_core import core_schema
+
+        def read(value: Any) -> Any:
+            return {self.field: value} if isinstance(value, str) else value
+
+        return core_schema.no_info_before_validator_function(read, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"anyOf": [{"type": "string"}, handler(schema)]}
+
+
+@dataclass(frozen=True, slots=True)
+class Secret(Kind):
+    """A secret: a reference ``env:NAME`` or ``file:PATH``. The model holds the reference, never what it refers to."""
+
+    expects: ClassVar[str] = 'a reference to a secret: "env:NAME" or "file:PATH"'
+
+    def read(self, value: Any) -> str:
+        return _text(value, self.expects)

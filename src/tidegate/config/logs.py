@@ -1,0 +1,61 @@
+"""``[access_log]``, ``[error_log]`` and ``[metrics]``: what is written down."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Le, MinLen
+
+from tidegate.config.kinds import Doc, Duration, Size
+from tidegate.config.section import Section
+
+__all__ = ["AccessLog", "ErrorLog", "Metrics"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessLog(Section):
+    """One line for each exchange; an upgraded connection has one when it opens and one when it closes."""
+
+    path: Annotated[
+        str,
+        MinLen(1),
+        Doc(
+            'A file, reopened on SIGUSR1; "-" for standard output, "off" for none. '
+            "A relative one begins at the directory of the configuration file."
+        ),
+    ] = "-"
+    format: Annotated[
+        str,
+        MinLen(1),
+        Doc('"json" for JSON lines, or a line with fields in braces, such as `"{client} {method} {path} {status}"`.'),
+    ] = "json"
+    fields: Annotated[tuple[str, ...], Doc("Fields of a JSON line, in order; none: all that are known.")] = ()
+    buffer: Annotated[
+        int,
+        Size(smallest=4096, largest=1 << 30),
+        Doc("Lines kept in memory for each worker; what does not fit is lost and counted."),
+    ] = 1 << 20
+    flush: Annotated[
+        float, Duration(longest=60.0), Doc("Longest time a line stays in memory when the disk keeps up.")
+    ] = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorLog(Section):
+    """What went wrong, bounded by kind: the first at once, then a line a second with a count."""
+
+    path: Annotated[str, MinLen(1), Doc('A file, reopened on SIGUSR1; "-" for standard error.')] = "-"
+    level: Annotated[Literal["debug", "info", "warning", "error"], Doc("Least level that is written.")] = "info"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metrics(Section):
+    """Bounds on `/metrics`."""
+
+    series: Annotated[
+        int,
+        Ge(16),
+        Le(1_000_000),
+        Doc(
+            "Most histograms by route and by upstream; what comes beyond is counted as `other`, and that is said once."
+        ),
+    ] = 1000

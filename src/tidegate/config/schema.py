@@ -1,0 +1,61 @@
+"""The whole configuration file.
+
+Each option is declared once, with type, default, unit and prose, in the module of its noun. Checks, JSON Schema and the
+manual are derived from these declarations. Workers import them and decode a snapshot into them, so nothing here imports
+pydantic.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from annotated_types import MinLen
+
+from tidegate.config.filters import FilterUse
+from tidegate.config.kinds import Doc
+from tidegate.config.listeners import Certificate, Listener, ListenerTLS
+from tidegate.config.logs import AccessLog, ErrorLog, Metrics
+from tidegate.config.routes import HeaderChange, Redirect, Respond, Rewrite, Route
+from tidegate.config.section import Section
+from tidegate.config.server import Server
+from tidegate.config.upstreams import DNS, TCP, Endpoint, Pool, Sticky, Upstream, UpstreamTLS
+
+__all__ = [
+    "DNS",
+    "TCP",
+    "AccessLog",
+    "Certificate",
+    "Endpoint",
+    "ErrorLog",
+    "FilterUse",
+    "Gateway",
+    "HeaderChange",
+    "Listener",
+    "ListenerTLS",
+    "Metrics",
+    "Pool",
+    "Redirect",
+    "Respond",
+    "Rewrite",
+    "Route",
+    "Server",
+    "Sticky",
+    "Upstream",
+    "UpstreamTLS",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gateway(Section):
+    """The configuration of one gateway: validated, with all defaults filled in, and immutable."""
+
+    server: Annotated[Server, Doc("The gateway as a whole.")] = field(default_factory=Server)
+    listeners: Annotated[tuple[Listener, ...], MinLen(1), Doc("Where clients connect.")]
+    upstreams: Annotated[Mapping[str, Upstream], Doc("Groups of alike servers, by name.")] = field(default_factory=dict)
+    filters: Annotated[Mapping[str, FilterUse], Doc("Filters with their options, by name.")] = field(
+        default_factory=dict
+    )
+    routes: Annotated[tuple[Route, ...], Doc("Which requests, and what becomes of them.")] = ()
+    access_log: Annotated[AccessLog, Doc("One line for each exchange.")] = field(default_factory=AccessLog)
+    error_log: Annotated[ErrorLog, Doc("What went wrong.")] = field(default_factory=ErrorLog)
+    metrics: Annotated[Metrics, Doc("Bounds on metrics.")] = field(default_factory=Metrics)

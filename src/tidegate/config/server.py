@@ -1,0 +1,54 @@
+"""``[server]``: what concerns the whole machine."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Le
+
+from tidegate.config.kinds import Address, Doc, Duration, Network, Off
+from tidegate.config.section import Section
+
+__all__ = ["Server"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server(Section):
+    """The gateway as a whole: processes, bounds on clients, whom it trusts."""
+
+    workers: Annotated[
+        Annotated[int, Ge(1), Le(256)] | Literal["auto"],
+        Doc('How many worker processes serve; "auto" is one for each core the process may use.'),
+    ] = "auto"
+    admin: Annotated[
+        str,
+        Address(),
+        Doc("Where the control process answers `/metrics`, `/health/live`, `/health/ready` and `/status`."),
+    ] = "127.0.0.1:9900"
+    filter_packages: Annotated[
+        tuple[str, ...],
+        Doc("Packages that filter classes may come from; `tidegate.filters` always may."),
+    ] = ()
+    max_connections: Annotated[
+        int,
+        Ge(1),
+        Le(10_000_000),
+        Doc(
+            "Client connections in total. One more is accepted only when one has ended; "
+            "until then it waits in the backlog."
+        ),
+    ] = 65_536
+    max_connections_per_address: Annotated[
+        Annotated[int, Ge(1), Le(10_000_000)] | None,
+        Off(),
+        Doc(
+            "Client connections from one address (IPv6: one /64); one more is closed at once. "
+            "Off by default, as a whole office or another proxy may stand behind one address."
+        ),
+    ] = None
+    trusted_proxies: Annotated[
+        tuple[Annotated[str, Network()], ...],
+        Doc("Ranges whose `X-Forwarded-*` and `Forwarded` fields are believed; from anybody else they are removed."),
+    ] = ()
+    drain_timeout: Annotated[
+        float, Duration(), Doc("How long a stopping worker lets exchanges finish before it closes what is left.")
+    ] = 30.0
