@@ -7,47 +7,66 @@ Sockets are registered once, edge triggered, for both directions: no epoll_ctl o
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
+from tidegate.net.syscalls cimport epoll_event
+
 cdef enum:
     SCRATCH_SIZE = 262144       # one read takes at most this much
+    TICK_MS = 100               # resolution of the timer wheel
+    WHEEL_SLOTS = 1024          # later deadlines are linked at the far end and re-linked when they come up
+    BATCH_EVENTS = 256
 
 cdef struct Timer:
-    # A deadline in the wheel. Embedded in the object that owns it, which must unlink it before it dies.
+    # A deadline in the wheel, embedded in the channel that owns it.
     Timer* prev
-    Timer* next
-    uint64_t due_ms             # wheel position it is linked at
+    Timer* next                 # NULL: not linked
+    uint64_t due_ms             # where in the wheel it is linked
     uint64_t deadline_ms        # what the owner wants; later than due_ms is fine: it is re-linked when it comes up
-    void* owner                 # borrowed: a Channel
+    void* owner                 # borrowed: the Channel
 
 cdef class Channel:
-    """One registered descriptor."""
+    """One registered descriptor with one deadline."""
     cdef Reactor reactor
     cdef int fd                 # -1 once closed
-    cdef bint queued            # in the reactor's ready list
+    cdef bint is_queued         # in the reactor's ready list
     cdef Timer timer
+    # what happens, for subclasses
     cdef void on_event(self, uint32_t events)       # EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLHUP | EPOLLERR
-    cdef void on_ready(self)                        # asked for with ``call_soon``
+    cdef void on_ready(self)                        # asked for with ``Reactor.call_soon``
     cdef void on_deadline(self)
+    cdef void on_fault(self, object fault)          # one of the above raised: end what it was about
+    # what a channel can ask for
     cdef void set_deadline(self, uint64_t deadline_ms) noexcept     # on the reactor's clock; 0: none
     cdef void close_fd(self) noexcept               # unregisters, closes, drops the timer; safe to call twice
 
 cdef class Reactor:
+    # memory of the worker
+    cdef char* scratch          # what the last read brought; valid until the next one
+    cdef char* compose          # where outgoing heads are written; SCRATCH_SIZE bytes, valid within one callback
+    # readiness
     cdef readonly int epoll_fd
-    cdef char* scratch          # valid until the next read on this reactor
-    cdef char* compose          # where outgoing heads are written before they are sent; SCRATCH_SIZE bytes
-    cdef uint64_t now_ns        # CLOCK_MONOTONIC, read once per batch
-    cdef uint64_t now_ms
     cdef object loop
+    cdef epoll_event* events
     cdef list ready             # channels to call before the next wait
-    cdef list graveyard         # closed in this batch; kept alive until it ends
-    cdef void* events
-    cdef bint scheduled
-    cdef Timer* slots
+    cdef list graveyard         # closed since the batch began; kept alive until it ends
+    cdef bint is_polling
+    cdef bint is_scheduled
+    cdef bint is_closed
+    # time
+    cdef uint64_t now_ns        # CLOCK_MONOTONIC, read once per event
+    cdef uint64_t now_ms
+    cdef Timer* slots           # WHEEL_SLOTS sentinels
     cdef uint64_t wheel_ms      # the wheel has been turned up to here
+    cdef object tick_handle
+    cdef list tick_hooks
+    # statistics
     cdef readonly uint64_t batches
     cdef readonly uint64_t events_seen
+    cdef readonly uint64_t faults
     cdef readonly long channels
     cdef int register(self, Channel channel) except -1
     cdef void call_soon(self, Channel channel) noexcept
     cdef void refresh_clock(self) noexcept
     cdef void link(self, Timer* timer) noexcept
-    cdef void unlink(self, Timer* timer) noexcept
+    cdef void turn_wheel(self)
+    cdef void run_ready(self)
+    cdef void guard(self, Channel channel, object fault) noexcept
