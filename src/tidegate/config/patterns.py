@@ -103,7 +103,7 @@ def _check_segment(part: str, *, is_last: bool) -> None:
             f'"{part}" has characters that a canonical path never has; write them percent-encoded with capitals ("%20")'
         )
     for code in re.findall(r"%([0-9A-F]{2})", part):
-        if chr(int(code, 16)).isalnum() and int(code, 16) < 128 or chr(int(code, 16)) in "-._~":
+        if (chr(int(code, 16)).isalnum() and int(code, 16) < 128) or chr(int(code, 16)) in "-._~":
             raise ValueError(f'"%{code}" is "{chr(int(code, 16))}" in a canonical path')
 
 
