@@ -1,1 +1,1 @@
-"""One request's life: ``Exchange`` walks the ``Plan`` of its ``Route``; a ``Filter`` is a step somebody wrote in Python."""
+"""One request's life: ``Exchange`` walks the ``Plan`` of its ``Route``; a ``Filter`` is a step written in Python."""

@@ -1,1 +1,1 @@
-"""Whom to ask: an ``Upstream`` is a group of ``Endpoint``s; each has a ``Peer`` and, for it, a ``Pool`` of connections."""
+"""Whom to ask: an ``Upstream`` is a group of ``Endpoint``s; each has a ``Peer``, and for it a ``Pool``."""
