@@ -5,13 +5,13 @@
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
-from tidegate.net.reactor cimport Channel
+from tidegate.net.stream cimport Stream
 from tidegate.upstream.peer cimport Peer
 
 cdef class Pool
 
-cdef class PooledConnection(Channel):
-    """What a pool keeps: a channel that knows whom it is connected to."""
+cdef class PooledConnection(Stream):
+    """What a pool keeps: a stream that knows whom it is connected to."""
     cdef readonly Peer peer
     cdef Pool pool
     cdef readonly uint64_t serial           # identity in logs: unique in the worker

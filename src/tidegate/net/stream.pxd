@@ -1,0 +1,60 @@
+"""A connected byte stream: reads into the reactor's scratch, writes at once, keeps what the kernel did not take."""
+
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+
+from tidegate.net.reactor cimport Channel
+from tidegate.net.tls cimport TlsSession
+
+cdef enum:
+    READ_NOTHING = -1           # the kernel has nothing now; an event will tell
+    READ_FAILED = -2            # ``error`` says why
+    READ_EOF = 0
+
+cdef class Stream(Channel):
+    """One TCP or unix stream, plain or TLS."""
+    # readiness, as the edges told it
+    cdef bint is_readable       # the kernel (or TLS) may hold bytes that no further event will announce
+    cdef bint is_writable
+    cdef bint is_reading        # wants ``on_readable``
+    cdef bint hup_seen          # the peer has closed its sending half, or more
+    cdef bint is_reset          # both halves are gone: nothing can be delivered any more
+    cdef bint saw_eof           # … and it has been read up to there
+    cdef bint is_truncated      # TLS ended without close_notify
+    cdef bint is_closing        # close when the backlog is empty
+    cdef bint is_half_closing   # end the sending half when the backlog is empty
+    cdef int error              # errno of what failed; -1: TLS, see ``tls.failure``
+    cdef uint32_t read_size
+    # what the kernel did not take yet (ciphertext under TLS)
+    cdef char* backlog
+    cdef size_t backlog_start
+    cdef size_t backlog_end
+    cdef size_t backlog_room
+    # TLS
+    cdef TlsSession tls         # None: plain
+    # statistics
+    cdef uint64_t bytes_in
+    cdef uint64_t bytes_out
+
+    cdef ssize_t read_some(self, char** data)       # bytes at ``data`` in scratch, or one of READ_*
+    cdef int send(self, const char* data, size_t size)      # 0, or -1 when the stream is dead
+    cdef int send_two(self, const char* head, size_t head_size, const char* body, size_t body_size)
+    cdef int flush(self)
+    cdef size_t waiting_bytes(self) noexcept        # in the backlog
+    cdef int start_tls(self, TlsSession session) except -1
+    cdef void resume_reading(self)
+    cdef void pause_reading(self) noexcept
+    cdef int half_close(self)                       # ends the sending half (TLS: close_notify)
+    cdef void finish_closing(self)                  # closes when what is in the backlog has been sent
+    # for subclasses
+    cdef void on_readable(self)
+    cdef void on_drained(self)                      # the backlog has become empty
+    cdef void on_reset(self)                        # a write failed, or TLS did
+    cdef void on_abandoned(self)                    # the peer is gone for good while nobody reads
+    cdef void on_established(self)                  # TLS handshake done
+    cdef int _keep(self, const char* data, size_t size) except -1
+    cdef int _send_raw(self, const char* data, size_t size)
+    cdef int _send_tls(self, const char* data, size_t size) except -2
+    cdef int _push_tls(self) except -2
+    cdef ssize_t _read_raw(self)
+    cdef ssize_t _read_tls(self) except -3
+    cdef void _shake(self)

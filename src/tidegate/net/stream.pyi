@@ -1,0 +1,3 @@
+from tidegate.net.reactor import Channel
+
+class Stream(Channel): ...

@@ -1,0 +1,410 @@
+"""A connected byte stream.
+
+Reading: the kernel's bytes land in the reactor's scratch and are worked on there; whoever needs them longer copies them.
+A read that brought less than it asked for has emptied the socket (an edge will announce more), unless the peer has closed:
+then one more read finds the end. ``pause_reading`` costs nothing: bytes stay in the kernel, and TCP tells the sender.
+
+Writing: at once, in the callback that has the bytes. What the kernel does not take is copied into ``backlog`` and sent when
+it says it is writable again. The one who feeds a stream looks at ``waiting_bytes`` and pauses its source: so a backlog
+holds at most one read of the other side.
+"""
+
+from cpython.buffer cimport PyBUF_READ, PyBUF_WRITE
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.mem cimport PyMem_RawFree, PyMem_RawRealloc
+from cpython.memoryview cimport PyMemoryView_FromMemory
+from libc.errno cimport errno
+from libc.stdint cimport uint32_t, uint64_t
+from libc.string cimport memcpy, memmove
+
+from tidegate.net.reactor cimport SCRATCH_SIZE, Channel
+from tidegate.net.syscalls cimport (
+    EAGAIN, EINTR, EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP, MSG_NOSIGNAL, SHUT_WR, iovec, msghdr, recv, send,
+    sendmsg, shutdown,
+)
+from tidegate.net.tls cimport TlsSession
+
+import ssl
+
+cdef enum:
+    FIRST_READ = 65536          # a stream that fills its reads gets larger ones
+    BACKLOG_STEP = 4096
+    TLS_PIECE = 131072          # plaintext encrypted before it is sent; bounds the ciphertext that collects
+
+
+cdef class Stream(Channel):
+
+    def __cinit__(self):
+        self.is_reading = True
+        self.is_writable = True
+        self.read_size = FIRST_READ
+
+    def __dealloc__(self):
+        PyMem_RawFree(self.backlog)
+
+    # -- events -----------------------------------------------------------------------------------------------------
+
+    cdef void on_event(self, uint32_t events):
+        if events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR):
+            self.hup_seen = True
+            if events & (EPOLLHUP | EPOLLERR):
+                self.is_reset = True
+        if events & EPOLLOUT:
+            self.is_writable = True
+            if self.backlog_end != 0:
+                if self.flush() < 0:
+                    self.on_reset()
+                    return
+                if self.fd < 0:
+                    return
+        if events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR):
+            self.is_readable = True
+            if self.tls is not None and not self.tls.is_established:
+                self._shake()
+                if self.fd < 0 or not self.tls.is_established:
+                    return
+            if self.is_reading:
+                self.on_readable()
+            elif self.is_reset:
+                self.on_abandoned()
+
+    cdef void on_ready(self):
+        if self.is_reading and self.is_readable:
+            self.on_readable()
+
+    cdef void on_readable(self):
+        raise NotImplementedError
+
+    cdef void on_drained(self):
+        pass
+
+    cdef void on_reset(self):
+        self.close_fd()
+
+    cdef void on_abandoned(self):
+        pass
+
+    cdef void on_established(self):
+        pass
+
+    # -- reading ----------------------------------------------------------------------------------------------------
+
+    cdef void pause_reading(self) noexcept:
+        self.is_reading = False
+
+    cdef void resume_reading(self):
+        """Reads again; what came meanwhile is handed over after this batch, never within the caller."""
+        if self.is_reading:
+            return
+        self.is_reading = True
+        if self.is_readable and self.fd >= 0:
+            self.reactor.call_soon(self)
+
+    cdef ssize_t read_some(self, char** data):
+        cdef ssize_t size
+        if self.tls is None:
+            size = self._read_raw()
+        else:
+            size = self._read_tls()
+        data[0] = self.reactor.scratch
+        return size
+
+    cdef ssize_t _read_raw(self):
+        cdef ssize_t size
+        cdef int failure
+        while True:
+            size = recv(self.fd, self.reactor.scratch, self.read_size, 0)
+            if size > 0:
+                self.bytes_in += size
+                if size < self.read_size:
+                    self.is_readable = self.hup_seen
+                else:
+                    self.is_readable = True
+                    if self.read_size < SCRATCH_SIZE:
+                        self.read_size *= 2
+                return size
+            if size == 0:
+                self.is_readable = False
+                self.saw_eof = True
+                self.hup_seen = True
+                return READ_EOF
+            failure = errno
+            if failure == EINTR:
+                continue
+            self.is_readable = False
+            if failure == EAGAIN:
+                return READ_NOTHING
+            self.error = failure
+            self.is_reset = True
+            return READ_FAILED
+
+    cdef ssize_t _read_tls(self) except -3:
+        cdef TlsSession tls = self.tls
+        cdef ssize_t size, total = 0
+        cdef bint kernel_empty = False
+        cdef char* scratch = self.reactor.scratch
+        while True:
+            # Plaintext first: what TLS holds is announced by nobody.
+            while total < SCRATCH_SIZE - 16384 and (tls.incoming.pending or tls.session.pending()):
+                try:
+                    size = tls.read(16384, PyMemoryView_FromMemory(scratch + total, 16384, PyBUF_WRITE))
+                except ssl.SSLWantReadError:
+                    break
+                except ssl.SSLZeroReturnError:
+                    size = 0
+                except ssl.SSLError as error:
+                    tls.failure = (error.reason or str(error)).lower().replace("_", " ")
+                    self.error = -1
+                    self.is_readable = False
+                    return READ_FAILED if total == 0 else total
+                if size == 0:       # close_notify
+                    self.saw_eof = True
+                    self.is_readable = False
+                    break
+                total += size
+            if tls.outgoing.pending and self._push_tls() < 0:
+                return READ_FAILED
+            if total != 0 or self.saw_eof or kernel_empty:
+                break
+            size = self._read_raw()
+            if size == READ_EOF:
+                self.is_truncated = True
+                return READ_EOF
+            if size < 0:
+                return size
+            tls.feed(scratch, size)
+            kernel_empty = not self.is_readable
+        if total != 0:
+            if tls.incoming.pending or tls.session.pending() or self.saw_eof:
+                self.is_readable = True     # more behind it; the reader asks again
+            return total
+        if self.saw_eof:
+            return READ_EOF
+        return READ_NOTHING
+
+    # -- writing ----------------------------------------------------------------------------------------------------
+
+    cdef size_t waiting_bytes(self) noexcept:
+        return self.backlog_end - self.backlog_start
+
+    cdef int send(self, const char* data, size_t size):
+        if self.tls is not None:
+            return self._send_tls(data, size)
+        return self._send_raw(data, size)
+
+    cdef int _send_raw(self, const char* data, size_t size):
+        cdef ssize_t sent
+        cdef int failure
+        if self.fd < 0:
+            return -1
+        while size != 0 and self.backlog_end == 0 and self.is_writable:
+            sent = send(self.fd, data, size, MSG_NOSIGNAL)
+            if sent >= 0:
+                self.bytes_out += sent
+                data += sent
+                size -= sent
+                if size != 0:
+                    self.is_writable = False
+                break
+            failure = errno
+            if failure == EINTR:
+                continue
+            if failure == EAGAIN:
+                self.is_writable = False
+                break
+            self.error = failure
+            self.is_reset = True
+            return -1
+        if size != 0:
+            self._keep(data, size)
+        return 0
+
+    cdef int send_two(self, const char* head, size_t head_size, const char* body, size_t body_size):
+        """Both parts in one system call."""
+        cdef iovec parts[2]
+        cdef msghdr message
+        cdef ssize_t sent
+        cdef int failure
+        if body_size == 0:
+            return self.send(head, head_size)
+        if self.tls is not None:
+            if self._send_tls(head, head_size) < 0:
+                return -1
+            return self._send_tls(body, body_size)
+        if self.fd < 0:
+            return -1
+        sent = 0
+        while self.backlog_end == 0 and self.is_writable:
+            parts[0].iov_base = <void*>head
+            parts[0].iov_len = head_size
+            parts[1].iov_base = <void*>body
+            parts[1].iov_len = body_size
+            message.msg_name = NULL
+            message.msg_namelen = 0
+            message.msg_iov = parts
+            message.msg_iovlen = 2
+            message.msg_control = NULL
+            message.msg_controllen = 0
+            message.msg_flags = 0
+            sent = sendmsg(self.fd, &message, MSG_NOSIGNAL)
+            if sent >= 0:
+                self.bytes_out += sent
+                if <size_t>sent != head_size + body_size:
+                    self.is_writable = False
+                break
+            failure = errno
+            sent = 0
+            if failure == EINTR:
+                continue
+            if failure == EAGAIN:
+                self.is_writable = False
+                break
+            self.error = failure
+            self.is_reset = True
+            return -1
+        if <size_t>sent < head_size:
+            self._keep(head + sent, head_size - sent)
+            self._keep(body, body_size)
+        elif <size_t>sent < head_size + body_size:
+            self._keep(body + (sent - head_size), head_size + body_size - sent)
+        return 0
+
+    cdef int _keep(self, const char* data, size_t size) except -1:
+        cdef size_t waiting = self.backlog_end - self.backlog_start
+        cdef size_t room
+        cdef char* grown
+        if self.backlog_end + size > self.backlog_room:
+            if self.backlog_start != 0:
+                memmove(self.backlog, self.backlog + self.backlog_start, waiting)
+                self.backlog_start = 0
+                self.backlog_end = waiting
+            if waiting + size > self.backlog_room:
+                room = (waiting + size + BACKLOG_STEP - 1) // BACKLOG_STEP * BACKLOG_STEP
+                grown = <char*>PyMem_RawRealloc(self.backlog, room)
+                if grown == NULL:
+                    raise MemoryError
+                self.backlog = grown
+                self.backlog_room = room
+        memcpy(self.backlog + self.backlog_end, data, size)
+        self.backlog_end += size
+        return 0
+
+    cdef int flush(self):
+        """Sends what waits. 0, or -1 when the stream is dead; calls ``on_drained`` when nothing is left."""
+        cdef ssize_t sent
+        cdef int failure
+        while self.backlog_end != self.backlog_start:
+            sent = send(self.fd, self.backlog + self.backlog_start, self.backlog_end - self.backlog_start, MSG_NOSIGNAL)
+            if sent >= 0:
+                self.bytes_out += sent
+                self.backlog_start += sent
+                if self.backlog_start != self.backlog_end:
+                    self.is_writable = False
+                    return 0
+                break
+            failure = errno
+            if failure == EINTR:
+                continue
+            if failure == EAGAIN:
+                self.is_writable = False
+                return 0
+            self.error = failure
+            self.is_reset = True
+            return -1
+        PyMem_RawFree(self.backlog)
+        self.backlog = NULL
+        self.backlog_start = self.backlog_end = self.backlog_room = 0
+        if self.is_closing:
+            self.close_fd()
+            return 0
+        if self.is_half_closing:
+            shutdown(self.fd, SHUT_WR)
+        self.on_drained()
+        return 0
+
+    cdef int half_close(self):
+        if self.fd < 0:
+            return -1
+        if self.tls is not None:
+            self.tls.close_notify()
+            if self._push_tls() < 0:
+                return -1
+        self.is_half_closing = True
+        if self.backlog_end == 0:
+            return shutdown(self.fd, SHUT_WR)
+        return 0
+
+    cdef void finish_closing(self):
+        if self.fd < 0:
+            return
+        if self.tls is not None and not self.is_reset:
+            self.tls.close_notify()
+            self._push_tls()
+        if self.backlog_end == 0 or self.is_reset:
+            self.close_fd()
+            return
+        self.is_closing = True
+        self.is_reading = False
+
+    # -- TLS --------------------------------------------------------------------------------------------------------
+
+    cdef int start_tls(self, TlsSession session) except -1:
+        """Everything from here on is TLS. A client speaks first; a server waits for it."""
+        self.tls = session
+        if not session.is_server:
+            self._shake()
+        return 0
+
+    cdef void _shake(self):
+        cdef ssize_t size
+        cdef int done
+        while True:
+            done = self.tls.shake()
+            if self.tls.outgoing.pending and self._push_tls() < 0:
+                self.on_reset()
+                return
+            if done > 0:
+                # Bytes behind the handshake are in ``incoming`` already, and no event will announce them.
+                if self.tls.incoming.pending:
+                    self.is_readable = True
+                self.on_established()
+                return
+            if done < 0:
+                self.error = -1
+                self.on_reset()
+                return
+            if not self.is_readable:
+                return
+            size = self._read_raw()
+            if size == READ_NOTHING:
+                return
+            if size <= 0:
+                if self.tls.failure is None:
+                    self.tls.failure = "closed during the handshake"
+                self.on_reset()
+                return
+            self.tls.feed(self.reactor.scratch, size)
+
+    cdef int _push_tls(self) except -2:
+        cdef bytes ciphertext = self.tls.take_outgoing()
+        if not ciphertext:
+            return 0
+        return self._send_raw(PyBytes_AS_STRING(ciphertext), PyBytes_GET_SIZE(ciphertext))
+
+    cdef int _send_tls(self, const char* data, size_t size) except -2:
+        cdef size_t piece
+        if self.fd < 0 or not self.tls.is_established or self.tls.is_shut:
+            return -1
+        while size != 0:
+            piece = size if size < TLS_PIECE else TLS_PIECE
+            try:
+                self.tls.write(PyMemoryView_FromMemory(<char*>data, piece, PyBUF_READ))
+            except ssl.SSLError as error:
+                self.tls.failure = (error.reason or str(error)).lower().replace("_", " ")
+                self.error = -1
+                return -1
+            data += piece
+            size -= piece
+            if self._push_tls() < 0:
+                return -1
+        return 0
