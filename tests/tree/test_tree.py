@@ -60,6 +60,8 @@ OWED = {
     "tidegate.config.upstreams",
     "tidegate.config.values",
     "tidegate.net.reactor",
+    "tidegate.net.stream",
+    "tidegate.net.tls",
     "tidegate.process.failure",
 }
 
