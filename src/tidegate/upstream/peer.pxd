@@ -11,6 +11,7 @@ cdef class Peer:
     cdef readonly str source_address    # "" for any
     cdef readonly int family            # AF_INET, AF_INET6, AF_UNIX
     cdef readonly bytes sockaddr        # packed struct sockaddr_*, ready for connect(2)
+    cdef readonly bytes source_sockaddr # the same for bind(2) with port 0; b"" for any
     cdef readonly str label             # "10.0.0.5:9001" for logs
     cdef Py_hash_t key_hash
     cdef bint equals(self, Peer other) noexcept
