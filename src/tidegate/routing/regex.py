@@ -1,0 +1,36 @@
+"""User regexes in RE2, whose cost is linear in the text whatever the regex (https://github.com/google/re2/wiki)."""
+
+from typing import Protocol
+
+import re2
+
+__all__ = ["Found", "Regex", "compile_regex"]
+
+
+class Found(Protocol):
+    """Where a regex matched."""
+
+    def span(self, group: int = ..., /) -> tuple[int, int]: ...
+    def expand(self, template: bytes, /) -> bytes: ...
+
+
+class Regex(Protocol):
+    """A compiled regex over bytes."""
+
+    groups: int
+    groupindex: dict[bytes, int]
+
+    def search(self, text: bytes, /) -> Found | None: ...
+
+
+def compile_regex(text: str) -> Regex:
+    """The regex over bytes, whatever their encoding; ValueError when RE2 refuses it (look-around, back-references)."""
+    options = re2.Options()
+    options.encoding = re2.Options.Encoding.LATIN1
+    options.log_errors = False
+    try:
+        regex: Regex = re2.compile(text.encode(), options)
+    except re2.error as error:
+        reason = error.args[0].decode() if isinstance(error.args[0], bytes) else error.args[0]
+        raise ValueError(f'RE2 does not take the regex "{text}": {reason}') from error
+    return regex
