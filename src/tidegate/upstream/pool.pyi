@@ -1,10 +1,10 @@
 from dataclasses import dataclass
 
 from tidegate.config.upstreams import Pool as Bounds
-from tidegate.net.reactor import Channel
+from tidegate.net.stream import Stream
 from tidegate.upstream.peer import Peer
 
-class PooledConnection(Channel):
+class PooledConnection(Stream):
     peer: Peer
     serial: int
     uses: int

@@ -17,6 +17,7 @@ Rules, each with the trouble it keeps away:
 import logging
 from dataclasses import dataclass
 
+from tidegate.net.stream cimport Stream
 from tidegate.upstream.peer cimport Peer
 
 logger = logging.getLogger(__name__)
@@ -29,7 +30,7 @@ cdef inline uint64_t milliseconds(object seconds, uint64_t least) except? 0:
     return 0 if seconds is None else max(<uint64_t>round(seconds * 1000), least)
 
 
-cdef class PooledConnection(Channel):
+cdef class PooledConnection(Stream):
     """What a pool keeps: a channel that knows whom it is connected to."""
 
     def __cinit__(self):
