@@ -1,1 +1,8 @@
-"""What processes share: one region, mapped by all; single-writer slots and single-word atomics, nothing that locks."""
+"""What processes share: one region, mapped by all; single-writer slots and single-word atomics, nothing that locks.
+
+``region`` is the face: the supervisor creates it, everybody else attaches by descriptor. ``layout`` says where
+everything lies, ``mapping`` is the region mapped into a process. A ``slot`` belongs to one worker at a time: its mark
+(who, how far, last heartbeat), its ``meters`` (counters and histograms, which ``histogram`` explains) and its
+``log_ring`` (finished log lines on their way to control). A dead worker's slot stays as it is, and its successor
+goes on in it.
+"""

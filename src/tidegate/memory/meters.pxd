@@ -30,7 +30,7 @@ cdef enum Counter:              # one 64-bit word each, never zeroed at a death
     BYTES_DOWNSTREAM_OUT
     BYTES_UPSTREAM_IN
     BYTES_UPSTREAM_OUT
-    LOG_LINES_LOST
+    LOG_LINES_LOST              # not written: readers take it from the rings, where loss is counted
     GC_COLLECTIONS
     GC_PAUSE_NS
     GC_PAUSE_MAX_NS
@@ -42,16 +42,49 @@ cdef enum SeriesKind:
     SERIES_ROUTE = 1
     SERIES_UPSTREAM = 2
 
+cdef enum:
+    METER_WORDS = 128           # room of a slot's counters; the last ones are kept for the meters themselves
+    SERIES_REFUSED_AT = 120     # series that found the table full
+    NAME_MAX = 63
+    BUCKET_COUNT = 201          # histogram.BUCKETS
+    OTHER_ROUTE = 0
+    OTHER_UPSTREAM = 1
+
+cdef struct Series:
+    # kind is stored last: whoever sees it sees the name. 1,792 bytes, of which a quiet series touches two cache lines.
+    uint64_t kind               # SeriesKind; 0: free
+    uint64_t name_size
+    char name[64]
+    uint64_t classes[6]         # exchanges by first digit of the status; 0: nothing was answered
+    uint64_t bytes_in
+    uint64_t bytes_out
+    uint64_t duration_ns        # sum
+    uint64_t spare[4]
+    uint64_t buckets[201]
+
 cdef class Meters:
     """The writer's view of its slot."""
-    cdef object region                      # keeps the mapping alive
+    cdef object region                      # Mapping: keeps the mapping alive
     cdef uint64_t* words
-    cdef void* table                        # series
+    cdef void* table                        # Series[series_max]
     cdef uint32_t series_max
+    cdef uint32_t series_used
+    cdef dict index                         # (kind, name) -> index
+    cdef void publish(self, uint32_t at, int kind, bytes name)
     cdef void add(self, int counter, uint64_t amount) noexcept
     cdef void take(self, int counter, uint64_t amount) noexcept
     cdef void put(self, int counter, uint64_t value) noexcept
-    # Index of a series, made at first use; 0 is "other", given when the bound is reached (said once by control).
+    cdef void raise_to(self, int counter, uint64_t value) noexcept     # for the maxima
+    # Index of a series, made at first use. When the bound is reached: 0, "other" of the routes, or 1, "other" of the
+    # upstreams (said once by control). Not for each exchange: keep the index.
     cdef uint32_t series(self, int kind, bytes name) noexcept
     # One finished exchange: counts by status class (1xx…5xx, and 0 when no answer was sent) and one histogram entry.
     cdef void record(self, uint32_t series, int status, uint64_t duration_ns, uint64_t bytes_in, uint64_t bytes_out) noexcept
+
+cdef class MeterReader:
+    """The reader's view of all slots."""
+    cdef object region
+    cdef readonly uint32_t slots
+    cdef readonly uint32_t series_max
+    cdef const uint64_t* words_of(self, uint32_t slot) except NULL
+    cdef const Series* table_of(self, uint32_t slot) except NULL

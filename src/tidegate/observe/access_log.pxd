@@ -50,11 +50,31 @@ cdef struct ExchangeRecord:
     Text detail                             # refusal name, filter name …
     Text extra                              # rendered JSON members of exchange.log: ,"name":value…
 
+cdef struct Piece:
+    # One part of the line: ``literal`` as it stands, then the value that ``kind`` says, found at ``offset`` in the record.
+    char literal[40]            # copied whole: the bytes behind literal_size are overwritten by what follows
+    uint8_t literal_size
+    uint8_t kind
+    uint16_t offset
+
 cdef class AccessLog:
     cdef readonly bint is_on
+    cdef readonly bint is_json
     cdef object pieces_owner
-    cdef void* pieces
+    cdef void* pieces                       # Piece[n_pieces]
     cdef int n_pieces
     cdef uint32_t fixed_size                # upper bound of all that does not come from Text
+    cdef uint32_t clip_bytes                # of each Text, at most so many are written
+    cdef uint32_t text_repeats              # most times one text stands in a line
     cdef LogRing ring
+    # the text of the latest second
+    cdef int64_t cached_second
+    cdef char cached_stamp[32]
+    cdef char cached_combined[32]
+    cdef void remember_second(self, int64_t second) noexcept
+    cdef char* put_pieces(self, char* p, const ExchangeRecord* record) noexcept
+    cdef compile_pieces(self, list compiled)
+    cdef uint32_t clipped(self, const Text* text) noexcept
+    cdef char* put_extra(self, char* p, const Text* extra) noexcept
+    cdef char* put_text(self, char* p, const Text* text) noexcept
     cdef void write(self, const ExchangeRecord* record) noexcept

@@ -1,0 +1,28 @@
+"""Single-word atomics on shared memory: aligned 64-bit loads and stores that compile to one plain instruction."""
+
+from libc.stdint cimport uint64_t
+
+cdef extern from *:
+    """
+    #ifndef TIDEGATE_ATOMICS
+    #define TIDEGATE_ATOMICS
+    #include <stdint.h>
+    static inline uint64_t load_relaxed(const uint64_t *word) { return __atomic_load_n(word, __ATOMIC_RELAXED); }
+    static inline uint64_t load_acquire(const uint64_t *word) { return __atomic_load_n(word, __ATOMIC_ACQUIRE); }
+    static inline void store_relaxed(uint64_t *word, uint64_t value) { __atomic_store_n(word, value, __ATOMIC_RELAXED); }
+    static inline void store_release(uint64_t *word, uint64_t value) { __atomic_store_n(word, value, __ATOMIC_RELEASE); }
+    static inline uint64_t load_seq(const uint64_t *word) { return __atomic_load_n(word, __ATOMIC_SEQ_CST); }
+    static inline void store_seq(uint64_t *word, uint64_t value) { __atomic_store_n(word, value, __ATOMIC_SEQ_CST); }
+    /* For a word with one writer: the sum is seen whole or not at all, without a locked instruction. */
+    static inline void add_single_writer(uint64_t *word, uint64_t amount) {
+        __atomic_store_n(word, __atomic_load_n(word, __ATOMIC_RELAXED) + amount, __ATOMIC_RELAXED);
+    }
+    #endif
+    """
+    uint64_t load_relaxed(const uint64_t* word) noexcept nogil
+    uint64_t load_acquire(const uint64_t* word) noexcept nogil
+    void store_relaxed(uint64_t* word, uint64_t value) noexcept nogil
+    void store_release(uint64_t* word, uint64_t value) noexcept nogil
+    uint64_t load_seq(const uint64_t* word) noexcept nogil
+    void store_seq(uint64_t* word, uint64_t value) noexcept nogil
+    void add_single_writer(uint64_t* word, uint64_t amount) noexcept nogil

@@ -1,0 +1,42 @@
+from typing import NamedTuple
+
+from tidegate.memory.mapping import Mapping
+
+SERIES_SIZE: int
+METERS_SIZE: int
+COUNTER_NAMES: tuple[str, ...]
+GAUGES: frozenset[str]
+
+class SeriesTotals(NamedTuple):
+    kind: str
+    name: str
+    classes: tuple[int, ...]
+    bytes_in: int
+    bytes_out: int
+    duration_ns: int
+    buckets: tuple[int, ...]
+
+class MeterTotals(NamedTuple):
+    counters: dict[str, int]
+    series: list[SeriesTotals]
+    series_refused: int
+
+class Meters:
+    def __init__(self, mapping: Mapping, slot: int) -> None: ...
+    def count(self, name: str, amount: int = 1) -> None: ...
+    def set(self, name: str, value: int) -> None: ...
+    def series_index(self, kind: str, name: str) -> int: ...
+    def record_exchange(
+        self, series: int, status: int, duration_ns: int, bytes_in: int = 0, bytes_out: int = 0
+    ) -> None: ...
+
+class MeterReader:
+    slots: int
+    series_max: int
+    def __init__(self, mapping: Mapping) -> None: ...
+    def counters(self, slot: int | None = None) -> dict[str, int]: ...
+    @property
+    def series_refused(self) -> int: ...
+    def places(self, slot: int | None = None) -> dict[tuple[str, str], list[tuple[int, int]]]: ...
+    def read(self, kind: str, name: str, places: list[tuple[int, int]]) -> SeriesTotals: ...
+    def totals(self, slot: int | None = None) -> MeterTotals: ...

@@ -1,0 +1,91 @@
+"""The one region of memory all processes of a gateway share.
+
+The supervisor makes it as a sealed memory file and passes the descriptor on; workers and control attach to it. It lives
+as long as one of them does, and a worker's death leaves it as it is.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+
+from tidegate.memory.layout import pack_header, plan
+from tidegate.memory.log_ring import RING_HEADER_SIZE, ring_capacity
+from tidegate.memory.mapping import Mapping
+from tidegate.memory.meters import METERS_SIZE, SERIES_SIZE, MeterReader, MeterTotals
+from tidegate.memory.slot import MARK_SIZE, Slot
+
+SERIES_RESERVED = 2
+"""Places of the series table taken by "other" of the routes and of the upstreams."""
+
+
+class Region:
+    """Marks, meters and log rings of all worker slots, and the number of the active snapshot."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        self.mapping = Mapping(fd)
+
+    @classmethod
+    def create(cls, slots: int, log_bytes: int = 1 << 20, series: int = 512) -> Region:
+        """Makes a region: ``log_bytes`` of log ring (rounded up to a power of two) and ``series`` histograms a slot.
+
+        Memory is taken page by page when first touched. The descriptor is closed on exec; pass it on by name.
+        """
+        if series < 1 or log_bytes < 1:
+            raise ValueError(f"expected at least one series and one byte of log, got {series} and {log_bytes}")
+        layout = plan(
+            slots,
+            [
+                ("marks", MARK_SIZE, 0),
+                ("meters", METERS_SIZE, 0),
+                ("series", (series + SERIES_RESERVED) * SERIES_SIZE, 0),
+                ("log", RING_HEADER_SIZE + ring_capacity(log_bytes), 0),
+            ],
+        )
+        fd = os.memfd_create("tidegate", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        try:
+            os.ftruncate(fd, layout.size)
+            os.pwrite(fd, pack_header(layout), 0)
+            fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
+            return cls(fd)
+        except BaseException:
+            os.close(fd)
+            raise
+
+    @classmethod
+    def attach(cls, fd: int) -> Region:
+        """Maps a region made by another process; ``ValueError`` when ``fd`` is none, or one of another layout."""
+        return cls(fd)
+
+    @property
+    def slots(self) -> int:
+        """How many worker slots there are."""
+        return self.mapping.slots
+
+    @property
+    def snapshot_number(self) -> int:
+        """Number of the snapshot that exchanges begin with; storing it is the switch."""
+        return self.mapping.load_snapshot()
+
+    @snapshot_number.setter
+    def snapshot_number(self, number: int) -> None:
+        self.mapping.store_snapshot(number)
+
+    def slot(self, index: int) -> Slot:
+        """The worker slot ``index``."""
+        return Slot(self.mapping, index)
+
+    def close(self) -> None:
+        """Closes the descriptor; the mapping stays for those who hold parts of it."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+    def __repr__(self) -> str:
+        return f"<Region fd={self.fd} {self.mapping.size} bytes, {self.slots} slots, snapshot {self.snapshot_number}>"
+
+
+def read_meters(region: Region, slot: int | None = None) -> MeterTotals:
+    """All counters and histograms of one slot, or summed over all."""
+    return MeterReader(region.mapping).totals(slot)

@@ -1,0 +1,47 @@
+"""A worker slot and its mark."""
+
+import pytest
+
+from tidegate.memory.region import Region
+from tidegate.memory.slot import Slot, SlotState
+
+
+@pytest.fixture
+def slot():
+    region = Region.create(slots=2)
+    yield region.slot(1)
+    region.close()
+
+
+def test_new_slot_is_empty(slot):
+    assert slot.statistics() == (1, 0, SlotState.EMPTY, 0, 0, 0, 0)
+
+
+def test_claim_begins_a_life_and_forgets_the_last_ones(slot):
+    slot.claim(100, 1, 5)
+    slot.state, slot.prepared, slot.heartbeat_ns = SlotState.READY, 8, 50
+    slot.state = SlotState.DEAD
+    slot.claim(200, 2, 90)
+    assert slot.statistics() == (1, 200, SlotState.STARTING, 2, 0, 90, 90)
+
+
+def test_each_field_is_seen_through_another_view(slot):
+    other = Slot(slot.mapping, 1)
+    for at, name in enumerate(("pid", "generation", "prepared", "heartbeat_ns", "started_ns"), 1):
+        setattr(slot, name, at)
+        assert getattr(other, name) == at
+    for state in SlotState:
+        slot.state = state
+        assert other.state is state
+    assert [getattr(other, n) for n in ("pid", "generation", "prepared", "heartbeat_ns", "started_ns")] == [
+        1,
+        2,
+        3,
+        4,
+        5,
+    ]
+
+
+def test_it_shows_who_is_in_it(slot):
+    slot.claim(4711, 1, 0)
+    assert repr(slot) == "<Slot 1 starting pid=4711 prepared=0>"
