@@ -1,0 +1,9 @@
+from collections.abc import Mapping
+
+class Table:
+    longest_key: int
+    longest_run: int
+    entries: int
+    def __init__(self, items: Mapping[tuple[int, bytes], int], seed: bytes | None = None) -> None: ...
+    def get(self, scope: int, key: bytes, /) -> int: ...
+    def hash(self, text: bytes, /) -> int: ...
