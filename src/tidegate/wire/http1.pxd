@@ -5,54 +5,15 @@ buffer grown at its end: it goes on at the first line that was not complete, so 
 bytes are cut. Offsets are relative to the start of the buffer given, so the buffer may move between calls.
 """
 
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+
+# One import for users of the codec: what these name is cimported from here.
+from tidegate.wire.chunked cimport ChunkedDecoder, feed_chunked, reset_chunked
+from tidegate.wire.names cimport *
+from tidegate.wire.refusal cimport *
 
 cdef enum:
     FIELDS_MAX = 128            # hard bound on header lines of one head; the configured one may be lower
-
-cdef enum Verdict:              # what a parser says
-    NEED_MORE = 0
-    COMPLETE = 1
-    # below zero: a refusal, see ``Refusal``
-
-cdef enum Refusal:              # every reason to refuse, each has a name: ``refusal_name``; parsers return it negated
-    BARE_CR = 1
-    BARE_LF
-    BAD_REQUEST_LINE
-    BAD_METHOD
-    BAD_TARGET
-    BAD_VERSION
-    UNSUPPORTED_VERSION         # a well-formed version other than 1.0 and 1.1: 505
-    WHITESPACE_BEFORE_COLON
-    OBS_FOLD
-    BAD_FIELD_NAME
-    BAD_FIELD_VALUE             # control bytes
-    MISSING_COLON
-    MISSING_HOST
-    REPEATED_HOST
-    BAD_HOST
-    TARGET_HOST_MISMATCH        # absolute-form and Host disagree
-    BOTH_FRAMINGS               # Content-Length and Transfer-Encoding
-    REPEATED_CONTENT_LENGTH
-    BAD_CONTENT_LENGTH
-    REPEATED_TRANSFER_ENCODING
-    UNSUPPORTED_TRANSFER_ENCODING   # anything but exactly "chunked"
-    TRANSFER_ENCODING_IN_HTTP10
-    HEAD_TOO_LARGE              # 431
-    TOO_MANY_FIELDS             # 431
-    TARGET_TOO_LONG             # 414
-    CONNECT_REFUSED             # 405/501, see docs
-    BAD_STATUS_LINE
-    BAD_STATUS
-    BAD_CHUNK_SIZE
-    CHUNK_SIZE_OVERFLOW
-    BAD_CHUNK_EXTENSION
-    CHUNK_EXTENSION_TOO_LONG
-    BAD_CHUNK_END               # data not followed by CRLF
-    BAD_TRAILER
-    TRAILER_TOO_LARGE
-    BAD_EXPECT                  # anything but 100-continue: 417
-    REFUSAL_COUNT
 
 cdef enum Method:               # METHOD_OTHER: any other token
     METHOD_OTHER = 0
@@ -73,42 +34,6 @@ cdef enum Framing:
     FRAMING_CLOSE               # until the peer closes (responses only)
     FRAMING_TUNNEL              # after 101: no longer HTTP
 
-cdef enum FieldId:              # names the data plane treats itself; compared with "_" equal to "-"
-    FIELD_OTHER = 0
-    FIELD_HOST
-    FIELD_CONNECTION
-    FIELD_KEEP_ALIVE
-    FIELD_PROXY_CONNECTION
-    FIELD_PROXY_AUTHENTICATE
-    FIELD_PROXY_AUTHORIZATION
-    FIELD_TE
-    FIELD_TRAILER
-    FIELD_TRANSFER_ENCODING
-    FIELD_UPGRADE
-    FIELD_CONTENT_LENGTH
-    FIELD_EXPECT
-    FIELD_X_FORWARDED_FOR
-    FIELD_X_FORWARDED_PROTO
-    FIELD_X_FORWARDED_HOST
-    FIELD_FORWARDED
-    FIELD_VIA
-    FIELD_X_REQUEST_ID
-    FIELD_TRACEPARENT
-    FIELD_COOKIE
-    FIELD_SET_COOKIE
-    FIELD_AUTHORIZATION
-    FIELD_CONTENT_TYPE
-    FIELD_DATE
-    FIELD_SERVER
-    FIELD_USER_AGENT
-    FIELD_REFERER
-    FIELD_ORIGIN
-    FIELD_ACCEPT_ENCODING
-    FIELD_CACHE_CONTROL
-    FIELD_PROXY_STATUS
-    FIELD_HTTP2_SETTINGS
-    FIELD_ID_COUNT
-
 cdef enum FieldFlag:
     FIELD_HAS_UNDERSCORE = 1    # the name was spelt with at least one "_"
     FIELD_NAMED_BY_CONNECTION = 2   # its name is listed in Connection: hop-by-hop
@@ -127,10 +52,6 @@ cdef enum TargetForm:
     TARGET_ABSOLUTE
     TARGET_ASTERISK
 
-cdef struct Span:
-    uint32_t start
-    uint32_t size
-
 cdef struct Field:
     # One header line. The whole line, CRLF included, is [name.start, line_end).
     Span name
@@ -148,7 +69,7 @@ cdef struct RequestHead:
     # progress: private to the parser; ``reset_request_head`` before the first call for a message
     uint32_t at                 # start of the first line not yet parsed
     uint32_t scanned            # no line feed between ``at`` and here
-    uint8_t started             # the request line is done
+    uint8_t started             # how far the request line is
     # result, valid on COMPLETE (``fields`` up to n_fields also on NEED_MORE)
     uint32_t size               # bytes of the head with its empty line
     uint8_t method              # Method
@@ -157,6 +78,7 @@ cdef struct RequestHead:
     uint8_t framing             # Framing
     uint16_t n_fields
     uint32_t flags              # HeadFlag
+    uint64_t seen               # bit (1 << FieldId) of every field there is, but for those spelt with "_"
     uint64_t content_length
     Span method_text
     Span target                 # as sent
@@ -176,18 +98,11 @@ cdef struct ResponseHead:
     uint8_t framing
     uint16_t n_fields
     uint32_t flags
+    uint64_t seen
     uint64_t content_length
     Span reason
     Span upgrade
     Field fields[FIELDS_MAX]
-
-cdef struct ChunkedDecoder:
-    # A chunked body on its way in; ``reset_chunked`` before the first byte.
-    uint8_t state
-    uint8_t last                # the last-chunk was seen: what follows is the trailer section
-    uint16_t line_size          # bytes of the size line so far, extensions included
-    uint32_t trailer_size
-    uint64_t left               # data bytes of the current chunk still to come
 
 cdef void reset_request_head(RequestHead* head) noexcept nogil
 cdef void reset_response_head(ResponseHead* head) noexcept nogil
@@ -198,17 +113,3 @@ cdef int parse_request_head(const char* buf, size_t size, const HeadLimits* limi
 # FRAMING_NONE (101: FRAMING_TUNNEL); the caller goes on with the next head.
 cdef int parse_response_head(const char* buf, size_t size, const HeadLimits* limits, uint8_t to_method,
                              ResponseHead* head) noexcept nogil
-
-cdef void reset_chunked(ChunkedDecoder* decoder) noexcept nogil
-# One step: consumes framing, then at most one run of data. Sets ``consumed`` (bytes of buf taken, data included) and
-# ``data`` (the run, relative to buf; size 0: none). COMPLETE: the body has ended, its trailer section included, and
-# ``consumed`` stops right behind it. NEED_MORE with data.size > 0: call again with the rest.
-cdef int feed_chunked(ChunkedDecoder* decoder, const char* buf, size_t size, size_t* consumed, Span* data) noexcept nogil
-
-cdef const char* refusal_name(int refusal) noexcept nogil      # "bare_lf", …
-cdef int refusal_status(int refusal) noexcept nogil            # 400, 414, 417, 431, 501, 505
-cdef bint same_name(const char* a, size_t a_size, const char* b, size_t b_size) noexcept nogil  # case-folded, "_" equal to "-"
-cdef uint32_t name_hash(const char* name, size_t size) noexcept nogil   # equal for names that are same_name
-cdef uint8_t field_id(const char* name, size_t size) noexcept nogil
-cdef bint is_token(const char* text, size_t size) noexcept nogil
-cdef bint is_field_value(const char* text, size_t size) noexcept nogil  # no control bytes, no surrounding white space demanded
