@@ -1,6 +1,10 @@
 """The Python face of the codec shows what the codec saw."""
 
-from tidegate.wire.view import ChunkedParser, RequestParser, ResponseParser
+import pytest
+
+from tidegate.wire.view import ChunkedParser, Refused, RequestParser, ResponseParser
+
+pytestmark = pytest.mark.sanitize
 
 
 def test_request_head_is_shown_with_what_follows_it() -> None:
@@ -24,3 +28,9 @@ def test_chunked_body_is_joined_and_its_rest_kept() -> None:
     assert parser.feed(b"5\r\nhello\r\n0\r\n\r\nNEXT") == b"hello"
     assert parser.done
     assert parser.rest == b"NEXT"
+
+
+def test_refusal_carries_name_and_status() -> None:
+    with pytest.raises(Refused, match="unsupported_version") as caught:
+        RequestParser().feed(b"GET / HTTP/2.0\r\n\r\n")
+    assert (caught.value.name, caught.value.status) == ("unsupported_version", 505)

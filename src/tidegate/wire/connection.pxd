@@ -17,5 +17,5 @@ cdef enum Said:                 # what Connection fields said, in bits that Head
 cdef bint names_trailers(const char* p, const char* end) noexcept nogil
 # HeadFlag and Said bits that one Connection field adds.
 cdef uint32_t read_connection(const char* p, const char* end) noexcept nogil
-# FIELD_NAMED_BY_CONNECTION where it belongs; 1, or a negated Refusal when more names are listed than a head may.
+# FIELD_NAMED_BY_CONNECTION where it belongs: DONE, or a negated Refusal when more names are listed than a head may.
 cdef int mark_named_fields(const char* buf, Field* fields, uint16_t n_fields) noexcept nogil

@@ -4,16 +4,12 @@ Elements are compared as they stand; one that is no token names no field and is 
 """
 
 from libc.stdint cimport uint16_t, uint32_t
-from libc.string cimport memchr
 
 from tidegate.wire.http1 cimport *
+from tidegate.wire.lines cimport DONE, find, is_blank
 
 cdef extern from "scan.h" nogil:
     int folds_to(const char* name, const char* lower, size_t size)
-
-
-cdef inline bint is_blank(char byte) noexcept nogil:
-    return byte == c' ' or byte == c'\t'
 
 
 cdef inline bint is_text(const char* p, size_t size, const char* lower, size_t lower_size) noexcept nogil:
@@ -28,7 +24,7 @@ cdef const char* next_option(const char* p, const char* end, const char** start,
     if p == end:
         return NULL
     start[0] = p
-    p = <const char*>memchr(p, c',', end - p)
+    p = find(p, end, c',')
     if p == NULL:
         p = end
     stop[0] = p
@@ -107,4 +103,4 @@ cdef int mark_named_fields(const char* buf, Field* fields, uint16_t n_fields) no
                 if is_removable(p, &fields[i]):
                     fields[i].flags |= FIELD_NAMED_BY_CONNECTION
                 break
-    return 1
+    return DONE

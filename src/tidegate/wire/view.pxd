@@ -1,0 +1,1 @@
+"""Python faces of the codec, see view.pyi; nothing to cimport."""
