@@ -1,0 +1,126 @@
+"""What every program under test has in common: where it listens, what counts as its own, how it starts and stops."""
+
+import abc
+import contextlib
+import os
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks import processes
+
+
+class NotHere(RuntimeError):
+    """A contender cannot take part on this machine; the text says why."""
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What all contenders of one session share: a directory on tmpfs, the upstream, a certificate, compiled programs."""
+
+    directory: Path
+    programs: Path
+    upstream_port: int
+    certificate: Path
+    key: Path
+
+
+def free_port() -> int:
+    """A TCP port nobody listens on, below the range the kernel hands out to clients."""
+    low = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    for _ in range(200):
+        port = 10_000 + int.from_bytes(os.urandom(2)) % max(1, min(low, 32_768) - 10_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError("found no free port in 200 tries")
+
+
+class Contender(abc.ABC):
+    """One program under test, started once and loaded in many rounds."""
+
+    proxies = True  # False: the row is the harness's ceiling, not a gateway
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.port = 0
+        self.tls_port = 0
+        self.command = ""
+        self.version = ""
+        self.configuration = ""
+        self.directory = Path()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._pids: list[int] = []
+
+    def __repr__(self) -> str:
+        return f"<{self.name} port {self.port} pids {self._pids}>"
+
+    @abc.abstractmethod
+    def prepare(self, ground: Ground) -> tuple[list[str], Mapping[str, str]]:
+        """Writes the configuration into ``self.directory``; returns the command and its environment, or raises NotHere."""
+
+    def start(self, ground: Ground, patience_s: float = 15.0) -> None:
+        """Starts the program pinned to its core and returns when it answers; raises NotHere with its last words."""
+        self.port, self.tls_port = free_port(), free_port()
+        self.directory = ground.directory / self.name
+        self.directory.mkdir()
+        argv, env = self.prepare(ground)
+        self.command = " ".join(argv)
+        log = self.directory / "output.log"
+        self._process = processes.spawn(argv, processes.CONTENDER_CORE, log, env, self.directory)
+        deadline = time.monotonic() + patience_s
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                self.stop()
+                words = log.read_text(errors="replace").strip().splitlines()[-3:]
+                raise NotHere(f"{self.name} did not start: {' / '.join(words) or 'no output'}")
+            time.sleep(0.05)
+        processes.pin(self.refresh(), processes.CONTENDER_CORE)
+
+    def _answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/small", timeout=1) as response:
+                return bool(response.status == 200)
+        except (urllib.error.URLError, OSError):
+            return False
+
+    def stop(self) -> None:
+        """Ends everything it started; safe to call twice."""
+        if self._process is not None:
+            processes.stop(self._process)
+            self._process = None
+
+    def refresh(self) -> list[int]:
+        """Looks again which processes are its own (a replaced worker has a new pid)."""
+        self._pids = processes.tree(self._process.pid) if self._process else []
+        return self._pids
+
+    @property
+    def pids(self) -> list[int]:
+        """All its processes at the last look."""
+        return self._pids
+
+    def url(self, path: str, tls: bool = False) -> str:
+        """Where to send a request for ``path``."""
+        return f"https://127.0.0.1:{self.tls_port}{path}" if tls else f"http://127.0.0.1:{self.port}{path}"
+
+    def trim_logs(self) -> None:
+        """Empties what it has logged, so that a long session does not fill the tmpfs."""
+        for log in self.directory.glob("*.log"):
+            with contextlib.suppress(OSError):
+                os.truncate(log, 0)
+
+
+def first_line_of(argv: list[str]) -> str:
+    """The first line a program prints about its version, on either stream; empty when it cannot be run."""
+    try:
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=20, check=False)
+    except OSError:
+        return ""
+    lines = (done.stdout + done.stderr).strip().splitlines()
+    return lines[0].strip() if lines else ""

@@ -1,0 +1,66 @@
+"""Tidegate with one worker, access log and meters on; all its processes (supervisor, control, worker) are counted."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from benchmarks.contenders.contender import Contender, Ground, NotHere, free_port
+
+ROOT = Path(__file__).resolve().parents[2]
+
+CONFIGURATION = """\
+[server]
+workers = 1
+admin = "127.0.0.1:{admin}"
+filter_packages = ["benchmarks"]
+{log}
+[[listeners]]
+bind = "127.0.0.1:{port}"
+{tls}
+[upstreams.load]
+endpoints = ["127.0.0.1:{upstream_port}"]
+pool = {{ max = 2048, idle = 1024 }}
+{filter}
+[[routes]]
+name = "all"
+path = "/*"
+upstream = "load"
+{use}
+"""
+
+
+class Tidegate(Contender):
+    """``python -m tidegate run FILE`` of this checkout."""
+
+    def __init__(self, name: str, filter_class: str = "") -> None:
+        super().__init__(name)
+        self.filter_class = filter_class
+        self.admin_port = 0
+
+    def prepare(self, ground: Ground) -> tuple[list[str], Mapping[str, str]]:
+        """Writes ``gateway.toml``."""
+        env = {"PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
+        probe = [sys.executable, "-c", "import tidegate.cli, tidegate; print(tidegate.__version__)"]
+        done = subprocess.run(
+            probe, capture_output=True, text=True, env={**os.environ, **env}, timeout=60, check=False
+        )
+        if done.returncode:
+            last = (done.stderr.strip().splitlines() or ["no output"])[-1]
+            raise NotHere(f"tidegate has no command line in this checkout, or is not built ({last})")
+        self.version = f"tidegate {done.stdout.strip()}"
+        self.admin_port = free_port()
+        self.configuration = CONFIGURATION.format(
+            admin=self.admin_port,
+            port=self.port,
+            upstream_port=ground.upstream_port,
+            log=f'\n[log.access]\nfile = "{self.directory}/access.log"\n',
+            tls=f'\n[[listeners]]\nbind = "127.0.0.1:{self.tls_port}"\n'
+            f'tls = {{ certificate = "{ground.certificate}", key = "{ground.key}" }}\n',
+            filter=f'\n[filters.bench]\nclass = "{self.filter_class}"\n' if self.filter_class else "",
+            use='filters = ["bench"]' if self.filter_class else "",
+        )
+        path = self.directory / "gateway.toml"
+        path.write_text(self.configuration)
+        return [sys.executable, "-m", "tidegate", "run", str(path)], env

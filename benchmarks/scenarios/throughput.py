@@ -1,0 +1,186 @@
+"""Closed loop: how many exchanges a second, and what each costs in CPU."""
+
+import statistics
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from benchmarks import instructions, processes, table
+from benchmarks.contenders import Contender
+from benchmarks.goals import Verdict, at_least, at_most
+from benchmarks.ground import Session
+from benchmarks.load.report import Report
+from benchmarks.rounds import Round, Standing, order, paired_ratio, standing
+from benchmarks.scenarios.result import Result, Wish
+
+Load = Callable[[Session, Contender, float], Report]
+
+
+@dataclass(frozen=True)
+class Goal:
+    """A demand on the ratio of two contenders."""
+
+    against: str
+    rate: float | None = None  # at least, by requests per second
+    cpu: float | None = None  # at most, by CPU per request
+    contender: str = "tidegate"
+
+
+@dataclass(frozen=True)
+class Throughput:
+    """One closed-loop load over several contenders."""
+
+    name: str
+    title: str
+    load: Load
+    contenders: tuple[str, ...]
+    goals: tuple[Goal, ...] = ()
+    baseline: str = "nginx"
+    guests: tuple[str, ...] = ()  # take part in every third rotation only
+    payload_bytes: int = 0  # of one exchange; adds a column of GB/s
+
+    def run(self, session: Session, wish: Wish) -> Result:
+        """Plays the rounds and concludes."""
+        names = session.start(wish.contenders or self.contenders)
+        rounds: list[Round] = []
+        for rotation in range(wish.rounds):
+            for name in order(names, rotation):
+                if name in self.guests and rotation % 3 and not wish.contenders:
+                    continue
+                rounds.append(self.play(session, session.contenders[name], rotation, wish.seconds))
+                if wish.progress:
+                    print(f"\r{self.name} {rotation + 1}/{wish.rounds} {name:<16}", end="", file=sys.stderr, flush=True)
+        counts = self._instructions(session, names, wish) if wish.instructions else {}
+        if wish.progress:
+            print("\r" + " " * 60 + "\r", end="", file=sys.stderr, flush=True)
+        return self.conclude(rounds, names, counts, dict(session.absent))
+
+    def play(self, session: Session, contender: Contender, rotation: int, seconds: float) -> Round:
+        """One round: the load, between two readings of everybody's CPU time."""
+        pids, upstream = contender.refresh(), session.upstream_pids
+        processes.pin(pids, processes.CONTENDER_CORE)
+        own, others, children = processes.cpu_ns(pids), processes.cpu_ns(upstream), _children_s()
+        started = time.monotonic()
+        report = self.load(session, contender, seconds)
+        elapsed = time.monotonic() - started
+        own, others = processes.cpu_ns(pids) - own, processes.cpu_ns(upstream) - others
+        generator = _children_s() - children
+        contender.trim_logs()
+        processes.idle_soon([*pids, *upstream])
+        return Round(
+            contender=contender.name,
+            rotation=rotation,
+            requests=report.requests,
+            seconds=report.seconds,
+            errors=report.errors,
+            cpu_us=own / 1e3 / report.requests if report.requests else 0.0,
+            cpu_busy=own / 1e9 / elapsed,
+            load_busy=(others / 1e9 + generator) / elapsed,
+            received_bytes=report.received_bytes,
+            sent_bytes=report.sent_bytes,
+            latency_us=report.latency_us,
+            complaint=report.complaint,
+        )
+
+    def _instructions(self, session: Session, names: Sequence[str], wish: Wish) -> dict[str, tuple[float, float]]:
+        """Instructions per request in user and kernel mode, median of two rounds each."""
+        if not instructions.are_countable():
+            return {}
+        found: dict[str, tuple[float, float]] = {}
+        for name in names:
+            contender = session.contenders[name]
+            if not contender.pids:
+                continue
+            taken = []
+            for _ in range(2):
+                with instructions.counted(contender.refresh()) as counted:
+                    report = self.load(session, contender, min(wish.seconds, 1.0))
+                if report.requests and not report.errors:
+                    taken.append((counted.user / report.requests, counted.kernel / report.requests))
+            contender.trim_logs()
+            if taken:
+                found[name] = (statistics.median(t[0] for t in taken), statistics.median(t[1] for t in taken))
+        return found
+
+    def conclude(
+        self,
+        rounds: Sequence[Round],
+        names: Sequence[str],
+        counts: Mapping[str, tuple[float, float]],
+        absent: Mapping[str, str],
+    ) -> Result:
+        """Figures, verdicts and notes out of the rounds."""
+        standings = {name: s for name in names if (s := standing(name, rounds))}
+        base = standings.get(self.baseline)
+        rows = [self._row(s, base, rounds, counts) for s in standings.values()]
+        notes = [f"{name} has no valid round: {_complaint(rounds, name)}" for name in names if name not in standings]
+        notes += [f"{s.contender}: {s.invalid} rounds thrown away ({s.complaint})" for s in standings.values() if s.invalid]
+        full = [s.contender for s in standings.values() if s.is_load_bound and s.cpu_us]
+        if full:
+            notes.append(f"the load core was full before {', '.join(full)}: CPU per request decides there")
+        verdicts = [v for goal in self.goals for v in _verdicts(goal, standings, names, absent)]
+        raw = {
+            "rounds": [r.as_dict() for r in rounds],
+            "instructions_per_request": {name: {"user": u, "kernel": k} for name, (u, k) in counts.items()},
+        }
+        return Result(self.name, self.title, rows, verdicts, notes, raw)
+
+    def _row(
+        self,
+        own: Standing,
+        base: Standing | None,
+        rounds: Sequence[Round],
+        counts: Mapping[str, tuple[float, float]],
+    ) -> dict[str, str]:
+        cpu, base_cpu = own.cpu_us, base.cpu_us if base else None
+        row = {
+            "contender": own.contender,
+            "requests/s": table.count(own.rate.value),
+            "spread": table.spread(own.rate.spread),
+            f"x {self.baseline}": table.ratio(own.rate.value / base.rate.value if base else None),
+            "paired": table.ratio(paired_ratio(rounds, own.contender, self.baseline)),
+            "CPU us/req": f"{cpu.value:.2f}" if cpu else "-",
+            "CPU spread": table.spread(cpu.spread) if cpu else "-",
+            f"CPU x {self.baseline}": table.ratio(cpu.value / base_cpu.value if cpu and base_cpu else None),
+            "instr u+k": "{:,.0f}+{:,.0f}".format(*counts[own.contender]) if own.contender in counts else "-",
+            "core": table.percent(own.cpu_busy) if cpu else "-",
+            "load core": table.percent(own.load_busy),
+        }
+        if self.payload_bytes:
+            row["GB/s"] = f"{own.rate.value * self.payload_bytes / 1e9:.2f}"
+        return row
+
+
+def _verdicts(
+    goal: Goal, standings: Mapping[str, Standing], names: Sequence[str], absent: Mapping[str, str]
+) -> list[Verdict]:
+    own, other = standings.get(goal.contender), standings.get(goal.against)
+    if goal.against not in names and goal.against not in absent:
+        return []  # the command line left it out
+    if goal.contender not in names and goal.contender not in absent:
+        return []
+    found = []
+    cpu = own.cpu_us.value / other.cpu_us.value if own and other and own.cpu_us and other.cpu_us else None
+    if goal.rate is not None:
+        rate = own.rate.value / other.rate.value if own and other else None
+        demand, note = f"{goal.contender} by requests/s, of {goal.against},", ""
+        if own and rate is not None and rate < goal.rate and own.is_load_bound and cpu:
+            rate, note = 1 / cpu, f"by CPU: the load core was full; by requests/s {rate:.3g}"
+        found.append(at_least(demand, rate, goal.rate, note))
+    if goal.cpu is not None:
+        found.append(at_most(f"{goal.contender} by CPU per request, of {goal.against},", cpu, goal.cpu))
+    return found
+
+
+def _complaint(rounds: Sequence[Round], name: str) -> str:
+    return next((r.complaint for r in rounds if r.contender == name and r.complaint), "nothing was answered")
+
+
+def _children_s() -> float:
+    """CPU seconds of the generators that have ended and been waited for."""
+    import resource
+
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
