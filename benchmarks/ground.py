@@ -36,7 +36,10 @@ def make_certificate(directory: Path) -> tuple[Path, Path]:
         .not_valid_after(now + datetime.timedelta(days=30))
         .add_extension(
             x509.SubjectAlternativeName(
-                [x509.DNSName("bench.test"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+                [
+                    x509.DNSName("bench.test"),
+                    x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
+                ]
             ),
             critical=False,
         )
@@ -46,7 +49,9 @@ def make_certificate(directory: Path) -> tuple[Path, Path]:
     certificate_path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
     key_path.write_bytes(
         key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
         )
     )
     return certificate_path, key_path
@@ -57,7 +62,11 @@ class Session:
 
     def __init__(self) -> None:
         shm = Path("/dev/shm")
-        self.directory = Path(tempfile.mkdtemp(prefix="tidegate-bench-", dir=shm if shm.is_dir() else None))
+        self.directory = Path(
+            tempfile.mkdtemp(
+                prefix="tidegate-bench-", dir=shm if shm.is_dir() else None
+            )
+        )
         self.contenders: dict[str, Contender] = {}
         self.absent: dict[str, str] = {}
         self._upstream: subprocess.Popen[bytes] | None = None
@@ -111,7 +120,12 @@ class Session:
                 self.contenders[name] = contender
                 try:
                     contender.start(self.ground)
-                except (NotHere, programs.CompileError, OSError, subprocess.SubprocessError) as reason:
+                except (
+                    NotHere,
+                    programs.CompileError,
+                    OSError,
+                    subprocess.SubprocessError,
+                ) as reason:
                     del self.contenders[name]
                     self.absent[name] = str(reason)
                     print(f"skipped: {reason}", file=sys.stderr, flush=True)
@@ -127,7 +141,10 @@ class Session:
             shutil.rmtree(contender.directory, ignore_errors=True)
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         for contender in self.contenders.values():
             contender.stop()

@@ -51,7 +51,9 @@ def cpu_ns(pids: Iterable[int]) -> int:
     for pid in pids:
         for tid in threads(pid):
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-                total += schedstat_ns(Path(f"/proc/{pid}/task/{tid}/schedstat").read_text())
+                total += schedstat_ns(
+                    Path(f"/proc/{pid}/task/{tid}/schedstat").read_text()
+                )
     return total
 
 
@@ -80,7 +82,9 @@ def memory(pid: int) -> Memory:
         name, _, rest = line.partition(":")
         if name in sizes:
             sizes[name] = int(rest.split()[0]) * 1024
-    return Memory(pid, Path(f"/proc/{pid}/comm").read_text().strip(), sizes["Rss"], sizes["Pss"])
+    return Memory(
+        pid, Path(f"/proc/{pid}/comm").read_text().strip(), sizes["Rss"], sizes["Pss"]
+    )
 
 
 def spawn(
@@ -107,12 +111,16 @@ def spawn(
 
 def stop(process: subprocess.Popen[bytes], patience_s: float = 5.0) -> None:
     """Ends a process and whatever it started: asked first, killed when it does not go."""
-    family = [psutil.Process(pid) for pid in tree(process.pid) if psutil.pid_exists(pid)]
+    family = [
+        psutil.Process(pid) for pid in tree(process.pid) if psutil.pid_exists(pid)
+    ]
     if process.poll() is None:
         process.send_signal(signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(patience_s)
-    for member in family:  # psutil compares the creation time, so a reused pid is not touched
+    for (
+        member
+    ) in family:  # psutil compares the creation time, so a reused pid is not touched
         with contextlib.suppress(psutil.NoSuchProcess):
             if member.is_running() and member.status() != psutil.STATUS_ZOMBIE:
                 member.kill()

@@ -18,9 +18,15 @@ KNOWN: dict[str, Callable[[str], Contender]] = {
     "envoy": Envoy,
     "caddy": Caddy,
     "tidegate": Tidegate,
-    "tidegate-sync": lambda name: Tidegate(name, filter_class="benchmarks.filters:ReadOneSetTwo"),
-    "tidegate-async": lambda name: Tidegate(name, filter_class="benchmarks.filters:ReadOneSetTwoAsync"),
-    "tidegate-million": lambda name: Tidegate(name, filter_class="benchmarks.filters:MillionObjects"),
+    "tidegate-sync": lambda name: Tidegate(
+        name, filter_class="benchmarks.filters:ReadOneSetTwo"
+    ),
+    "tidegate-async": lambda name: Tidegate(
+        name, filter_class="benchmarks.filters:ReadOneSetTwoAsync"
+    ),
+    "tidegate-million": lambda name: Tidegate(
+        name, filter_class="benchmarks.filters:MillionObjects"
+    ),
     "relay": Relay,
     "direct": Direct,
 }
@@ -31,4 +37,6 @@ def make(name: str) -> Contender:
     try:
         return KNOWN[name](name)
     except KeyError:
-        raise ValueError(f"no contender {name!r}; there are {', '.join(KNOWN)}") from None
+        raise ValueError(
+            f"no contender {name!r}; there are {', '.join(KNOWN)}"
+        ) from None

@@ -64,5 +64,9 @@ class Caddy(Contender):
         )
         path = self.directory / "Caddyfile"
         path.write_text(self.configuration)
-        home = {"HOME": str(self.directory), "XDG_DATA_HOME": str(self.directory), "GOMAXPROCS": "1"}
+        home = {
+            "HOME": str(self.directory),
+            "XDG_DATA_HOME": str(self.directory),
+            "GOMAXPROCS": "1",
+        }
         return [binary, "run", "--config", str(path), "--adapter", "caddyfile"], home

@@ -34,7 +34,9 @@ def free_port() -> int:
     """A TCP port nobody listens on, below the range the kernel hands out to clients."""
     low = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     for _ in range(200):
-        port = 10_000 + int.from_bytes(os.urandom(2)) % max(1, min(low, 32_768) - 10_000)
+        port = 10_000 + int.from_bytes(os.urandom(2)) % max(
+            1, min(low, 32_768) - 10_000
+        )
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
@@ -72,19 +74,25 @@ class Contender(abc.ABC):
         argv, env = self.prepare(ground)
         self.command = " ".join(argv)
         log = self.directory / "output.log"
-        self._process = processes.spawn(argv, processes.CONTENDER_CORE, log, env, self.directory)
+        self._process = processes.spawn(
+            argv, processes.CONTENDER_CORE, log, env, self.directory
+        )
         deadline = time.monotonic() + patience_s
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self.stop()
                 words = log.read_text(errors="replace").strip().splitlines()[-3:]
-                raise NotHere(f"{self.name} did not start: {' / '.join(words) or 'no output'}")
+                raise NotHere(
+                    f"{self.name} did not start: {' / '.join(words) or 'no output'}"
+                )
             time.sleep(0.05)
         processes.pin(self.refresh(), processes.CONTENDER_CORE)
 
     def _answers(self) -> bool:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/small", timeout=1) as response:
+            with urllib.request.urlopen(
+                f"http://127.0.0.1:{self.port}/small", timeout=1
+            ) as response:
                 return bool(response.status == 200)
         except (urllib.error.URLError, OSError):
             return False
@@ -107,7 +115,11 @@ class Contender(abc.ABC):
 
     def url(self, path: str, tls: bool = False) -> str:
         """Where to send a request for ``path``."""
-        return f"https://127.0.0.1:{self.tls_port}{path}" if tls else f"http://127.0.0.1:{self.port}{path}"
+        return (
+            f"https://127.0.0.1:{self.tls_port}{path}"
+            if tls
+            else f"http://127.0.0.1:{self.port}{path}"
+        )
 
     def trim_logs(self) -> None:
         """Empties what it has logged, so that a long session does not fill the tmpfs."""
@@ -119,7 +131,9 @@ class Contender(abc.ABC):
 def first_line_of(argv: list[str]) -> str:
     """The first line a program prints about its version, on either stream; empty when it cannot be run."""
     try:
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=20, check=False)
+        done = subprocess.run(
+            argv, capture_output=True, text=True, timeout=20, check=False
+        )
     except OSError:
         return ""
     lines = (done.stdout + done.stderr).strip().splitlines()

@@ -75,7 +75,9 @@ class Nginx(Contender):
             raise NotHere(f"{BINARY} is not there (Debian: apt install nginx-light)")
         self.version = first_line_of([str(BINARY), "-v"])
         self.configuration = CONFIGURATION.format(
-            user=Path(ground.directory).owner(),  # the worker must be able to read what this user wrote
+            user=Path(
+                ground.directory
+            ).owner(),  # the worker must be able to read what this user wrote
             directory=self.directory,
             certificate=ground.certificate,
             key=ground.key,
@@ -85,4 +87,12 @@ class Nginx(Contender):
         )
         path = self.directory / "nginx.conf"
         path.write_text(self.configuration)
-        return [str(BINARY), "-p", str(self.directory), "-e", str(self.directory / "error.log"), "-c", str(path)], {}
+        return [
+            str(BINARY),
+            "-p",
+            str(self.directory),
+            "-e",
+            str(self.directory / "error.log"),
+            "-c",
+            str(path),
+        ], {}

@@ -15,20 +15,28 @@ CONFIGURATION = """\
 workers = 1
 admin = "127.0.0.1:{admin}"
 filter_packages = ["benchmarks"]
-{log}
+
+[access_log]
+path = "{log}"
+
 [[listeners]]
 bind = "127.0.0.1:{port}"
-{tls}
+idle_timeout = "300s"
+
+[[listeners]]
+bind = "127.0.0.1:{tls_port}"
+idle_timeout = "300s"
+tls = {{ certificates = [{{ cert = "{certificate}", key = "{key}" }}] }}
+
 [upstreams.load]
 endpoints = ["127.0.0.1:{upstream_port}"]
 pool = {{ max = 2048, idle = 1024 }}
-{filter}
+{declared}
 [[routes]]
 name = "all"
 path = "/*"
 upstream = "load"
-{use}
-"""
+{used}"""
 
 
 class Tidegate(Contender):
@@ -42,24 +50,38 @@ class Tidegate(Contender):
     def prepare(self, ground: Ground) -> tuple[list[str], Mapping[str, str]]:
         """Writes ``gateway.toml``."""
         env = {"PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
-        probe = [sys.executable, "-c", "import tidegate.cli, tidegate; print(tidegate.__version__)"]
+        probe = [
+            sys.executable,
+            "-c",
+            "import tidegate.cli, tidegate; print(tidegate.__version__)",
+        ]
         done = subprocess.run(
-            probe, capture_output=True, text=True, env={**os.environ, **env}, timeout=60, check=False
+            probe,
+            capture_output=True,
+            text=True,
+            env={**os.environ, **env},
+            timeout=60,
+            check=False,
         )
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["no output"])[-1]
-            raise NotHere(f"tidegate has no command line in this checkout, or is not built ({last})")
+            raise NotHere(
+                f"tidegate has no command line in this checkout, or is not built ({last})"
+            )
         self.version = f"tidegate {done.stdout.strip()}"
         self.admin_port = free_port()
         self.configuration = CONFIGURATION.format(
             admin=self.admin_port,
             port=self.port,
+            tls_port=self.tls_port,
             upstream_port=ground.upstream_port,
-            log=f'\n[log.access]\nfile = "{self.directory}/access.log"\n',
-            tls=f'\n[[listeners]]\nbind = "127.0.0.1:{self.tls_port}"\n'
-            f'tls = {{ certificate = "{ground.certificate}", key = "{ground.key}" }}\n',
-            filter=f'\n[filters.bench]\nclass = "{self.filter_class}"\n' if self.filter_class else "",
-            use='filters = ["bench"]' if self.filter_class else "",
+            log=self.directory / "access.log",
+            certificate=ground.certificate,
+            key=ground.key,
+            declared=f'\n[filters.bench]\nclass = "{self.filter_class}"\n'
+            if self.filter_class
+            else "",
+            used='filters = ["bench"]\n' if self.filter_class else "",
         )
         path = self.directory / "gateway.toml"
         path.write_text(self.configuration)

@@ -1,6 +1,7 @@
 """What a load generator says about one run."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -12,9 +13,14 @@ class Report:
     errors: int
     received_bytes: int = 0
     sent_bytes: int = 0
-    latency_us: dict[str, float] = field(default_factory=dict)  # "p50", "p99", "max", ...
+    latency_us: dict[str, float] = field(
+        default_factory=dict
+    )  # "p50", "p99", "max", ...
     command: str = ""
     complaint: str = ""  # the generator's own words about its errors
+    extra: dict[str, Any] = field(
+        default_factory=dict
+    )  # what only this generator knows
 
     @property
     def rate(self) -> float:

@@ -1,0 +1,35 @@
+"""Filters that are measured: what one Python method on each request costs, and a worker full of live objects."""
+
+from tidegate import Filter, Request
+
+
+class ReadOneSetTwo(Filter):
+    """Reads one header and sets two, synchronously."""
+
+    def on_request(self, request: Request) -> None:
+        """The smallest thing a real filter does."""
+        agent = request.headers.get("user-agent")
+        request.headers["x-bench-agent"] = agent or "none"
+        request.headers["x-bench-plan"] = "gold"
+
+
+class ReadOneSetTwoAsync(Filter):
+    """The same in an ``async`` method that never waits."""
+
+    async def on_request(self, request: Request) -> None:
+        """Costs a coroutine, and whatever the gateway does to carry it."""
+        agent = request.headers.get("user-agent")
+        request.headers["x-bench-agent"] = agent or "none"
+        request.headers["x-bench-plan"] = "gold"
+
+
+class MillionObjects(Filter):
+    """Keeps a million objects that the cyclic collector tracks alive in the worker, and looks at one a request."""
+
+    _kept: list[dict[str, list[int]]] | None = None
+
+    def on_request(self, request: Request) -> None:
+        """Makes them at the first request, so that they are there whatever the gateway freezes when it starts."""
+        if self._kept is None:
+            MillionObjects._kept = [{"row": [number]} for number in range(500_000)]
+        request.headers["x-bench-kept"] = "1"

@@ -1,0 +1,88 @@
+"""Micro-benchmarks of single compiled functions: ``python -m benchmarks micro [NAME ...]``.
+
+A file ``benchmarks/micro/MODULE.py`` has a mapping ``CASES`` from a case's name to a function ``run(n)`` that does the
+work ``n`` times and returns nothing, or that returns how many operations it really did (a C loop that counts by itself):
+
+    CASES = {"parse a small head": lambda n: bench_parse(HEAD, n)}
+
+The runner finds an ``n`` that takes 20 ms and takes the best of fifteen runs, because the machine's speed flips.
+``NAME`` is a module, or ``MODULE:part of a case's name``.
+"""
+
+import importlib
+import pkgutil
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from benchmarks import table
+
+Case = Callable[[int], int | None]
+
+RUNS = 15
+RUN_S = 0.02
+
+
+def modules() -> list[str]:
+    """All files of this folder."""
+    return sorted(found.name for found in pkgutil.iter_modules(__path__))
+
+
+def timed(case: Case, n: int) -> tuple[float, int]:
+    """Seconds and operations of one call."""
+    start = time.perf_counter()
+    said = case(n)
+    return time.perf_counter() - start, n if said is None else said
+
+
+def nanoseconds(
+    case: Case, runs: int = RUNS, run_s: float = RUN_S
+) -> tuple[float, float]:
+    """The best and the median time of one operation over ``runs`` runs of about ``run_s`` each."""
+    n = 1
+    seconds, _ = timed(case, n)
+    while seconds < run_s:
+        n = max(n * 2, int(n * run_s / seconds)) if seconds > 1e-4 else n * 10
+        seconds, _ = timed(case, n)
+    found = sorted(
+        spent / operations * 1e9
+        for spent, operations in (timed(case, n) for _ in range(runs))
+    )
+    return found[0], found[len(found) // 2]
+
+
+def cases(wanted: Sequence[str]) -> Iterator[tuple[str, str, Case]]:
+    """Module, name and function of each case that is wanted; all of them for an empty ``wanted``."""
+    for module in modules():
+        parts = [w.partition(":")[2] for w in wanted if w.partition(":")[0] == module]
+        if wanted and not parts:
+            continue
+        found: Mapping[str, Case] = importlib.import_module(
+            f"{__name__}.{module}"
+        ).CASES
+        for name, case in found.items():
+            if not parts or any(part in name for part in parts):
+                yield module, name, case
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs the cases asked for and prints nanoseconds an operation."""
+    unknown = [w for w in argv if w.partition(":")[0] not in modules()]
+    if unknown:
+        print(
+            f"no micro-benchmark {', '.join(unknown)}; there are {', '.join(modules()) or 'none'}",
+            file=sys.stderr,
+        )
+        return 2
+    rows = []
+    for module, name, case in cases(argv):
+        best, median = nanoseconds(case)
+        rows.append(
+            {
+                "case": f"{module}: {name}",
+                "ns/op": f"{best:,.1f}",
+                "median": f"{median:,.1f}",
+            }
+        )
+    print(table.render(rows))
+    return 0
