@@ -24,54 +24,17 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     """What was asked for."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
-        description="Side by side with nginx, Envoy and Caddy. 'python -m benchmarks micro [NAME]' for single functions.",
+        description="Side by side with nginx, Envoy and Caddy. 'micro [NAME]' instead of options: single functions.",
     )
-    parser.add_argument(
-        "--only",
-        type=names,
-        action="extend",
-        metavar="NAME,...",
-        help="only these scenarios",
-    )
-    parser.add_argument(
-        "--contenders", type=names, metavar="NAME,...", help=f"of {', '.join(KNOWN)}"
-    )
-    parser.add_argument(
-        "--rounds",
-        type=int,
-        default=12,
-        help="alternated rounds of each contender (12)",
-    )
-    parser.add_argument(
-        "--seconds", type=float, default=1.0, help="length of a round (1)"
-    )
-    parser.add_argument(
-        "--generator",
-        choices=("own", "wrk"),
-        default="own",
-        help="load of the keep-alive scenarios",
-    )
-    parser.add_argument(
-        "--self-check",
-        action="store_true",
-        help="nginx against itself, which must give 1.00 ± 0.05",
-    )
-    parser.add_argument(
-        "--no-instructions",
-        action="store_true",
-        help="do not count instructions with perf",
-    )
-    parser.add_argument(
-        "--json",
-        type=Path,
-        metavar="FILE",
-        help="write everything, raw rounds included",
-    )
-    parser.add_argument(
-        "--record",
-        action="store_true",
-        help=f"put the tables into {record.RESULTS.name}",
-    )
+    parser.add_argument("--only", type=names, action="extend", metavar="NAME,...", help="only these scenarios")
+    parser.add_argument("--contenders", type=names, metavar="NAME,...", help=f"of {', '.join(KNOWN)}")
+    parser.add_argument("--rounds", type=int, default=12, help="alternated rounds of each contender (12)")
+    parser.add_argument("--seconds", type=float, default=1.0, help="length of a round (1)")
+    parser.add_argument("--generator", choices=("own", "wrk"), default="own", help="load of the keep-alive scenarios")
+    parser.add_argument("--self-check", action="store_true", help="nginx against itself, which must give 1.00 ± 0.05")
+    parser.add_argument("--no-instructions", action="store_true", help="do not count instructions with perf")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything, raw rounds included")
+    parser.add_argument("--record", action="store_true", help=f"put the tables into {record.RESULTS.name}")
     parser.add_argument("--list", action="store_true", help="list the scenarios")
     return parser.parse_args(argv)
 
@@ -94,17 +57,13 @@ def main(argv: Sequence[str]) -> int:
     options = arguments(argv)
     scenarios = chosen(options)
     if options.list:
-        print(
-            "\n".join(f"{scenario.name:<14} {scenario.title}" for scenario in scenarios)
-        )
+        print("\n".join(f"{scenario.name:<14} {scenario.title}" for scenario in scenarios))
         return 0
     wrong = [name for name in options.contenders or () if name not in KNOWN]
     if wrong:
         sys.exit(f"no contender {', '.join(wrong)}; there are {', '.join(KNOWN)}")
     if len(cores := sorted(os.sched_getaffinity(0))) < 2:
-        sys.exit(
-            f"two cores are needed, one for the contender and one for the load; there is {cores}"
-        )
+        sys.exit(f"two cores are needed, one for the contender and one for the load; there is {cores}")
     wish = Wish(
         rounds=options.rounds,
         seconds=options.seconds,
@@ -120,9 +79,7 @@ def main(argv: Sequence[str]) -> int:
                 result = scenario.run(session, wish)
                 results.append(result)
                 print(result, end="\n\n", flush=True)
-            facts = record.circumstances(
-                session.contenders, ["python -m benchmarks", *argv]
-            )
+            facts = record.circumstances(session.contenders, ["python -m benchmarks", *argv])
     except (CompileError, GeneratorError) as error:
         print(error, file=sys.stderr)
         return 1

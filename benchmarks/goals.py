@@ -16,39 +16,18 @@ class Verdict:
     def __str__(self) -> str:
         word = {True: "met", False: "MISSED", None: "not measured"}[self.met]
         figure = "" if self.reached is None else f": {self.reached:.3g}"
-        return (
-            f"{word:>12}  {self.demand}{figure}{f' ({self.note})' if self.note else ''}"
-        )
+        return f"{word:>12}  {self.demand}{figure}{f' ({self.note})' if self.note else ''}"
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        return {
-            "demand": self.demand,
-            "reached": self.reached,
-            "met": self.met,
-            "note": self.note,
-        }
+        return {"demand": self.demand, "reached": self.reached, "met": self.met, "note": self.note}
 
 
-def at_least(
-    demand: str, reached: float | None, bound: float, note: str = ""
-) -> Verdict:
+def at_least(demand: str, reached: float | None, bound: float, note: str = "") -> Verdict:
     """``reached`` must not be under ``bound``."""
-    return Verdict(
-        f"{demand} at least {bound:g}",
-        reached,
-        None if reached is None else reached >= bound,
-        note,
-    )
+    return Verdict(f"{demand} at least {bound:g}", reached, None if reached is None else reached >= bound, note)
 
 
-def at_most(
-    demand: str, reached: float | None, bound: float, note: str = ""
-) -> Verdict:
+def at_most(demand: str, reached: float | None, bound: float, note: str = "") -> Verdict:
     """``reached`` must not be over ``bound``."""
-    return Verdict(
-        f"{demand} at most {bound:g}",
-        reached,
-        None if reached is None else reached <= bound,
-        note,
-    )
+    return Verdict(f"{demand} at most {bound:g}", reached, None if reached is None else reached <= bound, note)

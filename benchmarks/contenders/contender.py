@@ -15,13 +15,13 @@ from pathlib import Path
 from benchmarks import processes
 
 
-class NotHere(RuntimeError):
+class NotHereError(RuntimeError):
     """A contender cannot take part on this machine; the text says why."""
 
 
 @dataclass(frozen=True)
 class Ground:
-    """What all contenders of one session share: a directory on tmpfs, the upstream, a certificate, compiled programs."""
+    """What all contenders of a session share: a directory on tmpfs, the upstream, a certificate, programs."""
 
     directory: Path
     programs: Path
@@ -34,9 +34,7 @@ def free_port() -> int:
     """A TCP port nobody listens on, below the range the kernel hands out to clients."""
     low = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     for _ in range(200):
-        port = 10_000 + int.from_bytes(os.urandom(2)) % max(
-            1, min(low, 32_768) - 10_000
-        )
+        port = 10_000 + int.from_bytes(os.urandom(2)) % max(1, min(low, 32_768) - 10_000)
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
@@ -64,35 +62,29 @@ class Contender(abc.ABC):
 
     @abc.abstractmethod
     def prepare(self, ground: Ground) -> tuple[list[str], Mapping[str, str]]:
-        """Writes the configuration into ``self.directory``; returns the command and its environment, or raises NotHere."""
+        """Writes the configuration into ``self.directory``; returns command and environment, or raises."""
 
     def start(self, ground: Ground, patience_s: float = 15.0) -> None:
-        """Starts the program pinned to its core and returns when it answers; raises NotHere with its last words."""
+        """Starts the program pinned to its core and returns when it answers; raises NotHereError with its last words."""
         self.port, self.tls_port = free_port(), free_port()
         self.directory = ground.directory / self.name
-        self.directory.mkdir()
+        self.directory.mkdir(exist_ok=True)
         argv, env = self.prepare(ground)
         self.command = " ".join(argv)
         log = self.directory / "output.log"
-        self._process = processes.spawn(
-            argv, processes.CONTENDER_CORE, log, env, self.directory
-        )
+        self._process = processes.spawn(argv, processes.CONTENDER_CORE, log, env=env, cwd=self.directory)
         deadline = time.monotonic() + patience_s
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self.stop()
                 words = log.read_text(errors="replace").strip().splitlines()[-3:]
-                raise NotHere(
-                    f"{self.name} did not start: {' / '.join(words) or 'no output'}"
-                )
+                raise NotHereError(f"{self.name} did not start: {' / '.join(words) or 'no output'}")
             time.sleep(0.05)
         processes.pin(self.refresh(), processes.CONTENDER_CORE)
 
     def _answers(self) -> bool:
         try:
-            with urllib.request.urlopen(
-                f"http://127.0.0.1:{self.port}/small", timeout=1
-            ) as response:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/small", timeout=1) as response:
                 return bool(response.status == 200)
         except (urllib.error.URLError, OSError):
             return False
@@ -115,11 +107,7 @@ class Contender(abc.ABC):
 
     def url(self, path: str, tls: bool = False) -> str:
         """Where to send a request for ``path``."""
-        return (
-            f"https://127.0.0.1:{self.tls_port}{path}"
-            if tls
-            else f"http://127.0.0.1:{self.port}{path}"
-        )
+        return f"https://127.0.0.1:{self.tls_port}{path}" if tls else f"http://127.0.0.1:{self.port}{path}"
 
     def trim_logs(self) -> None:
         """Empties what it has logged, so that a long session does not fill the tmpfs."""
@@ -131,9 +119,7 @@ class Contender(abc.ABC):
 def first_line_of(argv: list[str]) -> str:
     """The first line a program prints about its version, on either stream; empty when it cannot be run."""
     try:
-        done = subprocess.run(
-            argv, capture_output=True, text=True, timeout=20, check=False
-        )
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=20, check=False)
     except OSError:
         return ""
     lines = (done.stdout + done.stderr).strip().splitlines()

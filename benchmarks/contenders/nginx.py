@@ -7,7 +7,7 @@ buffer of the same size, without which nginx moves an upload in steps of 16 KB.
 from collections.abc import Mapping
 from pathlib import Path
 
-from benchmarks.contenders.contender import Contender, Ground, NotHere, first_line_of
+from benchmarks.contenders.contender import Contender, Ground, NotHereError, first_line_of
 
 BINARY = Path("/usr/sbin/nginx")
 
@@ -72,12 +72,10 @@ class Nginx(Contender):
     def prepare(self, ground: Ground) -> tuple[list[str], Mapping[str, str]]:
         """Writes ``nginx.conf``."""
         if not BINARY.exists():
-            raise NotHere(f"{BINARY} is not there (Debian: apt install nginx-light)")
+            raise NotHereError(f"{BINARY} is not there (Debian: apt install nginx-light)")
         self.version = first_line_of([str(BINARY), "-v"])
         self.configuration = CONFIGURATION.format(
-            user=Path(
-                ground.directory
-            ).owner(),  # the worker must be able to read what this user wrote
+            user=Path(ground.directory).owner(),  # the worker must be able to read what this user wrote
             directory=self.directory,
             certificate=ground.certificate,
             key=ground.key,
@@ -87,12 +85,4 @@ class Nginx(Contender):
         )
         path = self.directory / "nginx.conf"
         path.write_text(self.configuration)
-        return [
-            str(BINARY),
-            "-p",
-            str(self.directory),
-            "-e",
-            str(self.directory / "error.log"),
-            "-c",
-            str(path),
-        ], {}
+        return [str(BINARY), "-p", str(self.directory), "-e", str(self.directory / "error.log"), "-c", str(path)], {}

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from benchmarks.contenders.contender import Contender, Ground, NotHere, free_port
+from benchmarks.contenders.contender import Contender, Ground, NotHereError, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -50,24 +50,11 @@ class Tidegate(Contender):
     def prepare(self, ground: Ground) -> tuple[list[str], Mapping[str, str]]:
         """Writes ``gateway.toml``."""
         env = {"PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
-        probe = [
-            sys.executable,
-            "-c",
-            "import tidegate.cli, tidegate; print(tidegate.__version__)",
-        ]
-        done = subprocess.run(
-            probe,
-            capture_output=True,
-            text=True,
-            env={**os.environ, **env},
-            timeout=60,
-            check=False,
-        )
+        probe = [sys.executable, "-c", "import tidegate.cli, tidegate; print(tidegate.__version__)"]
+        done = subprocess.run(probe, capture_output=True, text=True, env={**os.environ, **env}, timeout=60, check=False)
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["no output"])[-1]
-            raise NotHere(
-                f"tidegate has no command line in this checkout, or is not built ({last})"
-            )
+            raise NotHereError(f"tidegate has no command line in this checkout, or is not built ({last})")
         self.version = f"tidegate {done.stdout.strip()}"
         self.admin_port = free_port()
         self.configuration = CONFIGURATION.format(
@@ -78,9 +65,7 @@ class Tidegate(Contender):
             log=self.directory / "access.log",
             certificate=ground.certificate,
             key=ground.key,
-            declared=f'\n[filters.bench]\nclass = "{self.filter_class}"\n'
-            if self.filter_class
-            else "",
+            declared=f'\n[filters.bench]\nclass = "{self.filter_class}"\n' if self.filter_class else "",
             used='filters = ["bench"]\n' if self.filter_class else "",
         )
         path = self.directory / "gateway.toml"

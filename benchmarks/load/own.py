@@ -28,15 +28,9 @@ def parse(line: str, command: str = "", payload_bytes: int = 0) -> Report:
     """
     try:
         said = json.loads(line)
-        requests, received, sent = (
-            int(said["requests"]),
-            int(said["received"]),
-            int(said.get("sent", 0)),
-        )
+        requests, received, sent = (int(said["requests"]), int(said["received"]), int(said.get("sent", 0)))
         report = Report(
-            requests=max(received, sent) // payload_bytes
-            if payload_bytes
-            else requests,
+            requests=max(received, sent) // payload_bytes if payload_bytes else requests,
             seconds=float(said["seconds"]),
             errors=int(said["errors"]),
             received_bytes=received,
@@ -44,42 +38,28 @@ def parse(line: str, command: str = "", payload_bytes: int = 0) -> Report:
             latency_us={k: float(v) for k, v in said.get("latency_us", {}).items()},
             command=command,
             complaint=said["complaint"],
-            extra={
-                k: said[k]
-                for k in ("opened", "cipher", "waiting_most", "over_20ms")
-                if k in said
-            },
+            extra={k: said[k] for k in ("opened", "cipher", "waiting_most", "over_20ms") if k in said},
         )
     except (ValueError, KeyError) as error:
-        raise ValueError(
-            f"this is not the line of a generator ({error}): {line.strip() or '(nothing)'}"
-        ) from error
+        raise ValueError(f"this is not the line of a generator ({error}): {line.strip() or '(nothing)'}") from error
     return report
 
 
 @contextlib.contextmanager
-def generator(
-    program: Path, arguments: Sequence[str]
-) -> Iterator[subprocess.Popen[str]]:
+def generator(program: Path, arguments: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
     """A generator that has said it is ready; it is ended when the block is left."""
     argv = ["taskset", "-c", str(LOAD_CORE), str(program), *arguments]
     with tempfile.TemporaryFile("w+") as errors:
         process = subprocess.Popen(
-            argv,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-            start_new_session=True,
+            argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True, start_new_session=True
         )
-        assert process.stdin is not None and process.stdout is not None
+        assert process.stdin is not None
+        assert process.stdout is not None
         try:
             if process.stdout.readline() != "ready\n":
                 process.wait(10)
                 errors.seek(0)
-                raise GeneratorError(
-                    f"{' '.join(argv)}: {errors.read().strip() or process.returncode}"
-                )
+                raise GeneratorError(f"{' '.join(argv)}: {errors.read().strip() or process.returncode}")
             yield process
         finally:
             with contextlib.suppress(BrokenPipeError):
@@ -92,21 +72,23 @@ def generator(
             process.stdout.close()
 
 
+def let_go(process: subprocess.Popen[str]) -> str:
+    """Tells a ready generator to begin; returns its line of JSON when it has ended."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write("\n")
+    process.stdin.flush()
+    return process.stdout.readline()
+
+
 def run(
-    program: Path,
-    arguments: Sequence[str],
-    seconds: float,
-    meter: Meter | None = None,
-    payload_bytes: int = 0,
+    program: Path, arguments: Sequence[str], seconds: float, meter: Meter | None = None, payload_bytes: int = 0
 ) -> Report:
     """One load of ``seconds``."""
     meter = meter or Meter()
     arguments = [*arguments, "--seconds", f"{seconds:g}"]
     with generator(program, arguments) as process:
-        assert process.stdin is not None and process.stdout is not None
         meter.begin(process.pid)
-        process.stdin.write("\n")
-        process.stdin.flush()
-        line = process.stdout.readline()
+        line = let_go(process)
         meter.end()
     return parse(line, f"{program.name} {' '.join(arguments)}", payload_bytes)

@@ -18,14 +18,10 @@ def build(name: str, into: Path) -> Path:
         return target
     compiler = shutil.which("gcc") or shutil.which("cc")
     if compiler is None:
-        raise CompileError(
-            "the load generators are C and need gcc (Debian: apt install gcc libssl-dev)"
-        )
+        raise CompileError("the load generators are C and need gcc (Debian: apt install gcc libssl-dev)")
     source = SOURCES / f"{name}.c"
     argv = [compiler, "-O2", "-std=gnu11", "-Wall", "-o", str(target), str(source)]
-    argv += [
-        flag for flag in ("-lssl", "-lcrypto") if '"client.h"' in source.read_text()
-    ]
+    argv += [flag for flag in ("-lssl", "-lcrypto") if '"client.h"' in source.read_text()]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     if done.returncode:
         raise CompileError(f"{' '.join(argv)}\n{done.stderr}")

@@ -13,14 +13,10 @@ class Report:
     errors: int
     received_bytes: int = 0
     sent_bytes: int = 0
-    latency_us: dict[str, float] = field(
-        default_factory=dict
-    )  # "p50", "p99", "max", ...
+    latency_us: dict[str, float] = field(default_factory=dict)  # "p50", "p99", "max", ...
     command: str = ""
     complaint: str = ""  # the generator's own words about its errors
-    extra: dict[str, Any] = field(
-        default_factory=dict
-    )  # what only this generator knows
+    extra: dict[str, Any] = field(default_factory=dict)  # what only this generator knows
 
     @property
     def rate(self) -> float:

@@ -1,7 +1,7 @@
 """Micro-benchmarks of single compiled functions: ``python -m benchmarks micro [NAME ...]``.
 
 A file ``benchmarks/micro/MODULE.py`` has a mapping ``CASES`` from a case's name to a function ``run(n)`` that does the
-work ``n`` times and returns nothing, or that returns how many operations it really did (a C loop that counts by itself):
+work ``n`` times and returns nothing, or how many operations it really did (a C loop that counts by itself):
 
     CASES = {"parse a small head": lambda n: bench_parse(HEAD, n)}
 
@@ -35,19 +35,14 @@ def timed(case: Case, n: int) -> tuple[float, int]:
     return time.perf_counter() - start, n if said is None else said
 
 
-def nanoseconds(
-    case: Case, runs: int = RUNS, run_s: float = RUN_S
-) -> tuple[float, float]:
+def nanoseconds(case: Case, runs: int = RUNS, run_s: float = RUN_S) -> tuple[float, float]:
     """The best and the median time of one operation over ``runs`` runs of about ``run_s`` each."""
     n = 1
     seconds, _ = timed(case, n)
     while seconds < run_s:
         n = max(n * 2, int(n * run_s / seconds)) if seconds > 1e-4 else n * 10
         seconds, _ = timed(case, n)
-    found = sorted(
-        spent / operations * 1e9
-        for spent, operations in (timed(case, n) for _ in range(runs))
-    )
+    found = sorted(spent / operations * 1e9 for spent, operations in (timed(case, n) for _ in range(runs)))
     return found[0], found[len(found) // 2]
 
 
@@ -57,9 +52,7 @@ def cases(wanted: Sequence[str]) -> Iterator[tuple[str, str, Case]]:
         parts = [w.partition(":")[2] for w in wanted if w.partition(":")[0] == module]
         if wanted and not parts:
             continue
-        found: Mapping[str, Case] = importlib.import_module(
-            f"{__name__}.{module}"
-        ).CASES
+        found: Mapping[str, Case] = importlib.import_module(f"{__name__}.{module}").CASES
         for name, case in found.items():
             if not parts or any(part in name for part in parts):
                 yield module, name, case
@@ -69,20 +62,11 @@ def main(argv: Sequence[str]) -> int:
     """Runs the cases asked for and prints nanoseconds an operation."""
     unknown = [w for w in argv if w.partition(":")[0] not in modules()]
     if unknown:
-        print(
-            f"no micro-benchmark {', '.join(unknown)}; there are {', '.join(modules()) or 'none'}",
-            file=sys.stderr,
-        )
+        print(f"no micro-benchmark {', '.join(unknown)}; there are {', '.join(modules()) or 'none'}", file=sys.stderr)
         return 2
     rows = []
     for module, name, case in cases(argv):
         best, median = nanoseconds(case)
-        rows.append(
-            {
-                "case": f"{module}: {name}",
-                "ns/op": f"{best:,.1f}",
-                "median": f"{median:,.1f}",
-            }
-        )
+        rows.append({"case": f"{module}: {name}", "ns/op": f"{best:,.1f}", "median": f"{median:,.1f}"})
     print(table.render(rows))
     return 0

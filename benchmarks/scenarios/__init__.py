@@ -10,12 +10,7 @@ from benchmarks.scenarios.throughput import Goal, Throughput
 __all__ = ["Result", "Scenario", "Wish", "every", "self_check"]
 
 EVERYBODY = ("nginx", "tidegate", "envoy", "caddy", "relay", "direct")
-GUESTS = (
-    "envoy",
-    "caddy",
-    "relay",
-    "direct",
-)  # outside the headline figure they take part in every third rotation
+GUESTS = ("envoy", "caddy", "relay", "direct")  # outside the headline figure they take part in every third rotation
 TEN_MB = 10_000_000
 
 
@@ -28,11 +23,7 @@ def every(generator: str = "own") -> tuple[Scenario, ...]:
             title="128-byte responses, keep-alive, 64 connections",
             load=keep_alive("/small", 64),
             contenders=EVERYBODY,
-            goals=(
-                Goal("nginx", rate=1.05, cpu=0.9),
-                Goal("envoy", rate=3.0),
-                Goal("caddy", rate=5.0),
-            ),
+            goals=(Goal("nginx", rate=1.05, cpu=0.9), Goal("envoy", rate=3.0), Goal("caddy", rate=5.0)),
         ),
         Throughput(
             name="many",
@@ -122,7 +113,7 @@ def every(generator: str = "own") -> tuple[Scenario, ...]:
 
 
 def self_check() -> Throughput:
-    """nginx against itself: what a difference of nothing looks like here today."""
+    """Nginx against itself: what a difference of nothing looks like here today."""
     return Throughput(
         name="self-check",
         title="nginx against a second nginx, 128-byte responses, 64 connections",

@@ -9,11 +9,9 @@ from benchmarks.scenarios.throughput import Load
 
 
 def by_wrk(path: str, connections: int) -> Load:
-    """wrk on so many keep-alive connections; by itself it uses a fifth more of the load core than ``by_own``."""
+    """Wrk on so many keep-alive connections; by itself it uses a fifth more of the load core than ``by_own``."""
 
-    def load(
-        session: Session, contender: Contender, seconds: float, meter: Meter
-    ) -> Report:
+    def load(session: Session, contender: Contender, seconds: float, meter: Meter) -> Report:
         del session
         return wrk.run(contender.url(path), connections, seconds, meter)
 
@@ -21,13 +19,7 @@ def by_wrk(path: str, connections: int) -> Load:
 
 
 def by_own(
-    path: str,
-    connections: int,
-    *,
-    tls: bool = False,
-    reconnect: bool = False,
-    upload: int = 0,
-    payload: int = 0,
+    path: str, connections: int, *, tls: bool = False, reconnect: bool = False, upload: int = 0, payload: int = 0
 ) -> Load:
     """Our own closed loop: ``reconnect`` opens a connection for each exchange, ``payload`` counts by bytes moved."""
     options = ["--path", path, "--connections", str(connections)]
@@ -35,13 +27,9 @@ def by_own(
     options += ["--reconnect"] if reconnect else []
     options += ["--upload", str(upload)] if upload else []
 
-    def load(
-        session: Session, contender: Contender, seconds: float, meter: Meter
-    ) -> Report:
+    def load(session: Session, contender: Contender, seconds: float, meter: Meter) -> Report:
         program = programs.build("closed", session.ground.programs)
         port = contender.tls_port if tls else contender.port
-        return own.run(
-            program, ["--port", str(port), *options], seconds, meter, payload
-        )
+        return own.run(program, ["--port", str(port), *options], seconds, meter, payload)
 
     return load

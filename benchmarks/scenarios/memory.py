@@ -1,6 +1,7 @@
 """Resident memory: idle, for each further idle connection (plain and TLS), and during a body of 1 GB."""
 
 import contextlib
+import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -44,135 +45,91 @@ class Memory:
     body: int = 1_000_000_000
 
     def run(self, session: Session, wish: Wish) -> Result:
-        """One contender after the other, each started anew."""
+        """One contender after the other, started anew for plain and again for TLS connections."""
         rows, raw = [], {}
         for name in wish.contenders or self.contenders:
-            session.stop(name)  # what earlier loads left in its heap is not idle memory
-            if not session.start([name]) or not session.contenders[name].pids:
+            if not (probe := _afresh(session, name)):
                 continue
             if wish.progress:
                 print(f"\r{self.name} {name:<16}", end="", file=sys.stderr, flush=True)
-            raw[name] = self._measure(session, session.contenders[name])
+            raw[name] = probe.measure(self)
+            if again := _afresh(session, name):
+                raw[name]["tls_connection"] = again.growth(500, self.tls_connections, tls=True)
+                raw[name]["complaint"] = raw[name]["complaint"] or again.complaint
             rows.append(_row(name, raw[name]))
         if wish.progress:
             print("\r" + " " * 60 + "\r", end="", file=sys.stderr, flush=True)
-        notes = [f"{name}: {figures['processes']}" for name, figures in raw.items()]
-        notes += [
-            f"{name}: {figures['complaint']}"
-            for name, figures in raw.items()
-            if figures["complaint"]
-        ]
-        return Result(
-            self.name, self.title, rows, _verdicts(raw.get("tidegate", {})), notes, raw
-        )
+        notes = [f"{name} idle: {figures['processes']}" for name, figures in raw.items()]
+        notes += [f"{name}: {figures['complaint']}" for name, figures in raw.items() if figures["complaint"]]
+        return Result(self.name, self.title, rows, _verdicts(raw.get("tidegate", {})), notes, raw)
 
-    def _measure(self, session: Session, contender: Contender) -> dict[str, Any]:
-        idle = [processes.memory(pid) for pid in contender.refresh()]
-        worker = self._worker(session, contender)
-        figures: dict[str, Any] = {
-            "idle_rss": next((m.rss for m in idle if m.pid == worker), None),
-            "idle_pss": next((m.pss for m in idle if m.pid == worker), None),
-            "all_pss": sum(m.pss for m in idle),
-            "processes": ", ".join(f"{m.name} {table.megabytes(m.rss)}" for m in idle)
-            + " resident when idle",
-            "complaint": "",
-        }
-        # After the first few hundred, so that pools and arenas that exist once are not charged to connections.
-        figures["connection"] = self._growth(
-            session, contender, worker, 1_000, self.connections, [], figures
-        )
-        figures["tls_connection"] = self._growth(
-            session, contender, worker, 500, self.tls_connections, ["--tls"], figures
-        )
-        figures["download"] = self._body(
-            session, contender, worker, [f"/bytes/{self.body}"], figures
-        )
-        figures["upload"] = self._body(
-            session, contender, worker, ["/upload", "--upload", str(self.body)], figures
-        )
-        return figures
 
-    def _worker(self, session: Session, contender: Contender) -> int:
+class Probe:
+    """Measures one contender; what goes wrong is said in ``complaint`` and leaves a gap in the figures."""
+
+    def __init__(self, session: Session, contender: Contender) -> None:
+        self.contender = contender
+        self.program = programs.build("closed", session.ground.programs)
+        self.complaint = ""
+        self.idle = {pid: processes.memory(pid) for pid in contender.refresh()}
         before = {pid: processes.cpu_ns([pid]) for pid in contender.pids}
         by_own("/small", 16)(session, contender, 0.3, Meter())
-        return max(before, key=lambda pid: processes.cpu_ns([pid]) - before[pid])
+        self.worker = max(before, key=lambda pid: processes.cpu_ns([pid]) - before[pid])
 
-    def _growth(
-        self,
-        session: Session,
-        contender: Contender,
-        worker: int,
-        first: int,
-        further: int,
-        options: Sequence[str],
-        figures: dict[str, Any],
-    ) -> float | None:
+    def __repr__(self) -> str:
+        return f"<Probe of {self.contender.name}, worker {self.worker}>"
+
+    def measure(self, what: Memory) -> dict[str, Any]:
+        """All figures, in bytes."""
+        return {
+            "idle_rss": self.idle[self.worker].rss,
+            "idle_pss": self.idle[self.worker].pss,
+            "all_pss": sum(m.pss for m in self.idle.values()),
+            "processes": ", ".join(f"{m.name} {table.megabytes(m.rss)}" for m in self.idle.values()),
+            "download": self.body(["--path", f"/bytes/{what.body}"]),
+            "upload": self.body(["--path", "/upload", "--upload", str(what.body)]),
+            # After the first few hundred, so that pools and arenas that exist once are not charged to connections.
+            "connection": self.growth(1_000, what.connections),
+            "tls_connection": None,
+            "complaint": self.complaint,
+        }
+
+    def _report(self, generator: subprocess.Popen[str]) -> bool:
+        report = own.parse(own.let_go(generator))
+        if report.errors:
+            self.complaint = f"{report.errors} errors: {report.complaint}"
+        return report.errors == 0
+
+    def growth(self, first: int, further: int, *, tls: bool = False) -> float | None:
         """Bytes of resident growth for each of ``further`` idle connections, ``first`` being open already."""
-        program = programs.build("closed", session.ground.programs)
-        common = [
-            "--port",
-            str(contender.tls_port if options else contender.port),
-            "--hold",
-            *options,
-        ]
+        port = self.contender.tls_port if tls else self.contender.port
+        common = ["--port", str(port), "--hold", *(["--tls"] if tls else []), "--connections"]
         with contextlib.ExitStack() as held:
-            try:
-                held.enter_context(
-                    own.generator(program, [*common, "--connections", str(first)])
-                )
-                processes.idle_soon(contender.pids)
-                before = processes.memory(worker).rss
-                generator = held.enter_context(
-                    own.generator(program, [*common, "--connections", str(further)])
-                )
-                processes.idle_soon(contender.pids)
-                after = processes.memory(worker).rss
-                assert generator.stdin is not None and generator.stdout is not None
-                generator.stdin.write("\n")
-                generator.stdin.flush()
-                report = own.parse(generator.stdout.readline())
-            except own.GeneratorError as error:
-                figures["complaint"] = str(error)
-                return None
-        if report.errors:
-            figures["complaint"] = (
-                f"{report.errors} of {further} connections failed: {report.complaint}"
-            )
-            return None
-        return (after - before) / further
+            held.enter_context(own.generator(self.program, [*common, str(first)]))
+            processes.idle_soon(self.contender.pids)
+            before = processes.memory(self.worker).rss
+            generator = held.enter_context(own.generator(self.program, [*common, str(further)]))
+            processes.idle_soon(self.contender.pids)
+            after = processes.memory(self.worker).rss
+            return (after - before) / further if self._report(generator) else None
 
-    def _body(
-        self,
-        session: Session,
-        contender: Contender,
-        worker: int,
-        what: Sequence[str],
-        figures: dict[str, Any],
-    ) -> int | None:
-        """Bytes by which the worker's peak exceeds what it had before, during one body of 1 GB."""
-        program = programs.build("closed", session.ground.programs)
-        processes.idle_soon(contender.pids)
-        before = processes.memory(worker).rss
-        forget_peak(worker)
-        # "Ready" comes after one whole exchange on each connection, so nothing more is asked of it.
-        options = [
-            "--port",
-            str(contender.port),
-            "--connections",
-            "1",
-            "--hold",
-            "--path",
-            *what,
-        ]
-        with own.generator(program, options) as generator:
-            assert generator.stdin is not None and generator.stdout is not None
-            generator.stdin.write("\n")
-            generator.stdin.flush()
-            report = own.parse(generator.stdout.readline())
-        if report.errors:
-            figures["complaint"] = f"{what[0]}: {report.complaint}"
-            return None
-        return peak_rss(worker) - before
+    def body(self, what: Sequence[str]) -> int | None:
+        """Bytes by which the worker's peak exceeds what it had before, during one large body."""
+        processes.idle_soon(self.contender.pids)
+        before = processes.memory(self.worker).rss
+        forget_peak(self.worker)
+        # A generator says it is ready after one whole exchange on each connection: no more is asked of this one.
+        options = ["--port", str(self.contender.port), "--connections", "1", "--hold", *what]
+        with own.generator(self.program, options) as generator:
+            return peak_rss(self.worker) - before if self._report(generator) else None
+
+
+def _afresh(session: Session, name: str) -> Probe | None:
+    """A probe of a contender started anew, for a heap that has held much takes new things in without growing."""
+    session.stop(name)
+    if not session.start([name]) or not session.contenders[name].pids:
+        return None
+    return Probe(session, session.contenders[name])
 
 
 def _row(name: str, figures: dict[str, Any]) -> dict[str, str]:
@@ -199,14 +156,8 @@ def _verdicts(figures: dict[str, Any]) -> list[Verdict]:
 
     return [
         at_most("tidegate idle worker, MB resident,", scaled("idle_rss", MB), 40.0),
-        at_most(
-            "tidegate, KB a further idle connection,", scaled("connection", KB), 3.0
-        ),
-        at_most(
-            "tidegate, KB a further idle TLS connection,",
-            scaled("tls_connection", KB),
-            45.0,
-        ),
+        at_most("tidegate, KB a further idle connection,", scaled("connection", KB), 3.0),
+        at_most("tidegate, KB a further idle TLS connection,", scaled("tls_connection", KB), 45.0),
         at_most("tidegate growth during 1 GB down, MB,", scaled("download", MB), 5.0),
         at_most("tidegate growth during 1 GB up, MB,", scaled("upload", MB), 5.0),
     ]

@@ -24,25 +24,12 @@ def maximum_rate(session: Session, contender: Contender) -> float:
     return max(rates)
 
 
-def paced(
-    session: Session,
-    contender: Contender,
-    rate: float,
-    seconds: float,
-    meter: Meter | None = None,
-) -> Report:
+def paced(session: Session, contender: Contender, rate: float, seconds: float, meter: Meter | None = None) -> Report:
     """Small requests at ``rate`` per second on keep-alive connections, due at Poisson times."""
     program = programs.build("paced", session.ground.programs)
     pids = contender.refresh()
     processes.pin(pids, processes.CONTENDER_CORE)
-    options = [
-        "--port",
-        str(contender.port),
-        "--rate",
-        f"{rate:.0f}",
-        "--connections",
-        str(CONNECTIONS),
-    ]
+    options = ["--port", str(contender.port), "--rate", f"{rate:.0f}", "--connections", str(CONNECTIONS)]
     report = own.run(program, options, seconds, meter)
     contender.trim_logs()
     processes.idle_soon([*pids, *session.upstream_pids])
