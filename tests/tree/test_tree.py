@@ -40,12 +40,28 @@ LEAVES = {
     "tidegate.process.tasks": "imports nothing of ours, and every layer may start a task",
 }
 
+# The checker looks at the whole gateway, and nothing that serves imports it: it stands above what it checks.
+CHECKER = ("tidegate.config.check", "tidegate.config.rules")
+
 # Modules with no test file of their own, each with the reason. The tests of this file keep the list short: an entry
 # whose test file or module has changed state is a finding too.
 NO_TEST_FILE: dict[str, str] = {}
 
 # Written on the first day before their tests; the list is empty when that day is over.
 OWED = {
+    "tidegate.config.declarations",
+    "tidegate.config.findings",
+    "tidegate.config.load",
+    "tidegate.config.load_toml",
+    "tidegate.config.load_yaml",
+    "tidegate.config.rules.files",
+    "tidegate.config.rules.filters",
+    "tidegate.config.rules.references",
+    "tidegate.config.rules.routes",
+    "tidegate.config.rules.sockets",
+    "tidegate.config.rules.subject",
+    "tidegate.config.rules.upstreams",
+    "tidegate.config.structure",
     "tidegate.config.filters",
     "tidegate.config.kinds",
     "tidegate.config.listeners",
@@ -222,6 +238,8 @@ def test_imports_go_one_way() -> None:
         if name == "tidegate":
             continue  # the public face shows what lies behind it
         own = 0 if name in LEAVES else RANK.get(package(name), RANK["cli"])
+        if name.startswith(CHECKER):
+            own = RANK["exchange"]
         for target in imported(path):
             rank = rank_of(target)
             if name in LEAVES and target.split(".")[0] == "tidegate":
@@ -238,7 +256,7 @@ def test_rooms_import_each_other_in_no_circle() -> None:
     edges: dict[str, set[str]] = {}
     for path in files("*.py", "*.pyx", "*.pxd", "*.pyi"):
         own = package(module_name(path))
-        if module_name(path) in LEAVES or own not in RANK:
+        if module_name(path) in LEAVES or module_name(path).startswith(CHECKER) or own not in RANK:
             continue
         rooms = {package(target) for target in imported(path) if rank_of(target) is not None}
         edges.setdefault(own, set()).update((rooms & set(RANK)) - {own})

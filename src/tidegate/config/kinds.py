@@ -9,6 +9,7 @@ with the schema, so it imports pydantic only inside the methods that pydantic it
 from __future__ import annotations
 
 import ipaddress
+import pathlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -45,6 +46,11 @@ class Kind:
         """The plain value of what the file says; ValueError says what was expected."""
         raise NotImplementedError
 
+    def place(self, value: Any, directory: pathlib.Path) -> Any:
+        """A plain value as it is meant in a file of ``directory``: where a relative path leads."""
+        del directory
+        return value
+
     def show(self, value: Any) -> str:
         """The spelling of a plain value, as the manual prints a default."""
         return str(value)
@@ -52,13 +58,14 @@ class Kind:
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         from pydantic_core import PydanticCustomError, core_schema
 
-        def read(value: Any) -> Any:
+        def read(value: Any, info: core_schema.ValidationInfo) -> Any:
             try:
-                return self.read(value)
+                plain = self.read(value)
             except ValueError as error:
                 raise PydanticCustomError("tidegate", "{reason}", {"reason": str(error)}) from None
+            return self.place(plain, info.context["directory"]) if info.context else plain
 
-        return core_schema.no_info_before_validator_function(read, handler(source))
+        return core_schema.with_info_before_validator_function(read, handler(source))
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         return dict(self.schema)
@@ -224,6 +231,23 @@ class File(Kind):
             raise ValueError(f"expected {self.expects}, got {describe(value)}")
         return text
 
+    def place(self, value: str, directory: pathlib.Path) -> str:
+        return str(directory / value)
+
+    def show(self, value: str) -> str:
+        return f'"{value}"'
+
+
+@dataclass(frozen=True, slots=True)
+class LogFile(File):
+    """Where lines go: a file, or a word such as ``-``."""
+
+    words: tuple[str, ...] = ("-",)
+    expects: ClassVar[str] = 'the path of a file, or "-"'
+
+    def place(self, value: str, directory: pathlib.Path) -> str:
+        return value if value in self.words else str(directory / value)
+
 
 @dataclass(frozen=True, slots=True)
 class Mode(Kind):
@@ -311,6 +335,56 @@ class Path(Kind):
 
 
 @dataclass(frozen=True, slots=True)
+class Prefix(Kind):
+    """The beginning of a path, in whole segments."""
+
+    expects: ClassVar[str] = 'the beginning of a path, such as "/api/v1"'
+
+    def read(self, value: Any) -> str:
+        text = _text(value, self.expects)
+        if text == "/" or text.endswith("/") or patterns.parse_path(text).kind != "exact":
+            raise ValueError(f"expected {self.expects}, without a slash at its end, got {describe(value)}")
+        return text
+
+
+@dataclass(frozen=True, slots=True)
+class Template(Kind):
+    """A path with ``{name}`` for what is filled in, ``{*}`` for the rest."""
+
+    expects: ClassVar[str] = 'a path such as "/v2/{id}/{*}"'
+
+    def read(self, value: Any) -> str:
+        text = _text(value, self.expects)
+        if not text.startswith("/") or not text.isascii() or not text.isprintable() or any(c in text for c in " ?#"):
+            raise ValueError(f"expected {self.expects}, got {describe(value)}")
+        return text
+
+
+@dataclass(frozen=True, slots=True)
+class Regex(Kind):
+    """A regular expression of RE2."""
+
+    expects: ClassVar[str] = "a regular expression (RE2)"
+
+    def read(self, value: Any) -> str:
+        return _text(value, self.expects)
+
+
+@dataclass(frozen=True, slots=True)
+class Match(Kind):
+    """What a header field or query parameter has to be (:mod:`tidegate.config.patterns`)."""
+
+    expects: ClassVar[str] = 'text to be equal to, "~regex", true (present) or false (absent)'
+    schema: ClassVar[dict[str, Any]] = {"type": ["string", "boolean"]}
+
+    def read(self, value: Any) -> str | bool:
+        if not isinstance(value, str | bool):
+            raise ValueError(f"expected {self.expects}, got {describe(value)}")  # noqa: TRY004 - pydantic collects it
+        patterns.parse_value(value)
+        return value
+
+
+@dataclass(frozen=True, slots=True)
 class Key(Kind):
     """What a request is told apart by: ``client.ip``, ``path``, ``header:NAME``, ``cookie:NAME`` or ``query:NAME``."""
 
@@ -354,3 +428,6 @@ class Secret(Kind):
 
     def read(self, value: Any) -> str:
         return _text(value, self.expects)
+
+    def place(self, value: str, directory: pathlib.Path) -> str:
+        return f"file:{directory / value[5:]}" if value.startswith("file:") else value

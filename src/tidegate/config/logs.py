@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Le, MinLen
 
-from tidegate.config.kinds import Doc, Duration, Size
+from tidegate.config.kinds import Doc, Duration, LogFile, Size
 from tidegate.config.section import Section
 
 __all__ = ["AccessLog", "ErrorLog", "Metrics"]
@@ -17,7 +17,7 @@ class AccessLog(Section):
 
     path: Annotated[
         str,
-        MinLen(1),
+        LogFile(words=("-", "off")),
         Doc(
             'A file, reopened on SIGUSR1; "-" for standard output, "off" for none. '
             "A relative one begins at the directory of the configuration file."
@@ -43,7 +43,7 @@ class AccessLog(Section):
 class ErrorLog(Section):
     """What went wrong, bounded by kind: the first at once, then a line a second with a count."""
 
-    path: Annotated[str, MinLen(1), Doc('A file, reopened on SIGUSR1; "-" for standard error.')] = "-"
+    path: Annotated[str, LogFile(), Doc('A file, reopened on SIGUSR1; "-" for standard error.')] = "-"
     level: Annotated[Literal["debug", "info", "warning", "error"], Doc("Least level that is written.")] = "info"
 
 

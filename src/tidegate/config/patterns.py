@@ -15,6 +15,7 @@ __all__ = ["PathPattern", "ValuePattern", "parse_host", "parse_path", "parse_val
 
 _CAPTURE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]{0,63})\}")
 _LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
+_ORDINARY = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9._~-]*")
 # What canonical paths consist of: unreserved, sub-delims, ":" and "@", or a percent-encoding.
 _SEGMENT = re.compile(r"(?:[A-Za-z0-9._~!$&'()+,;=:@-]|%[0-9A-F]{2})*")
 
@@ -94,6 +95,8 @@ def parse_path(text: str) -> PathPattern:
 
 
 def _check_segment(part: str, *, is_last: bool) -> None:
+    if _ORDINARY.fullmatch(part) is not None:
+        return
     if part in (".", "..") or (part == "" and not is_last):
         raise ValueError("paths are compared in canonical form, which has no empty segment and no dot segment")
     if "?" in part or "#" in part:

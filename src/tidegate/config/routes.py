@@ -6,7 +6,22 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Le, MinLen
 
-from tidegate.config.kinds import Doc, Duration, FieldName, FieldValue, Host, Method, Off, Path, Ref, Size
+from tidegate.config.kinds import (
+    Doc,
+    Duration,
+    FieldName,
+    FieldValue,
+    Host,
+    Match,
+    Method,
+    Off,
+    Path,
+    Prefix,
+    Ref,
+    Regex,
+    Size,
+    Template,
+)
 from tidegate.config.section import Section
 
 __all__ = ["HeaderChange", "Redirect", "Respond", "Rewrite", "Route"]
@@ -47,17 +62,18 @@ class Respond(Section):
 class Rewrite(Section):
     """What the upstream gets for a path: `strip_prefix`, then `regex`, then `prefix`; or `path` instead of all."""
 
-    strip_prefix: Annotated[str | None, Doc("Taken off the front, if it is there as whole segments.")] = None
-    prefix: Annotated[str | None, Doc("Put in front.")] = None
+    strip_prefix: Annotated[str | None, Prefix(), Doc("Taken off the front, if it is there as whole segments.")] = None
+    prefix: Annotated[str | None, Prefix(), Doc("Put in front.")] = None
     path: Annotated[
         str | None,
+        Template(),
         Doc(
             "The whole path. The captures `{name}` of the route's path, and `{*}` for what its `*` stands for, "
             "are filled in."
         ),
     ] = None
     regex: Annotated[
-        str | None, Doc("What in the path is replaced by `replace`: the first place where it matches (RE2).")
+        str | None, Regex(), Doc("What in the path is replaced by `replace`: the first place where it matches (RE2).")
     ] = None
     replace: Annotated[str, Doc(r"What is put in place of `regex`; `\1` to `\9` are its groups.")] = ""
 
@@ -94,11 +110,11 @@ class Route(Section):
     ] = "/*"
     methods: Annotated[tuple[Annotated[str, Method()], ...], Doc("Methods; none: any. GET lets HEAD in as well.")] = ()
     headers: Annotated[
-        Mapping[Name, str | bool],
+        Mapping[Name, Annotated[str | bool, Match()]],
         Doc("Fields a request has to have: a value, `~regex`, `true` for any value, `false` for absent."),
     ] = field(default_factory=dict)
     query: Annotated[
-        Mapping[str, str | bool],
+        Mapping[str, Annotated[str | bool, Match()]],
         Doc("Query parameters a request has to have: a value, `~regex`, `true` for any value, `false` for absent."),
     ] = field(default_factory=dict)
     priority: Annotated[int, Ge(-1_000_000), Le(1_000_000), Doc("The higher is asked first.")] = 0

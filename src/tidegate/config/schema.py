@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from annotated_types import MinLen
-
 from tidegate.config.filters import FilterUse
 from tidegate.config.kinds import Doc
 from tidegate.config.listeners import Certificate, Listener, ListenerTLS
@@ -50,7 +48,7 @@ class Gateway(Section):
     """The configuration of one gateway: validated, with all defaults filled in, and immutable."""
 
     server: Annotated[Server, Doc("The gateway as a whole.")] = field(default_factory=Server)
-    listeners: Annotated[tuple[Listener, ...], MinLen(1), Doc("Where clients connect.")]
+    listeners: Annotated[tuple[Listener, ...], Doc("Where clients connect; at least one.")] = ()
     upstreams: Annotated[Mapping[str, Upstream], Doc("Groups of alike servers, by name.")] = field(default_factory=dict)
     filters: Annotated[Mapping[str, FilterUse], Doc("Filters with their options, by name.")] = field(
         default_factory=dict

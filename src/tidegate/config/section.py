@@ -15,7 +15,7 @@ class Section:
     """Base of every section; a field is an option, declared once."""
 
     # Read by pydantic when the configuration is checked; a worker never does.
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "strict": True}
 
     def __post_init__(self) -> None:
         for option in fields(self):

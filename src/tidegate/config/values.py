@@ -99,7 +99,7 @@ def parse_address(text: str) -> Address:
         raise ValueError('an address is "host:port", "[v6]:port" or "unix:/path", with a port from 1 to 65535')
     if host == "":
         raise ValueError(
-            f'an address names its host: "0.0.0.0:{port}" is every IPv4 address, "[::]:{port}" every address'
+            f'an address names its host: "0.0.0.0:{port}" is every IPv4 address, "[::]:{port}" every IPv6 one'
         )
     if host.startswith("[") and host.endswith("]"):
         try:

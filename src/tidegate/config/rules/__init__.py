@@ -1,0 +1,9 @@
+"""What a configuration means as a whole: each rule looks at the well-formed sections and says what cannot work.
+
+- `references`: names that no table declares, secrets.
+- `files`: certificates, keys and other files.
+- `sockets`: addresses that are taken twice, or lead back to the gateway.
+- `upstreams`: pools, and options that have no effect.
+- `routes`: what a route does, its regexes and captures, and whether it can match at all.
+- `filters`: classes and their options.
+"""

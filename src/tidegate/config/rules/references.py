@@ -1,0 +1,30 @@
+"""Names that another table has to declare, and secrets that have to be somewhere else."""
+
+from tidegate.config.declarations import walk
+from tidegate.config.findings import Path
+from tidegate.config.kinds import Ref, Secret
+from tidegate.config.rules.subject import Subject
+from tidegate.config.secrets import is_reference, reveal
+from tidegate.config.section import Section
+
+__all__ = ["check_names", "check_secrets"]
+
+
+def check_names(subject: Subject) -> None:
+    """Each name that refers to a table is declared there."""
+    known = {table: subject.names(table) for table in ("upstreams", "filters")}
+    for path, ref, name in walk(subject.gateway, Ref):
+        if name not in known[ref.table]:
+            subject.unknown(path, ref.table.removesuffix("s"), name, known[ref.table])
+
+
+def check_secrets(subject: Subject, section: Section, prefix: Path = ()) -> None:
+    """Each secret in ``section`` is a reference that leads somewhere."""
+    for path, _, text in walk(section, Secret, prefix):
+        if not is_reference(text):
+            subject.warn(path, 'is a secret in the open; write "env:NAME" or "file:PATH" and keep it there')
+            continue
+        try:
+            reveal(text)
+        except ValueError as error:
+            subject.find(path, str(error))

@@ -1,0 +1,208 @@
+"""What routes do, and whether they can match at all."""
+
+import re
+
+from tidegate.config.declarations import walk
+from tidegate.config.findings import Path
+from tidegate.config.kinds import Match
+from tidegate.config.patterns import parse_path, parse_value
+from tidegate.config.rules.subject import Subject
+from tidegate.config.schema import Rewrite, Route
+from tidegate.routing.reachable import unreachable
+from tidegate.routing.regex import compile_regex
+from tidegate.routing.spec import RouteSpec, shape_of
+
+__all__ = ["check_routes"]
+
+_HOLE = re.compile(r"\{([^{}]*)\}")
+_GIVEN = {"scheme", "host", "path", "query"}
+# Framing and what RFC 9110, 7.6.1 keeps between two neighbours: the gateway sets them, for each of its connections.
+_OURS = {
+    "connection", "content-length", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade",
+}  # fmt: skip
+# What RE2 leaves out, because no linear-time engine can have it, by how it is written.
+_CONSTRUCTS = {
+    "(?=": "look-ahead",
+    "(?!": "look-ahead",
+    "(?<=": "look-behind",
+    "(?<!": "look-behind",
+    "(?>": "an atomic group",
+    "(?(": "a condition",
+}
+
+
+def check_routes(subject: Subject) -> None:
+    """Routes are told apart, do one thing each, and can match."""
+    routes = subject.gateway.routes
+    firsts: dict[str, int] = {}
+    lost = {path[1] for path in subject.shaped.lost if path[0] == "routes" and len(path) > 1}
+    usable = []
+    for index, route in enumerate(routes):
+        path: Path = ("routes", index)
+        first = firsts.setdefault(route.name, index)
+        if first != index:
+            line = subject.line(("routes", first, "name"))
+            subject.find((*path, "name"), f'"{route.name}" is the name of another route, in line {line}')
+        _check_purpose(subject, path, route)
+        _check_fields(subject, path, route)
+        if _check_patterns(subject, path, route):
+            if subject.shaped.original(path)[1] not in lost:  # otherwise it is not what the author meant
+                usable.append(index)
+            _check_templates(subject, path, route)
+    _check_reachable(subject, usable)
+
+
+def _check_purpose(subject: Subject, path: Path, route: Route) -> None:
+    said = [name for name in ("upstream", "redirect", "respond") if subject.says((*path, name))]
+    if not said:
+        subject.find(path, f'route "{route.name}" leads nowhere: it needs one of `upstream`, `redirect` and `respond`')
+    elif len(said) > 1:
+        subject.find(
+            (*path, said[1]), f"a route has one of `upstream`, `redirect` and `respond`, not {' and '.join(said)}"
+        )
+    elif said[0] != "upstream":
+        for option in ("rewrite", "request_headers", "preserve_host", "upgrade", "upgrade_idle_timeout", "path_form"):
+            if subject.says((*path, option)):
+                subject.find((*path, option), f"has no effect: nothing is sent on, because the route has `{said[0]}`")
+    if route.rewrite is not None:
+        _check_rewrite(subject, (*path, "rewrite"), route.rewrite)
+
+
+def _check_rewrite(subject: Subject, path: Path, rewrite: Rewrite) -> None:
+    parts = [name for name in ("strip_prefix", "regex", "prefix") if getattr(rewrite, name) is not None]
+    if rewrite.path is not None and parts:
+        subject.find((*path, "path"), f"replaces the whole path, so `{parts[0]}` would have no effect")
+    elif rewrite.path is None and not parts and not any(subject.says((*path, name)) for name in ("path", *_CHANGES)):
+        subject.find(path, "changes nothing: it needs `strip_prefix`, `regex`, `prefix` or `path`")
+    if rewrite.regex is None and subject.says((*path, "replace")) and not subject.says((*path, "regex")):
+        subject.find((*path, "replace"), "has no effect without `regex`")
+
+
+_CHANGES = ("strip_prefix", "regex", "prefix")
+
+
+def _check_fields(subject: Subject, path: Path, route: Route) -> None:
+    for option in ("request_headers", "response_headers"):
+        change = getattr(route, option)
+        if change is None:
+            continue
+        for part in ("remove", "set", "add"):
+            for index, name in enumerate(getattr(change, part)):
+                if _same(name) in _OURS:
+                    key = index if part == "remove" else name
+                    subject.find(
+                        (*path, option, part, key), f"{name} is the gateway's own, for each of its connections"
+                    )
+    if route.respond is not None:
+        for name in route.respond.headers:
+            if _same(name) in _OURS:
+                subject.find((*path, "respond", "headers", name), f"{name} is set by the gateway")
+
+
+def _same(name: str) -> str:
+    return name.lower().replace("_", "-")
+
+
+def _check_patterns(subject: Subject, path: Path, route: Route) -> bool:
+    """Whether the router takes the path and all regexes of the route."""
+    regexes: list[tuple[Path, str]] = []
+    pattern = parse_path(route.path)
+    if pattern.kind == "regex":
+        regexes.append(((*path, "path"), pattern.text))
+    else:
+        try:
+            shape_of(route.path)
+        except ValueError as error:
+            subject.find((*path, "path"), str(error))
+            return False
+    for where, _, value in walk(route, Match, path) if route.headers or route.query else ():
+        condition = parse_value(value)
+        if condition.kind == "regex":
+            regexes.append((where, condition.text))
+    good = [_check_regex(subject, where, text) for where, text in regexes]
+    if route.rewrite is not None and route.rewrite.regex is not None:
+        text = route.rewrite.regex
+        if _check_regex(subject, (*path, "rewrite", "regex"), text):
+            _check_groups(subject, (*path, "rewrite", "replace"), text, route.rewrite.replace)
+    return all(good)
+
+
+def _check_regex(subject: Subject, path: Path, text: str) -> bool:
+    try:
+        compile_regex(text)
+    except ValueError as error:
+        reason = str(error).removeprefix(f'RE2 does not take the regex "{text}": ')
+        subject.find(path, f'"{text}" is not a regex of RE2, which runs in linear time: {_construct(text, reason)}')
+        return False
+    return True
+
+
+def _construct(text: str, reason: str) -> str:
+    written = reason.rpartition(": ")[2]
+    for spelling, name in _CONSTRUCTS.items():
+        if "perl operator" in reason and spelling in text and spelling.startswith(written[:3]):
+            return f'it has no {name.removeprefix("an ").removeprefix("a ")} "{spelling}"'
+    if re.fullmatch(r"\\[1-9]", written):
+        return f'it has no back-reference "{written}"'
+    if written in ("++", "*+", "?+"):
+        return f'it has no possessive repetition "{written}"'
+    return reason
+
+
+def _check_groups(subject: Subject, path: Path, regex: str, replace: str) -> None:
+    groups = compile_regex(regex).groups
+    for number in re.findall(r"\\([0-9])", replace):
+        if int(number) > groups:
+            subject.find(path, f"\\{number} is a group that the regex does not have; it has {groups}")
+
+
+def _check_templates(subject: Subject, path: Path, route: Route) -> None:
+    if route.rewrite is None and route.redirect is None:
+        return
+    known = _captures(route.path)
+    if route.rewrite is not None and route.rewrite.path is not None:
+        _check_holes(subject, (*path, "rewrite", "path"), route.rewrite.path, known)
+    if route.redirect is not None:
+        _check_holes(subject, (*path, "redirect", "to"), route.redirect.to, known | _GIVEN)
+        to = route.redirect.to
+        if not to.isascii() or not to.isprintable() or " " in to:
+            subject.find((*path, "redirect", "to"), "has characters that a URL never has; write them percent-encoded")
+
+
+def _captures(path: str) -> set[str]:
+    shape = shape_of(path)
+    if shape.regex:
+        return {name.decode() for name in compile_regex(shape.regex).groupindex}
+    return set(shape.captures)
+
+
+def _check_holes(subject: Subject, path: Path, template: str, known: set[str]) -> None:
+    for name in _HOLE.findall(template):
+        if name not in known:
+            subject.unknown(path, "capture of the route's path", name, sorted(known))
+    if re.search(r"[{}]", _HOLE.sub("", template)):
+        subject.find(path, "has a brace that is never closed or never opened")
+
+
+def _check_reachable(subject: Subject, usable: list[int]) -> None:
+    specs = []
+    for index in usable:
+        route = subject.gateway.routes[index]
+        specs.append(
+            RouteSpec(
+                name=route.name,
+                hosts=route.hosts,
+                path=route.path,
+                methods=route.methods,
+                headers=route.headers,
+                query=route.query,
+                priority=route.priority,
+                order=index,
+            )
+        )
+    for hidden, other in unreachable(specs):
+        line = subject.line(("routes", other.order))
+        subject.find(
+            ("routes", hidden.order),
+            f'route "{hidden.name}" can never match: "{other.name}" in line {line} takes every request before it',
+        )
