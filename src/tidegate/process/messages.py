@@ -1,0 +1,189 @@
+"""What the processes say to each other, and the orders they are started with.
+
+An order is the whole of what a process is told at its start: bytes in a memory file whose descriptor is its only
+argument, with the other descriptors it inherits named inside. Messages travel over one socket pair per process; the
+supervisor's end closing means that the supervisor is gone.
+
+    supervisor ── Serve, Drain ──> worker        worker ── Prepared, ListeningEnded, Failed ──> supervisor
+    supervisor ── Roster, ReopenLogs, Finish ──> control      control ── Prepared, StopAsked, Failed ──> supervisor
+"""
+
+import fcntl
+import os
+from typing import TypeVar
+
+import msgspec
+
+__all__ = [
+    "Companion",
+    "ControlOrder",
+    "Drain",
+    "Failed",
+    "Finish",
+    "InheritedListener",
+    "ListeningEnded",
+    "Message",
+    "Prepared",
+    "ReopenLogs",
+    "Roster",
+    "Serve",
+    "StopAsked",
+    "SupervisorOrder",
+    "WorkerOrder",
+    "WorkerStatus",
+    "memory_file",
+    "read_memory_file",
+    "read_order",
+]
+
+
+class Message(msgspec.Struct, frozen=True, tag=True):
+    """Base of everything said over a channel."""
+
+
+class Prepared(Message, frozen=True):
+    """A worker has built the snapshot of that number (0: control, which answers) and could serve with it."""
+
+    snapshot: int = 0
+
+
+class Failed(Message, frozen=True):
+    """The sender cannot go on and says why in one line; it exits next."""
+
+    reason: str
+    is_configuration: bool = False
+
+
+class ListeningEnded(Message, frozen=True):
+    """A draining worker has accepted what waited and closed its listening sockets."""
+
+
+class StopAsked(Message, frozen=True):
+    """Somebody who may asked control to stop the gateway."""
+
+    at_once: bool = False
+
+
+class Serve(Message, frozen=True):
+    """Begin to accept."""
+
+
+class Drain(Message, frozen=True):
+    """Accept what waits, then nobody new; finish what runs within ``timeout_s``."""
+
+    timeout_s: float
+
+
+class WorkerStatus(msgspec.Struct, frozen=True):
+    """What the supervisor knows of a worker slot and shared memory does not say."""
+
+    slot: int
+    restarts: int = 0
+    last_death: str = ""
+
+
+class Roster(Message, frozen=True):
+    """Every slot, and whether the gateway drains; sent anew whenever that changes."""
+
+    workers: list[WorkerStatus]
+    is_draining: bool
+
+
+class ReopenLogs(Message, frozen=True):
+    """The log files have been moved away: open them anew."""
+
+
+class Finish(Message, frozen=True):
+    """Write out what is left of the logs and exit."""
+
+
+SupervisorMessage = Prepared | Failed | ListeningEnded | StopAsked
+WorkerMessage = Serve | Drain
+ControlMessage = Roster | ReopenLogs | Finish
+
+
+class Companion(msgspec.Struct, frozen=True):
+    """Another program that lives and dies with the gateway, as the demo upstream of quickstart does."""
+
+    name: str
+    argv: list[str]
+    fds: list[int] = []
+
+
+class SupervisorOrder(msgspec.Struct, frozen=True):
+    """How the command line starts a supervisor."""
+
+    snapshot_fd: int
+    runtime_dir: str
+    python_path: list[str]
+    companions: list[Companion] = []
+    greeting: list[str] = []
+    service: str = "tidegate.edge.server:Server"
+    has_control: bool = True
+
+
+class InheritedListener(msgspec.Struct, frozen=True):
+    """A listening socket of a worker's slot; ``index`` is its listener's place in the configuration."""
+
+    index: int
+    fd: int
+
+
+class WorkerOrder(msgspec.Struct, frozen=True):
+    """Everything a worker is told at its start."""
+
+    slot: int
+    slots: int
+    generation: int
+    channel_fd: int
+    region_fd: int
+    snapshot_fd: int
+    listeners: list[InheritedListener]
+    python_path: list[str]
+    service: str
+
+
+class ControlOrder(msgspec.Struct, frozen=True):
+    """Everything control is told at its start."""
+
+    slots: int
+    generation: int
+    started_ns: int
+    supervisor_pid: int
+    channel_fd: int
+    region_fd: int
+    snapshot_fd: int
+    admin_fd: int
+    admin_address: str
+    socket_fd: int
+    python_path: list[str]
+
+
+OrderType = TypeVar("OrderType", SupervisorOrder, WorkerOrder, ControlOrder)
+
+
+def memory_file(name: str, content: bytes) -> int:
+    """A descriptor of ``content`` in memory that nobody can change any more; ``name`` shows in /proc."""
+    fd = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    os.ftruncate(fd, len(content))
+    at = 0
+    while at < len(content):
+        at += os.pwrite(fd, content[at : at + (1 << 20)], at)
+    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL)
+    return fd
+
+
+def read_memory_file(fd: int) -> bytes:
+    """All of a memory file, wherever its offset is: other processes share that."""
+    size = os.fstat(fd).st_size
+    content = bytearray()
+    while len(content) < size:
+        content += os.pread(fd, size - len(content), len(content))
+    return bytes(content)
+
+
+def read_order(fd: int, kind: type[OrderType]) -> OrderType:
+    """The order in descriptor ``fd``, which is closed."""
+    content = read_memory_file(fd)
+    os.close(fd)
+    return msgspec.json.decode(content, type=kind)

@@ -1,0 +1,74 @@
+"""Where a process belongs: the one that is there now, and when the next may start."""
+
+import time
+from dataclasses import dataclass, field
+
+from tidegate.memory.slot import Slot, SlotState
+from tidegate.process.child import Child
+from tidegate.process.messages import WorkerStatus
+from tidegate.process.respawn import Respawn
+
+__all__ = ["Place", "WorkerPlace"]
+
+
+@dataclass
+class Place:
+    """Is filled again when its process dies."""
+
+    name: str
+    respawn: Respawn = field(default_factory=Respawn)
+    last_death: str = ""
+    # the process in it now
+    child: Child | None = None
+    started_s: float = 0.0
+    has_prepared: bool = False
+    # the one to come; None: nobody
+    start_at_s: float | None = 0.0
+
+    def fill(self, child: Child) -> None:
+        """A process was started for this place."""
+        self.child = child
+        self.started_s = time.monotonic()
+        self.start_at_s = None
+        self.has_prepared = False
+
+    def vacate(self, reason: str) -> float:
+        """Its process is dead, or could not be made; returns the seconds until the next may start."""
+        now_s = time.monotonic()
+        lived_s = 0.0 if self.child is None else now_s - self.started_s
+        self.child = None
+        self.last_death = reason
+        self.has_prepared = False
+        delay_s = self.respawn.died(lived_s)
+        self.start_at_s = now_s + delay_s
+        return delay_s
+
+
+@dataclass(kw_only=True)
+class WorkerPlace(Place):
+    """A worker's place: its sockets and its slot of the shared memory stay, the workers in it come and go."""
+
+    slot: Slot
+    is_listening: bool = False
+    is_steered_out: bool = False
+
+    def fill(self, child: Child) -> None:
+        super().fill(child)
+        self.is_listening = False
+
+    def vacate(self, reason: str) -> float:
+        # What the dead one held is given back: taking the meters sets its gauges to zero, counters stay.
+        self.slot.state = SlotState.DEAD
+        self.slot.take_meters()
+        self.is_listening = False
+        self.is_steered_out = False
+        return super().vacate(reason)
+
+    @property
+    def is_live(self) -> bool:
+        """Whether new connections may be sent here."""
+        return self.child is not None and self.is_listening and not self.is_steered_out
+
+    def status(self) -> WorkerStatus:
+        """What shared memory does not say about it."""
+        return WorkerStatus(slot=self.slot.index, restarts=self.respawn.restarts, last_death=self.last_death)

@@ -1,0 +1,52 @@
+"""A worker's signs of life in shared memory: the heartbeat, the lag of its loop, the pauses of its collector."""
+
+import asyncio
+import gc
+import time
+
+from tidegate.memory.meters import Meters
+from tidegate.memory.slot import Slot
+
+__all__ = ["Pulse"]
+
+_PERIOD_S = 0.05
+
+
+class Pulse:
+    """Stamps its slot twenty times a second from the loop: a stamp that is old means a loop that stands."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, slot: Slot, meters: Meters) -> None:
+        self._loop = loop
+        self._slot = slot
+        self._meters = meters
+        self._due_s = loop.time()
+        self._lag_max_ns = 0
+        self._collection_began_ns = 0
+        self._pause_max_ns = 0
+
+    def start(self) -> None:
+        """Begins to beat, and to time the collector."""
+        gc.callbacks.append(self._collected)
+        self._beat()
+
+    def _beat(self) -> None:
+        self._slot.heartbeat_ns = time.monotonic_ns()
+        now_s = self._loop.time()
+        lag_ns = max(0, int((now_s - self._due_s) * 1e9))
+        self._meters.set("loop_lag_ns", lag_ns)
+        if lag_ns > self._lag_max_ns:
+            self._lag_max_ns = lag_ns
+            self._meters.set("loop_lag_max_ns", lag_ns)
+        self._due_s = now_s + _PERIOD_S
+        self._loop.call_at(self._due_s, self._beat)
+
+    def _collected(self, phase: str, info: dict[str, int]) -> None:  # noqa: ARG002 - as gc calls it
+        if phase == "start":
+            self._collection_began_ns = time.monotonic_ns()
+            return
+        pause_ns = time.monotonic_ns() - self._collection_began_ns
+        self._meters.count("gc_collections")
+        self._meters.count("gc_pause_ns", pause_ns)
+        if pause_ns > self._pause_max_ns:
+            self._pause_max_ns = pause_ns
+            self._meters.set("gc_pause_max_ns", pause_ns)

@@ -1,0 +1,36 @@
+"""When a dead process is started again: at once, unless it keeps dying young."""
+
+__all__ = ["Respawn"]
+
+_YOUNG_S = 10.0
+_FIRST_DELAY_S = 0.1
+_LONGEST_DELAY_S = 5.0
+
+
+class Respawn:
+    """Arithmetic of one slot; the time comes from the caller.
+
+    The first death is answered at once: a single crash should cost as little as possible. A process that dies younger
+    than ten seconds again and again is started after 0.1 s, 0.2 s … 5 s, so that a crash loop does not eat the machine.
+    """
+
+    def __init__(self) -> None:
+        self.restarts = 0
+        self._young_deaths = 0
+
+    def died(self, lived_s: float) -> float:
+        """Seconds to wait before the next start."""
+        self.restarts += 1
+        self._young_deaths = self._young_deaths + 1 if lived_s < _YOUNG_S else 0
+        if self._young_deaths <= 1:
+            return 0.0
+        return min(_FIRST_DELAY_S * 2.0 ** min(self._young_deaths - 2, 30), _LONGEST_DELAY_S)
+
+    def forgive(self) -> None:
+        """The deaths so far were meant: the next one is answered at once."""
+        self._young_deaths = 0
+
+    @property
+    def is_looping(self) -> bool:
+        """Whether it has died young more than once in a row."""
+        return self._young_deaths > 1

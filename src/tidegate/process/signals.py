@@ -1,0 +1,42 @@
+"""Signals as readable bytes: the handler does nothing, the loop reads which ones came."""
+
+import os
+import signal
+import socket
+from collections.abc import Iterable
+
+__all__ = ["SignalInbox"]
+
+
+class SignalInbox:
+    """Collects ``numbers`` from now on; to be made in the main thread."""
+
+    def __init__(self, numbers: Iterable[int]) -> None:
+        self._reader, writer = socket.socketpair()
+        self._reader.setblocking(False)
+        writer.setblocking(False)
+        self._writer = writer
+        signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+        for number in numbers:
+            signal.signal(number, _nothing)
+
+    def fileno(self) -> int:
+        """The descriptor to watch for reading."""
+        return self._reader.fileno()
+
+    def receive(self) -> list[int]:
+        """The signals that have come since the last call."""
+        try:
+            return list(os.read(self._reader.fileno(), 4096))
+        except BlockingIOError:
+            return []
+
+    def close(self) -> None:
+        """Ends the collection; the signals keep doing nothing."""
+        signal.set_wakeup_fd(-1)
+        self._reader.close()
+        self._writer.close()
+
+
+def _nothing(number: int, frame: object) -> None:
+    """Its being there makes Python write the number to the wake-up descriptor."""

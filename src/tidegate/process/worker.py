@@ -1,0 +1,155 @@
+"""A worker process: maps the shared memory, builds its snapshot, serves when told, drains when told or left alone.
+
+Its first and only argument is the descriptor of its `WorkerOrder`. Nothing imported here, or by what it imports, is for
+people: no configuration checker, no command line, no web framework.
+"""
+
+import asyncio
+import gc
+import os
+import signal
+import sys
+import traceback
+
+import uvloop
+
+from tidegate.config.snapshot import Snapshot
+from tidegate.memory.region import Region
+from tidegate.memory.slot import SlotState
+from tidegate.process import tasks
+from tidegate.process.channel import Channel, ChannelClosed
+from tidegate.process.failure import EXIT_FAILED, StartError
+from tidegate.process.messages import (
+    Drain,
+    Failed,
+    ListeningEnded,
+    Prepared,
+    Serve,
+    WorkerMessage,
+    WorkerOrder,
+    read_memory_file,
+    read_order,
+)
+from tidegate.process.pulse import Pulse
+from tidegate.process.service import Service, load_service
+
+__all__ = ["main"]
+
+_CLOSE_S = 0.5  # after the drain's deadline, for the service's own closing
+
+
+class Worker:
+    """One worker from its order to its end."""
+
+    def __init__(self, order: WorkerOrder, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._order = order
+        self._channel: Channel[WorkerMessage] = Channel.inherited(order.channel_fd, WorkerMessage)
+        self._region = Region.attach(order.region_fd)
+        self._slot = self._region.slot(order.slot)
+        self._ended = asyncio.Event()
+        self._is_draining = False
+        self._service: Service | None = None
+
+    def __repr__(self) -> str:
+        return f"<Worker {self._order.slot} {self._slot.state.name.lower()} {self._service!r}>"
+
+    async def run(self) -> int:
+        """Lives; returns the exit code."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(number, self._drain_as_configured)
+        self._pulse = Pulse(self._loop, self._slot, self._slot.take_meters())
+        self._pulse.start()
+        try:
+            service = await self._prepare()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the operator reads it in one line
+            self._channel.send(Failed(reason=_in_one_line(error)))
+            return EXIT_FAILED
+        self._service = service
+        self._loop.add_reader(self._channel.fileno(), self._hear)
+        self._channel.send(Prepared(snapshot=self._snapshot.number))
+        await self._ended.wait()
+        service.close()
+        return 0
+
+    async def _prepare(self) -> Service:
+        self._snapshot = Snapshot.decode(read_memory_file(self._order.snapshot_fd))
+        os.close(self._order.snapshot_fd)
+        listeners = [(self._snapshot.gateway.listeners[one.index], one.fd) for one in self._order.listeners]
+        factory = load_service(self._order.service)
+        service = factory(self._loop, self._snapshot, self._order.slot, self._region, None, listeners=listeners)
+        await service.prepare(self._snapshot)
+        # What the snapshot is made of lives as long as it does: the collector need not look at it again.
+        gc.collect()
+        gc.freeze()
+        self._slot.prepared = self._snapshot.number
+        return service
+
+    def _hear(self) -> None:
+        try:
+            while (message := self._channel.receive()) is not None:
+                match message:
+                    case Serve():
+                        self._serve()
+                    case Drain():
+                        self._drain(message.timeout_s)
+        except ChannelClosed:
+            # The supervisor is gone, and with it whoever would replace this worker.
+            self._loop.remove_reader(self._channel.fileno())
+            self._drain_as_configured()
+
+    def _serve(self) -> None:
+        if self._service is not None and not self._is_draining:
+            self._service.start()
+            self._slot.state = SlotState.READY
+
+    def _drain_as_configured(self) -> None:
+        if self._service is None:
+            self._ended.set()
+            raise SystemExit(0)
+        self._drain(self._snapshot.gateway.server.drain_timeout)
+
+    def _drain(self, timeout_s: float) -> None:
+        if self._is_draining or self._service is None:
+            return
+        self._is_draining = True
+        self._slot.state = SlotState.DRAINING
+        self._service.drain(self._loop.time() + timeout_s)
+        self._channel.send(ListeningEnded())
+        tasks.start(self._end_when_drained(self._service, timeout_s), "drain")
+
+    async def _end_when_drained(self, service: Service, timeout_s: float) -> None:
+        try:
+            async with asyncio.timeout(timeout_s + _CLOSE_S):
+                await service.drained()
+        except TimeoutError:
+            pass
+        finally:
+            self._ended.set()
+
+
+def _in_one_line(error: Exception) -> str:
+    """What an operator can act on; for a fault of the program itself, where it is."""
+    if isinstance(error, StartError | OSError | ValueError | LookupError | ImportError) and str(error):
+        return f"{error}"
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} ({where.filename}:{where.lineno})"
+
+
+def main() -> int:
+    """Runs the worker whose order is in the descriptor named by the first argument."""
+    order = read_order(int(sys.argv[1]), WorkerOrder)
+    # Found where the command line found it: a filter's module must not depend on which process imports it.
+    sys.path[:] = order.python_path
+    for fd in (order.region_fd, order.snapshot_fd, *(one.fd for one in order.listeners)):
+        os.set_inheritable(fd, False)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_live(order))
+
+
+async def _live(order: WorkerOrder) -> int:
+    return await Worker(order, asyncio.get_running_loop()).run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
