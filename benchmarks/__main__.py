@@ -12,6 +12,7 @@ from benchmarks.contenders import KNOWN
 from benchmarks.ground import Session
 from benchmarks.load.own import GeneratorError
 from benchmarks.load.programs import CompileError
+from benchmarks.processes import CONTENDER_CORE, LOAD_CORE
 from benchmarks.scenarios import Result, Scenario, Wish, every, self_check
 
 
@@ -62,8 +63,8 @@ def main(argv: Sequence[str]) -> int:
     wrong = [name for name in options.contenders or () if name not in KNOWN]
     if wrong:
         sys.exit(f"no contender {', '.join(wrong)}; there are {', '.join(KNOWN)}")
-    if len(cores := sorted(os.sched_getaffinity(0))) < 2:
-        sys.exit(f"two cores are needed, one for the contender and one for the load; there is {cores}")
+    if missing := {CONTENDER_CORE, LOAD_CORE} - os.sched_getaffinity(0):
+        sys.exit(f"two cores are needed, one for the contender and one for the load; core {missing} may not be used")
     wish = Wish(
         rounds=options.rounds,
         seconds=options.seconds,
@@ -71,6 +72,7 @@ def main(argv: Sequence[str]) -> int:
         instructions=not options.no_instructions,
         progress=sys.stderr.isatty(),
     )
+    os.sched_setaffinity(0, {LOAD_CORE})  # so that this process never runs on the contender's core
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     results: list[Result] = []
     try:
@@ -79,7 +81,7 @@ def main(argv: Sequence[str]) -> int:
                 result = scenario.run(session, wish)
                 results.append(result)
                 print(result, end="\n\n", flush=True)
-            facts = record.circumstances(session.contenders, ["python -m benchmarks", *argv])
+            facts = record.circumstances(session.seen, ["python -m benchmarks", *argv])
     except (CompileError, GeneratorError) as error:
         print(error, file=sys.stderr)
         return 1

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import ipaddress
+import os
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,9 @@ from benchmarks import processes
 from benchmarks.contenders import Contender, Ground, NotHereError, make
 from benchmarks.contenders.contender import free_port
 from benchmarks.load import programs
+
+SHM = Path("/dev/shm")
+PREFIX = "tidegate-bench-"
 
 
 def make_certificate(directory: Path) -> tuple[Path, Path]:
@@ -50,14 +54,24 @@ def make_certificate(directory: Path) -> tuple[Path, Path]:
     return certificate_path, key_path
 
 
+def sweep(place: Path) -> None:
+    """Removes what sessions that were killed have left in ``place``: it is memory."""
+    for left in place.glob(f"{PREFIX}*-*"):
+        pid = left.name.removeprefix(PREFIX).partition("-")[0]
+        if pid.isdigit() and not Path(f"/proc/{pid}").exists():
+            shutil.rmtree(left, ignore_errors=True)
+
+
 class Session:
     """Contenders that run side by side, and what they need; a context manager that leaves nothing behind."""
 
     def __init__(self) -> None:
-        shm = Path("/dev/shm")
-        self.directory = Path(tempfile.mkdtemp(prefix="tidegate-bench-", dir=shm if shm.is_dir() else None))
+        place = SHM if SHM.is_dir() else Path(tempfile.gettempdir())
+        sweep(place)
+        self.directory = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=place))
         self.contenders: dict[str, Contender] = {}
-        self.absent: dict[str, str] = {}
+        self.seen: dict[str, Contender] = {}  # all that ran at some time
+        self.absent: dict[str, str] = {}  # those that cannot, and why
         self._upstream: subprocess.Popen[bytes] | None = None
         self._ground: Ground | None = None
 
@@ -99,23 +113,28 @@ class Session:
             raise RuntimeError(f"the upstream did not start on port {port}")
 
     def start(self, names: Iterable[str]) -> list[str]:
-        """Starts those of ``names`` that do not run yet; returns those that run, the others are in ``absent``."""
-        running = []
-        for name in names:
-            if name in self.absent:
-                continue
-            if name not in self.contenders:
-                contender = make(name)
-                self.contenders[name] = contender
-                try:
-                    contender.start(self.ground)
-                except (NotHereError, programs.CompileError, OSError, subprocess.SubprocessError) as reason:
-                    del self.contenders[name]
-                    self.absent[name] = str(reason)
-                    print(f"skipped: {reason}", file=sys.stderr, flush=True)
-                    continue
-            running.append(name)
-        return running
+        """Makes exactly ``names`` run; returns those that do, the others are in ``absent``.
+
+        Whoever is not asked for is stopped: even an idle gateway has timers, and they would be on the same core.
+        """
+        wanted = list(names)
+        for name in [name for name in self.contenders if name not in wanted]:
+            self.stop(name)
+        return [name for name in wanted if self._runs(name)]
+
+    def _runs(self, name: str) -> bool:
+        if name in self.contenders or name in self.absent:
+            return name in self.contenders
+        contender = make(name)
+        self.contenders[name] = self.seen[name] = contender
+        try:
+            contender.start(self.ground)
+        except (NotHereError, programs.CompileError, OSError, subprocess.SubprocessError) as reason:
+            del self.contenders[name], self.seen[name]
+            self.absent[name] = str(reason)
+            print(f"skipped: {reason}", file=sys.stderr, flush=True)
+            return False
+        return True
 
     def stop(self, name: str) -> None:
         """Ends one contender."""

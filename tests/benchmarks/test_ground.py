@@ -1,0 +1,49 @@
+import os
+import shutil
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+from benchmarks.contenders import KNOWN, make
+from benchmarks.contenders.contender import free_port
+from benchmarks.ground import PREFIX, Session, sweep
+
+
+def test_what_a_killed_session_left_is_removed_and_no_other(tmp_path: Path) -> None:
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    left, own, foreign = (tmp_path / f"{PREFIX}{name}" for name in (f"{gone.pid}-a", f"{os.getpid()}-b", "notes"))
+    for directory in (left, own, foreign):
+        directory.mkdir()
+    sweep(tmp_path)
+    assert sorted(tmp_path.iterdir()) == sorted([own, foreign])
+
+
+def test_unknown_contender_is_refused_with_those_that_exist() -> None:
+    with pytest.raises(ValueError, match="no contender 'ngnix'; there are nginx"):
+        make("ngnix")
+
+
+def test_each_known_contender_carries_its_name() -> None:
+    assert [make(name).name for name in KNOWN] == list(KNOWN)
+
+
+def test_a_free_port_can_be_bound_and_is_none_of_the_clients() -> None:
+    port = free_port()
+    with socket.socket() as own:
+        own.bind(("127.0.0.1", port))
+    assert port < int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+
+
+@pytest.mark.e2e
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="no C compiler for the upstream")
+def test_a_session_leaves_neither_processes_nor_files() -> None:
+    with Session() as session:
+        assert session.start(["relay", "direct"]) == ["relay", "direct"]
+        pids = [*session.contenders["relay"].pids, *session.upstream_pids]
+        assert len(pids) == 2
+        assert session.start(["direct"]) == ["direct"]
+        assert not Path(f"/proc/{pids[0]}").exists(), "who is not asked for is stopped"
+    assert not session.directory.exists()
+    assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
