@@ -17,6 +17,7 @@ class Pulse:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, slot: Slot, meters: Meters) -> None:
         self._loop = loop
+        self._timer: asyncio.TimerHandle | None = None
         self._slot = slot
         self._meters = meters
         self._due_s = loop.time()
@@ -29,6 +30,12 @@ class Pulse:
         gc.callbacks.append(self._collected)
         self._beat()
 
+    def stop(self) -> None:
+        """Ends both."""
+        gc.callbacks.remove(self._collected)
+        if self._timer is not None:
+            self._timer.cancel()
+
     def _beat(self) -> None:
         self._slot.heartbeat_ns = time.monotonic_ns()
         now_s = self._loop.time()
@@ -38,7 +45,7 @@ class Pulse:
             self._lag_max_ns = lag_ns
             self._meters.set("loop_lag_max_ns", lag_ns)
         self._due_s = now_s + _PERIOD_S
-        self._loop.call_at(self._due_s, self._beat)
+        self._timer = self._loop.call_at(self._due_s, self._beat)
 
     def _collected(self, phase: str, info: dict[str, int]) -> None:  # noqa: ARG002 - as gc calls it
         if phase == "start":

@@ -14,6 +14,7 @@ import traceback
 import uvloop
 
 from tidegate.config.snapshot import Snapshot
+from tidegate.errors import GatewayError
 from tidegate.memory.region import Region
 from tidegate.memory.slot import SlotState
 from tidegate.process import tasks
@@ -130,7 +131,7 @@ class Worker:
 
 def _in_one_line(error: Exception) -> str:
     """What an operator can act on; for a fault of the program itself, where it is."""
-    if isinstance(error, StartError | OSError | ValueError | LookupError | ImportError) and str(error):
+    if isinstance(error, StartError | GatewayError | OSError | ValueError | ImportError) and str(error):
         return f"{error}"
     where = traceback.extract_tb(error.__traceback__)[-1]
     return f"{type(error).__name__}: {error} ({where.filename}:{where.lineno})"

@@ -5,6 +5,7 @@ start ──> Prepared ──> all first workers prepared: the switch ──> Se
 death ──> the slot's gauges go to zero, new connections go elsewhere, a successor gets the same sockets
 """
 
+import math
 import time
 from collections.abc import Sequence
 
@@ -50,7 +51,7 @@ class Workforce:
         self._generation = generation
         self._live: list[int] | None = None
         self._said_not_steered = False
-        self._drain_deadline_s = 0.0
+        self._drain_deadline_s = math.inf
         # the snapshot that new workers build; the region says which one is active
         self._snapshot_number = 0
         self._snapshot_fd = -1
@@ -183,6 +184,7 @@ class Workforce:
     def kill(self) -> None:
         """Ends all workers at once."""
         self.is_draining = True
+        self._drain_deadline_s = math.inf
         for place in self.places:
             place.start_at_s = None
             if place.child is not None:
@@ -199,9 +201,12 @@ class Workforce:
         return all(place.child is None for place in self.places)
 
     def overdue(self, now_s: float) -> list[WorkerPlace]:
-        """Workers that have neither prepared nor drained in time."""
+        """Workers that have neither prepared nor drained in time; each drain is called late once."""
         if self.is_draining:
-            return [place for place in self.places if place.child is not None and now_s > self._drain_deadline_s]
+            if now_s < self._drain_deadline_s:
+                return []
+            self._drain_deadline_s = math.inf
+            return [place for place in self.places if place.child is not None]
         return [
             place
             for place in self.places

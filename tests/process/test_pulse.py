@@ -1,0 +1,65 @@
+import asyncio
+import gc
+import time
+
+import pytest
+
+from tidegate.memory.region import Region, read_meters
+from tidegate.process.pulse import Pulse
+
+
+@pytest.fixture
+def region():
+    one = Region.create(1)
+    yield one
+    one.close()
+
+
+async def beating(region, condition):
+    loop = asyncio.get_running_loop()
+    slot = region.slot(0)
+    pulse = Pulse(loop, slot, slot.take_meters())
+    pulse.start()
+    try:
+        async with asyncio.timeout(10):
+            while not condition():  # noqa: ASYNC110 - shared memory rings no bell
+                await asyncio.sleep(0.001)
+    finally:
+        pulse.stop()
+
+
+def test_heart_beats_from_the_loop(region):
+    stamps = set()
+
+    def enough():
+        stamps.add(region.slot(0).heartbeat_ns)
+        return len(stamps) >= 4
+
+    asyncio.run(beating(region, enough))
+    assert max(stamps) <= time.monotonic_ns()
+
+
+def test_a_blocked_loop_shows_as_lag(region):
+    def after_a_block():
+        if read_meters(region, 0).counters["loop_lag_max_ns"] < 150_000_000:
+            time.sleep(0.25)
+            return False
+        return True
+
+    asyncio.run(beating(region, after_a_block))
+
+
+def test_collections_are_counted_with_their_pauses(region):
+    def collected():
+        gc.collect()
+        return read_meters(region, 0).counters["gc_collections"] >= 3
+
+    asyncio.run(beating(region, collected))
+    counters = read_meters(region, 0).counters
+    assert 0 < counters["gc_pause_max_ns"] <= counters["gc_pause_ns"]
+
+
+def test_a_stopped_pulse_leaves_nothing_behind(region):
+    before = list(gc.callbacks)
+    asyncio.run(beating(region, lambda: True))
+    assert gc.callbacks == before

@@ -1,0 +1,34 @@
+from tidegate.process.respawn import Respawn
+
+
+def test_first_death_is_answered_at_once():
+    assert Respawn().died(0.01) == 0.0
+
+
+def test_a_crash_loop_slows_down_to_five_seconds():
+    respawn = Respawn()
+    delays = [respawn.died(0.5) for _ in range(10)]
+    assert delays == [0.0, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0, 5.0]
+    assert respawn.is_looping
+    assert respawn.restarts == 10
+
+
+def test_a_long_life_is_not_held_against_the_next():
+    respawn = Respawn()
+    for _ in range(5):
+        respawn.died(0.5)
+    assert respawn.died(3600.0) == 0.0
+    assert not respawn.is_looping
+    assert respawn.died(0.5) == 0.0
+
+
+def test_deaths_that_were_meant_are_forgiven():
+    respawn = Respawn()
+    respawn.died(0.1)
+    respawn.forgive()
+    assert respawn.died(0.1) == 0.0
+
+
+def test_a_thousand_crashes_overflow_nothing():
+    respawn = Respawn()
+    assert max(respawn.died(0.0) for _ in range(5000)) == 5.0
