@@ -16,8 +16,8 @@ from pathlib import Path
 
 import psutil
 
-CONTENDER_CORE = 0
-LOAD_CORE = 1
+CORES = sorted(os.sched_getaffinity(0))
+CONTENDER_CORE, LOAD_CORE = CORES[0], CORES[-1]  # on larger machines never two threads of one physical core
 
 
 def schedstat_ns(text: str) -> int:

@@ -5,6 +5,8 @@ work ``n`` times and returns nothing, or how many operations it really did (a C 
 
     CASES = {"parse a small head": lambda n: bench_parse(HEAD, n)}
 
+A file that measures in its own way has ``main()`` instead, which prints.
+
 The runner finds an ``n`` that takes 20 ms and takes the best of fifteen runs, because the machine's speed flips.
 ``NAME`` is a module, or ``MODULE:part of a case's name``.
 """
@@ -13,7 +15,7 @@ import importlib
 import pkgutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from benchmarks import table
 
@@ -46,16 +48,19 @@ def nanoseconds(case: Case, runs: int = RUNS, run_s: float = RUN_S) -> tuple[flo
     return found[0], found[len(found) // 2]
 
 
-def cases(wanted: Sequence[str]) -> Iterator[tuple[str, str, Case]]:
-    """Module, name and function of each case that is wanted; all of them for an empty ``wanted``."""
-    for module in modules():
-        parts = [w.partition(":")[2] for w in wanted if w.partition(":")[0] == module]
-        if wanted and not parts:
-            continue
-        found: Mapping[str, Case] = importlib.import_module(f"{__name__}.{module}").CASES
-        for name, case in found.items():
-            if not parts or any(part in name for part in parts):
-                yield module, name, case
+def run(module: str, parts: Sequence[str]) -> list[dict[str, str]]:
+    """Rows for the cases of one file whose names contain one of ``parts`` (all, for none); a file's own ``main``."""
+    found = importlib.import_module(f"{__name__}.{module}")
+    if not hasattr(found, "CASES"):
+        found.main()
+        return []
+    rows = []
+    cases: Mapping[str, Case] = found.CASES
+    for name, case in cases.items():
+        if not parts or any(part in name for part in parts):
+            best, median = nanoseconds(case)
+            rows.append({"case": f"{module}: {name}", "ns/op": f"{best:,.1f}", "median": f"{median:,.1f}"})
+    return rows
 
 
 def main(argv: Sequence[str]) -> int:
@@ -65,8 +70,10 @@ def main(argv: Sequence[str]) -> int:
         print(f"no micro-benchmark {', '.join(unknown)}; there are {', '.join(modules()) or 'none'}", file=sys.stderr)
         return 2
     rows = []
-    for module, name, case in cases(argv):
-        best, median = nanoseconds(case)
-        rows.append({"case": f"{module}: {name}", "ns/op": f"{best:,.1f}", "median": f"{median:,.1f}"})
-    print(table.render(rows))
+    for module in modules():
+        parts = [name.partition(":")[2] for name in argv if name.partition(":")[0] == module]
+        if parts or not argv:
+            rows += run(module, [part for part in parts if part])
+    if rows:
+        print(table.render(rows))
     return 0

@@ -1,6 +1,5 @@
 """Closed loop: how many exchanges a second, and what each costs in CPU."""
 
-import statistics
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -57,7 +56,7 @@ class Throughput:
                 rounds.append(self.play(session, session.contenders[name], rotation, wish.seconds))
                 if wish.progress:
                     print(f"\r{self.name} {rotation + 1}/{wish.rounds} {name:<16}", end="", file=sys.stderr, flush=True)
-        counts = self._instructions(session, names, wish) if wish.instructions else {}
+        counts = self._instructions(session, names) if wish.instructions else {}
         if wish.progress:
             print("\r" + " " * 60 + "\r", end="", file=sys.stderr, flush=True)
         return self.conclude(rounds, names, counts, dict(session.absent), agreed)
@@ -85,8 +84,8 @@ class Throughput:
             complaint=report.complaint,
         )
 
-    def _instructions(self, session: Session, names: Sequence[str], wish: Wish) -> dict[str, tuple[float, float]]:
-        """Instructions per request in user and kernel mode, median of two rounds each."""
+    def _instructions(self, session: Session, names: Sequence[str]) -> dict[str, tuple[float, float]]:
+        """Instructions per request in user and kernel mode; one short round each, for the count is steady."""
         if not instructions.are_countable():
             return {}
         found: dict[str, tuple[float, float]] = {}
@@ -94,15 +93,11 @@ class Throughput:
             contender = session.contenders[name]
             if not contender.pids:
                 continue
-            taken = []
-            for _ in range(2):
-                with instructions.counted(contender.refresh()) as counted:
-                    report = self.load(session, contender, min(wish.seconds, 1.0), Meter())
-                if report.requests and not report.errors:
-                    taken.append((counted.user / report.requests, counted.kernel / report.requests))
+            with instructions.counted(contender.refresh()) as counted:
+                report = self.load(session, contender, 0.5, Meter())
             contender.trim_logs()
-            if taken:
-                found[name] = (statistics.median(t[0] for t in taken), statistics.median(t[1] for t in taken))
+            if report.requests and not report.errors:
+                found[name] = (counted.user / report.requests, counted.kernel / report.requests)
         return found
 
     def conclude(
