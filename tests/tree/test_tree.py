@@ -181,18 +181,6 @@ def test_every_test_file_has_its_module() -> None:
     fail_with(findings)
 
 
-def test_tests_of_compiled_modules_run_on_the_sanitized_build() -> None:
-    findings = []
-    for path in files("*.pyx"):
-        folder = TESTS / path.relative_to(SOURCE).parent
-        tests = [test for test in folder.glob(f"test_{path.stem}*.py") if "mark.sanitize" in test.read_text()]
-        if not tests and module_name(path) not in {*NO_TEST_FILE, *OWED}:
-            findings.append(
-                f"{told(folder / f'test_{path.stem}.py')}: put pytest.mark.sanitize on the tests of {told(path)}"
-            )
-    fail_with(findings)
-
-
 def test_every_compiled_module_has_a_header_and_types() -> None:
     findings = [
         f"{told(path)} has no {path.stem}{suffix}: write {told(path.with_suffix(suffix))}"
