@@ -19,7 +19,7 @@ Incoming = TypeVar("Incoming")
 _LARGEST = 256 << 10
 
 
-class ChannelClosed(Exception):  # noqa: N818 - an event of normal life, like StopIteration
+class ChannelClosed(Exception):
     """The process at the other end is gone."""
 
 
