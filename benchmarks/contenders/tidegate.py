@@ -18,6 +18,7 @@ filter_packages = ["benchmarks"]
 
 [access_log]
 path = "{log}"
+format = "{format}"
 
 [[listeners]]
 bind = "127.0.0.1:{port}"
@@ -42,8 +43,11 @@ upstream = "load"
 class Tidegate(Contender):
     """``python -m tidegate run FILE`` of this checkout."""
 
-    def __init__(self, name: str, filter_class: str = "", *, log_to_pipe: bool = False) -> None:
+    def __init__(
+        self, name: str, filter_class: str = "", *, log_format: str = "combined", log_to_pipe: bool = False
+    ) -> None:
         super().__init__(name)
+        self.log_format = log_format  # by default the line that nginx writes
         self.log_to_pipe = log_to_pipe
         self.filter_class = filter_class
         self.log_pipe = -1  # the reading end, when it logs to a pipe
@@ -52,7 +56,11 @@ class Tidegate(Contender):
     def prepare(self, ground: Ground) -> tuple[list[str], Mapping[str, str]]:
         """Writes ``gateway.toml``."""
         env = {"PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
-        probe = [sys.executable, "-c", "import tidegate.cli, tidegate; print(tidegate.__version__)"]
+        probe = [
+            sys.executable,
+            "-c",
+            "import tidegate.cli, tidegate; print(getattr(tidegate, '__version__', 'from source'))",
+        ]
         done = subprocess.run(probe, capture_output=True, text=True, env={**os.environ, **env}, timeout=60, check=False)
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["no output"])[-1]
@@ -69,6 +77,7 @@ class Tidegate(Contender):
             tls_port=self.tls_port,
             upstream_port=ground.upstream_port,
             log=log,
+            format=self.log_format,
             certificate=ground.certificate,
             key=ground.key,
             declared=f'\n[filters.bench]\nclass = "{self.filter_class}"\n' if self.filter_class else "",
