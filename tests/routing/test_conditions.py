@@ -4,6 +4,8 @@ from tidegate.routing.conditions import Conditions
 from tidegate.routing.router import Router
 from tidegate.routing.spec import RouteSpec
 
+pytestmark = pytest.mark.sanitize
+
 
 def header(wanted: str | bool, *fields: tuple[bytes, bytes], name: str = "X-Plan") -> bool:
     router = Router([RouteSpec(name="r", headers={name: wanted})])

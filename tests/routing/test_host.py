@@ -2,6 +2,8 @@ import pytest
 
 from tidegate.routing.host import name_of_host
 
+pytestmark = pytest.mark.sanitize
+
 
 @pytest.mark.parametrize(
     ("authority", "name"),

@@ -9,6 +9,8 @@ from tests.routing.oracle import Request, captures, choose
 from tidegate.routing.router import LookUp, Router
 from tidegate.routing.spec import CAPTURES_MAX, SEGMENTS_MAX, RouteSpec
 
+pytestmark = pytest.mark.sanitize
+
 
 def ask(router: Router, request: Request) -> LookUp:
     return router.look_up(

@@ -4,6 +4,8 @@ from hypothesis import strategies as st
 
 from tidegate.routing.table import Table
 
+pytestmark = pytest.mark.sanitize
+
 SEED = bytes(range(16))
 
 

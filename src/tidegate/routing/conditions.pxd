@@ -1,6 +1,6 @@
 """What a route asks of headers and query parameters.
 
-Header names are compared case-folded with "_" equal to "-"; parameters percent-decoded, with "+" for a space. Where a
+Header names are compared by ``same_name``; parameters percent-decoded, with "+" for a space. Where a
 name comes several times, one value that fits is enough, and "absent" means none at all.
 """
 
@@ -16,7 +16,7 @@ cdef enum ConditionKind:
     ABSENT
 
 cdef struct Condition:
-    const char* name            # of a header: folded, with "-"
+    const char* name
     const char* text
     PyObject* search            # of REGEX: takes bytes, None when it does not match
     uint32_t name_size

@@ -7,27 +7,12 @@ from libc.stdint cimport uint8_t, uint32_t
 from libc.string cimport memchr, memcmp
 
 from tidegate.wire.http1 cimport Field, RequestHead
+from tidegate.wire.names cimport same_name
 
 from tidegate.config.patterns import parse_value
 from tidegate.routing.regex import compile_regex
 
 KINDS = {"equal": EQUAL, "regex": REGEX, "present": PRESENT, "absent": ABSENT}
-
-
-cdef inline bint is_name(const char* name, size_t size, const Condition* condition) noexcept nogil:
-    cdef size_t i
-    cdef uint8_t c
-    if size != condition.name_size:
-        return False
-    for i in range(size):
-        c = <uint8_t>name[i]
-        if 65 <= c <= 90:
-            c |= 32
-        elif c == 95:
-            c = 45
-        if c != <uint8_t>condition.name[i]:
-            return False
-    return True
 
 
 cdef inline int hex_value(uint8_t c) noexcept nogil:
@@ -77,7 +62,8 @@ cdef int field_fits(const Condition* condition, const char* buf, const RequestHe
     cdef const Field* field
     for i in range(head.n_fields):
         field = &head.fields[i]
-        if not is_name(buf + field.name.start, field.name.size, condition):
+        if (field.name.size != condition.name_size
+                or not same_name(buf + field.name.start, field.name.size, condition.name, condition.name_size)):
             continue
         if condition.kind == EQUAL:
             if (field.value.size == condition.text_size
@@ -140,7 +126,7 @@ cdef class Conditions:
         for is_query, asked in ((False, headers), (True, query)):
             for spelt, value in asked.items():
                 pattern = parse_value(value)
-                name = (spelt if is_query else spelt.lower().replace("_", "-")).encode()
+                name = spelt.encode()
                 text = pattern.text.encode()
                 condition = &self.conditions[self.n]
                 condition.name = PyBytes_AS_STRING(name)

@@ -1,4 +1,4 @@
-"""The name within an authority, see ``host.pxd``. Well-formedness is the codec's matter: bytes are taken as they are."""
+"""The name within an authority, see ``host.pxd``. Well-formedness is the codec's matter: bytes stay as they are."""
 
 from cpython.bytes cimport PyBytes_AS_STRING
 from libc.stdint cimport uint8_t

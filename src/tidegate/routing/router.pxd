@@ -45,8 +45,6 @@ cdef struct Site:                           # one host, one wildcard, or any hos
     uint32_t root
     uint32_t regexes, n_regexes             # slice of ``ranks``
 
-cdef struct Walk                            # one look-up under way
-
 cdef class Router:
     # The best match or None. ``path`` is canonical. ``method_mismatch`` is set to 1 when only the method did not fit
     # (405; ``allowed_methods`` then tells which ones would), else to 0. Either pointer may be NULL.
@@ -65,8 +63,3 @@ cdef class Router:
     cdef uint32_t depth                     # most segments of any pattern
     cdef uint32_t wildcard_labels           # most labels of any wildcard
     cdef uint32_t n_nodes, n_sites, n_places, n_regexes
-
-    cdef int walk_hosts(self, Walk* walk, const char* host, size_t size) except -1
-    cdef int walk_site(self, Walk* walk, uint32_t at) except -1
-    cdef int walk_node(self, Walk* walk, uint32_t at, uint32_t depth) except -1
-    cdef int consider(self, Walk* walk, uint32_t first, uint32_t n) except -1

@@ -5,10 +5,10 @@ Rules:
 1. ``spec.ranked`` decides the order; a place's index in it is its rank, and the least rank that fits is the answer.
    The tree only serves to look at few of them.
 2. A look-up goes through at most a few sites (the exact host, the wildcards above it, any host) and in each down the
-   tree: the literal child first, then the capture, then the rests on the way back, which is the order of ranks as long
-   as no priorities interfere. ``Node.least`` passes by what could not win any more. No node is visited twice, no segment
-   is hashed twice, and no byte beyond the deepest pattern is read: a path of ten thousand slashes costs what a short
-   one costs.
+   tree: the literal child first, then the capture, then the rests on the way back, which is nearly the order of ranks
+   where no priorities interfere. ``Node.least`` passes by what could not win any more. No node is visited twice, no
+   segment is hashed twice, and no segment beyond the deepest pattern is looked at: a path of ten thousand slashes costs
+   what a short one costs.
 3. Whoever fails on method, header or query is passed over, and the walk goes on with the less specific.
 4. A regex is asked last, since it costs a call into Python; an exception out of it is the look-up's.
 """
@@ -137,6 +137,94 @@ cdef void fill_from_segments(Match match, const Walk* walk, Captures* captures) 
         span.size = walk.size[at] if at < walk.n else 0
         if match.has_rest and i == match.n_captures - 1:
             span.size = walk.path_size - span.start
+
+
+cdef int walk_hosts(Router router, Walk* walk, const char* host, size_t host_size) except -1:
+    cdef char name[HOST_MAX]
+    cdef uint32_t dots[HOST_MAX]
+    cdef uint32_t n_dots = 0, at, site
+    cdef uint32_t size = <uint32_t>host_name(host, host_size, name)
+    if size and router.hosts.entries:
+        site = find(router.hosts, EXACT, hash_of(router.hosts, name, size), name, size, &walk.steps)
+        if site:
+            walk_site(router, walk, site)
+        if router.wildcard_labels and name[0] != 91:     # "[": an IPv6 address has no labels
+            at = size
+            while at > 1 and n_dots < router.wildcard_labels:
+                at -= 1
+                if name[at] == 46:
+                    dots[n_dots] = at + 1
+                    n_dots += 1
+            while n_dots:                               # the longest first
+                n_dots -= 1
+                at = dots[n_dots]
+                site = find(router.hosts, WILDCARD, hash_of(router.hosts, name + at, size - at), name + at, size - at,
+                            &walk.steps)
+                if site:
+                    walk_site(router, walk, site)
+    return walk_site(router, walk, 0)
+
+
+cdef int walk_site(Router router, Walk* walk, uint32_t at) except -1:
+    cdef const Site* site = &router.sites[at]
+    walk_node(router, walk, site.root, 0)
+    return consider(router, walk, site.regexes, site.n_regexes)
+
+
+cdef int walk_node(Router router, Walk* walk, uint32_t at, uint32_t depth) except -1:
+    cdef const Node* node = &router.nodes[at]
+    cdef uint32_t child, size
+    cdef const char* segment
+    walk.steps += 1
+    if node.least >= walk.best:
+        return 0
+    if depth == walk.n:
+        consider(router, walk, node.whole, node.n_whole)
+    else:
+        size = walk.size[depth]
+        if node.literals and size <= router.edges.longest_key:
+            segment = walk.path + walk.start[depth]
+            if not (walk.is_hashed >> depth) & 1:
+                walk.hash[depth] = hash_of(router.edges, segment, size)
+                walk.is_hashed |= <uint64_t>1 << depth
+            child = find(router.edges, at, walk.hash[depth], segment, size, &walk.steps)
+            if child:
+                walk_node(router, walk, child, depth + 1)
+        if node.capture and size:
+            walk_node(router, walk, node.capture, depth + 1)
+    if node.n_rest:
+        consider(router, walk, node.rest, node.n_rest)
+    return 0
+
+
+cdef int consider(Router router, Walk* walk, uint32_t first, uint32_t n) except -1:
+    cdef uint32_t i, rank
+    cdef Match match
+    for i in range(first, first + n):
+        rank = router.ranks[i]
+        if rank >= walk.best:
+            return 0
+        walk.steps += 1
+        match = <Match>router.places[rank]
+        if walk.mode == CHOOSE and not allows(match, walk):
+            walk.method_refused = True
+            continue
+        if match.conditions is not None and not match.conditions.fit(walk.buf, walk.head):
+            continue
+        if match.search is not None:
+            found = match.search(PyBytes_FromStringAndSize(walk.path, walk.path_size))
+            if found is None:
+                continue
+            if walk.captures != NULL:
+                fill_from_regex(match, found, walk.captures)
+        if walk.mode == COLLECT:
+            walk.methods |= match.methods
+            if match.other_methods is not None:
+                (<set>walk.others).update(match.other_methods)
+            continue
+        walk.best = rank
+        return 0
+    return 0
 
 
 cdef class Match:
@@ -287,7 +375,7 @@ cdef class Router:
         cdef Match found
         start_walk(&walk, buf, head, path, path_size, self.depth)
         walk.captures = captures
-        self.walk_hosts(&walk, host, host_size)
+        walk_hosts(self, &walk, host, host_size)
         if method_mismatch != NULL:
             method_mismatch[0] = False
         if walk.best == NO_RANK:
@@ -296,7 +384,7 @@ cdef class Router:
             if walk.method_refused and method_mismatch != NULL:
                 walk.mode = ANY_METHOD_WILL_DO
                 walk.captures = NULL
-                self.walk_hosts(&walk, host, host_size)
+                walk_hosts(self, &walk, host, host_size)
                 method_mismatch[0] = walk.best != NO_RANK
             return None
         found = <Match>self.places[walk.best]
@@ -311,93 +399,9 @@ cdef class Router:
         start_walk(&walk, buf, head, path, path_size, self.depth)
         walk.mode = COLLECT
         walk.others = <PyObject*>others
-        self.walk_hosts(&walk, host, host_size)
+        walk_hosts(self, &walk, host, host_size)
         known = [method.encode() for method, number in METHODS.items() if (walk.methods >> <int>number) & 1]
         return b", ".join(known + sorted(others))
-
-    cdef int walk_hosts(self, Walk* walk, const char* host, size_t host_size) except -1:
-        cdef char name[HOST_MAX]
-        cdef uint32_t dots[HOST_MAX]
-        cdef uint32_t n_dots = 0, at, site
-        cdef uint32_t size = <uint32_t>host_name(host, host_size, name)
-        if size and self.hosts.entries:
-            site = find(self.hosts, EXACT, hash_of(self.hosts, name, size), name, size, &walk.steps)
-            if site:
-                self.walk_site(walk, site)
-            if self.wildcard_labels and name[0] != 91:     # "[": an IPv6 address has no labels
-                at = size
-                while at > 1 and n_dots < self.wildcard_labels:
-                    at -= 1
-                    if name[at] == 46:
-                        dots[n_dots] = at + 1
-                        n_dots += 1
-                while n_dots:                               # the longest first
-                    n_dots -= 1
-                    at = dots[n_dots]
-                    site = find(self.hosts, WILDCARD, hash_of(self.hosts, name + at, size - at), name + at, size - at,
-                                &walk.steps)
-                    if site:
-                        self.walk_site(walk, site)
-        return self.walk_site(walk, 0)
-
-    cdef int walk_site(self, Walk* walk, uint32_t at) except -1:
-        cdef const Site* site = &self.sites[at]
-        self.walk_node(walk, site.root, 0)
-        return self.consider(walk, site.regexes, site.n_regexes)
-
-    cdef int walk_node(self, Walk* walk, uint32_t at, uint32_t depth) except -1:
-        cdef const Node* node = &self.nodes[at]
-        cdef uint32_t child, size
-        cdef const char* segment
-        walk.steps += 1
-        if node.least >= walk.best:
-            return 0
-        if depth == walk.n:
-            self.consider(walk, node.whole, node.n_whole)
-        else:
-            size = walk.size[depth]
-            if node.literals and size <= self.edges.longest_key:
-                segment = walk.path + walk.start[depth]
-                if not (walk.is_hashed >> depth) & 1:
-                    walk.hash[depth] = hash_of(self.edges, segment, size)
-                    walk.is_hashed |= <uint64_t>1 << depth
-                child = find(self.edges, at, walk.hash[depth], segment, size, &walk.steps)
-                if child:
-                    self.walk_node(walk, child, depth + 1)
-            if node.capture and size:
-                self.walk_node(walk, node.capture, depth + 1)
-        if node.n_rest:
-            self.consider(walk, node.rest, node.n_rest)
-        return 0
-
-    cdef int consider(self, Walk* walk, uint32_t first, uint32_t n) except -1:
-        cdef uint32_t i, rank
-        cdef Match match
-        for i in range(first, first + n):
-            rank = self.ranks[i]
-            if rank >= walk.best:
-                return 0
-            walk.steps += 1
-            match = <Match>self.places[rank]
-            if walk.mode == CHOOSE and not allows(match, walk):
-                walk.method_refused = True
-                continue
-            if match.conditions is not None and not match.conditions.fit(walk.buf, walk.head):
-                continue
-            if match.search is not None:
-                found = match.search(PyBytes_FromStringAndSize(walk.path, walk.path_size))
-                if found is None:
-                    continue
-                if walk.captures != NULL:
-                    fill_from_regex(match, found, walk.captures)
-            if walk.mode == COLLECT:
-                walk.methods |= match.methods
-                if match.other_methods is not None:
-                    (<set>walk.others).update(match.other_methods)
-                continue
-            walk.best = rank
-            return 0
-        return 0
 
     def look_up(self, bytes method, bytes host, bytes path, bytes query=b"", headers=()):
         """Where this request would go, and in how many steps; for diagnosis, the gateway itself asks from C.
@@ -433,7 +437,7 @@ cdef class Router:
         found = self.match(buf, &head, PyBytes_AS_STRING(host), len(host), PyBytes_AS_STRING(path), len(path),
                            &captures, &method_mismatch)
         start_walk(&walk, buf, &head, PyBytes_AS_STRING(path), len(path), self.depth)
-        self.walk_hosts(&walk, PyBytes_AS_STRING(host), len(host))
+        walk_hosts(self, &walk, PyBytes_AS_STRING(host), len(host))
         if found is None:
             allowed = self.allowed_methods(buf, &head, PyBytes_AS_STRING(host), len(host), PyBytes_AS_STRING(path),
                                            len(path)) if method_mismatch else b""

@@ -1,0 +1,20 @@
+from collections.abc import Sequence
+
+class Rewrite:
+    def __init__(
+        self,
+        *,
+        strip_prefix: str | None = None,
+        prefix: str | None = None,
+        path: str | None = None,
+        regex: str | None = None,
+        replace: str = "",
+        capture_names: Sequence[str] = (),
+    ) -> None: ...
+    def rewritten(self, path: bytes, spans: Sequence[tuple[int, int]] = ()) -> bytes: ...
+
+class Redirect:
+    def __init__(self, to: str, *, capture_names: Sequence[str] = ()) -> None: ...
+    def location(
+        self, scheme: bytes, host: bytes, path: bytes, query: bytes = b"", spans: Sequence[tuple[int, int]] = ()
+    ) -> bytes: ...
