@@ -2,7 +2,7 @@
 
 import pytest
 
-from tidegate.wire.view import Refused, RequestParser
+from tidegate.wire.view import RefusalError, RequestParser
 
 pytestmark = pytest.mark.sanitize
 
@@ -10,7 +10,7 @@ pytestmark = pytest.mark.sanitize
 def verdict(host: bytes, target: bytes = b"/") -> str:
     try:
         seen = RequestParser().feed(b"GET " + target + b" HTTP/1.1\r\nHost: " + host + b"\r\n\r\n")
-    except Refused as refused:
+    except RefusalError as refused:
         return refused.name
     assert seen is not None
     return seen["host"].decode()

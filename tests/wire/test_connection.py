@@ -2,7 +2,7 @@
 
 import pytest
 
-from tidegate.wire.view import Refused, RequestParser, ResponseParser
+from tidegate.wire.view import RefusalError, RequestParser, ResponseParser
 
 pytestmark = pytest.mark.sanitize
 
@@ -93,7 +93,7 @@ def test_te_names_trailers_in_any_place() -> None:
 def test_number_of_connection_options_is_bounded() -> None:
     fits = b"Connection: " + b",".join([b"a"] * 64) + b"\r\n"
     assert "connection_names" in flags(fits)
-    with pytest.raises(Refused, match="too_many_fields"):
+    with pytest.raises(RefusalError, match="too_many_fields"):
         flags(fits + b"Connection: b\r\n")
 
 

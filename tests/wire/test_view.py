@@ -2,7 +2,7 @@
 
 import pytest
 
-from tidegate.wire.view import ChunkedParser, Refused, RequestParser, ResponseParser
+from tidegate.wire.view import ChunkedParser, RefusalError, RequestParser, ResponseParser
 
 pytestmark = pytest.mark.sanitize
 
@@ -31,6 +31,6 @@ def test_chunked_body_is_joined_and_its_rest_kept() -> None:
 
 
 def test_refusal_carries_name_and_status() -> None:
-    with pytest.raises(Refused, match="unsupported_version") as caught:
+    with pytest.raises(RefusalError, match="unsupported_version") as caught:
         RequestParser().feed(b"GET / HTTP/2.0\r\n\r\n")
     assert (caught.value.name, caught.value.status) == ("unsupported_version", 505)

@@ -388,10 +388,13 @@ cdef int parse_response_head(const char* buf, size_t size, const HeadLimits* lim
                              ResponseHead* head) noexcept nogil:
     cdef const char* end = buf + (size if size < limits.head_bytes else limits.head_bytes)
     cdef Field* field
+    cdef bint resumed
     cdef int result
     if head.started == FINISHED:
         return COMPLETE
-    if head.scanned > head.at and find(buf + head.scanned, end, c'\n') == NULL:
+    # The first five bytes are judged as they come, see ``read_status_line``.
+    resumed = head.scanned > head.at and (head.started == IN_FIELDS or head.scanned >= 5)
+    if resumed and find(buf + head.scanned, end, c'\n') == NULL:
         return wait_for_more(&head.scanned, buf, end, size, limits)
     if head.started == BEFORE_LINE:
         result = read_status_line(buf, end, head)

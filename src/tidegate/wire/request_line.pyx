@@ -172,7 +172,7 @@ cdef int glance_request_line(const char* buf, uint32_t at, const char* end, cons
     if head.started == IN_TARGET:
         target = buf + head.target.start
         bound = target + limits.target_bytes + 1 if <size_t>(end - target) > <size_t>limits.target_bytes + 1 else end
-        if find(p, bound, c' ') != NULL:
+        if find(p if p > target else target, bound, c' ') != NULL:
             head.started = BEHIND_TARGET
         elif end - target >= <int64_t>limits.target_bytes + 2:
             return read_request_line(buf, at, end, limits, head)

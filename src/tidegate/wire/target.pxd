@@ -23,11 +23,12 @@ cdef enum PathRefusal:
     PATH_ABOVE_ROOT             # more ".." than segments
     PATH_NOT_ABSOLUTE
 
-# 1 when the path is its own canonical form already (the common case, one pass, nothing written).
+# 1 when ``canonical_path`` without flags would return the path as it is (the common case: one pass, nothing written).
 cdef bint is_canonical(const char* path, size_t size) noexcept nogil
 # Writes the canonical form to ``out`` (room for ``size`` bytes: it never grows). Returns its size, or a negated PathRefusal.
 cdef int canonical_path(const char* path, size_t size, int allow, char* out) noexcept nogil
 cdef const char* path_refusal_name(int refusal) noexcept nogil
-# Value of one query parameter (raw, first occurrence) / one cookie; size 0 and found 0 when absent.
+# Value of one query parameter / one cookie: raw, first occurrence, relative to what was given; whether it is there.
+# A parameter's name is compared decoded; one without "=" has an empty value at 0.
 cdef bint query_value(const char* query, size_t size, const char* name, size_t name_size, Span* value) noexcept nogil
 cdef bint cookie_value(const char* cookie, size_t size, const char* name, size_t name_size, Span* value) noexcept nogil

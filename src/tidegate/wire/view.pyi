@@ -1,12 +1,11 @@
-"""What the codec sees, as plain Python values. For tests and for trying things out; nothing in a worker imports it."""
+# What the codec sees, as plain Python values. For tests and for trying things out; nothing in a worker imports it.
 
 from typing import TypedDict
 
 REFUSALS: dict[str, int]
 
-class Refused(ValueError):
-    """A codec refused its input: ``name`` and ``status`` say why and what answers it."""
-
+# A codec refused its input: ``name`` and ``status`` say why and what answers it.
+class RefusalError(ValueError):
     name: str
     status: int
     def __init__(self, refusal: int) -> None: ...
@@ -21,9 +20,8 @@ class _Head(TypedDict):
     fields: list[tuple[bytes, bytes, int, int]]
     size: int
 
+# One request head; ``fields`` are (name, value, FieldId, FieldFlag).
 class RequestView(_Head):
-    """One request head; ``fields`` are (name, value, FieldId, FieldFlag)."""
-
     method: bytes
     method_id: int
     target: bytes
@@ -32,23 +30,20 @@ class RequestView(_Head):
     query: bytes | None
     host: bytes
 
+# One response head.
 class ResponseView(_Head):
-    """One response head."""
-
     status: int
     reason: bytes
 
+# Grows a buffer and asks the parser again, as a connection does.
 class RequestParser:
-    """Grows a buffer and asks the parser again, as a connection does."""
-
     def __init__(self, *, head_bytes: int = 65536, target_bytes: int = 8192, fields: int = 100) -> None: ...
     def feed(self, data: bytes) -> RequestView | None: ...
     @property
     def rest(self) -> bytes: ...
 
+# As RequestParser; ``to_head`` says that it answers a HEAD request.
 class ResponseParser:
-    """As RequestParser; ``to_head`` says that it answers a HEAD request."""
-
     def __init__(
         self, *, to_head: bool = False, head_bytes: int = 65536, target_bytes: int = 8192, fields: int = 100
     ) -> None: ...
@@ -56,9 +51,8 @@ class ResponseParser:
     @property
     def rest(self) -> bytes: ...
 
+# A chunked body: ``feed`` returns the data in what it is given.
 class ChunkedParser:
-    """A chunked body: ``feed`` returns the data in what it is given."""
-
     done: bool
     rest: bytes
     def feed(self, data: bytes) -> bytes: ...
@@ -68,3 +62,16 @@ def names_equal(a: bytes, b: bytes) -> bool: ...
 def hash_name(name: bytes) -> int: ...
 def token(text: bytes) -> bool: ...
 def field_value(text: bytes) -> bool: ...
+
+# A path has no canonical form: ``name`` says why.
+class PathRefusalError(ValueError):
+    name: str
+    def __init__(self, refusal: int) -> None: ...
+
+PATH_REFUSALS: set[str]
+PATH_ALLOW: dict[str, int]
+
+def path_is_canonical(path: bytes) -> bool: ...
+def path_canonical(path: bytes, allow: int = 0) -> bytes: ...
+def query_parameter(query: bytes, name: bytes) -> bytes | None: ...
+def cookie(text: bytes, name: bytes) -> bytes | None: ...

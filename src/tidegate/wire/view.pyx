@@ -1,8 +1,10 @@
 """What the codec sees, as plain Python values. For tests and for trying things out; nothing in a worker imports it."""
 
+from libc.stdlib cimport free, malloc
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from tidegate.wire.http1 cimport *
+from tidegate.wire.target cimport *
 
 cdef tuple FRAMINGS = ("none", "length", "chunked", "close", "tunnel")
 cdef tuple FORMS = ("origin", "absolute", "asterisk")
@@ -18,7 +20,7 @@ cdef dict FLAGS = {
 REFUSALS = {refusal_name(i).decode(): refusal_status(i) for i in range(1, REFUSAL_COUNT)}
 
 
-class Refused(ValueError):
+class RefusalError(ValueError):
     """A codec refused its input: ``name`` and ``status`` say why and what answers it."""
 
     def __init__(self, int refusal):
@@ -70,12 +72,12 @@ cdef class RequestParser(_HeadParser):
         return self._head.size
 
     def feed(self, data):
-        """Takes more bytes; the request as a dict once its head is complete, until then None; raises Refused."""
+        """Takes more bytes; the request as a dict once its head is complete, until then None; raises RefusalError."""
         self._data += data
         cdef const uint8_t[::1] view = bytes(self._data) or b"\0"
         cdef int verdict = parse_request_head(<const char*>&view[0], len(self._data), &self._limits, &self._head)
         if verdict < 0:
-            raise Refused(verdict)
+            raise RefusalError(verdict)
         if verdict == NEED_MORE:
             return None
         cdef RequestHead* head = &self._head
@@ -113,14 +115,14 @@ cdef class ResponseParser(_HeadParser):
         return self._head.size
 
     def feed(self, data):
-        """Takes more bytes; the response as a dict once its head is complete, until then None; raises Refused."""
+        """Takes more bytes; the response as a dict once its head is complete, until then None; raises RefusalError."""
         self._data += data
         cdef const uint8_t[::1] view = bytes(self._data) or b"\0"
         cdef int verdict = parse_response_head(
             <const char*>&view[0], len(self._data), &self._limits, self._to_method, &self._head
         )
         if verdict < 0:
-            raise Refused(verdict)
+            raise RefusalError(verdict)
         if verdict == NEED_MORE:
             return None
         cdef ResponseHead* head = &self._head
@@ -148,7 +150,7 @@ cdef class ChunkedParser:
         self.rest = b""
 
     def feed(self, bytes data):
-        """Takes more bytes and returns the body bytes in them; ``done`` and ``rest`` after the end; raises Refused."""
+        """Takes more bytes and returns the body bytes in them; ``done`` and ``rest`` after the end; raises RefusalError."""
         cdef const char* p = data
         cdef size_t size = len(data)
         cdef size_t at = 0
@@ -159,7 +161,7 @@ cdef class ChunkedParser:
         while at < size and not self.done:
             verdict = feed_chunked(&self._decoder, p + at, size - at, &consumed, &run)
             if verdict < 0:
-                raise Refused(verdict)
+                raise RefusalError(verdict)
             body.append(data[at + run.start:at + run.start + run.size])
             at += consumed
             self.done = verdict == COMPLETE
@@ -185,3 +187,49 @@ def token(bytes text):
 
 def field_value(bytes text):
     return bool(is_field_value(text, len(text)))
+
+
+class PathRefusalError(ValueError):
+    """A path has no canonical form: ``name`` says why."""
+
+    def __init__(self, int refusal):
+        self.name = path_refusal_name(refusal).decode()
+        super().__init__(self.name)
+
+
+PATH_REFUSALS = {path_refusal_name(i).decode() for i in range(1, PATH_NOT_ABSOLUTE + 1)}
+PATH_ALLOW = {
+    "encoded_slash": PATH_ALLOW_ENCODED_SLASH,
+    "encoded_backslash": PATH_ALLOW_ENCODED_BACKSLASH,
+    "encoded_nul": PATH_ALLOW_ENCODED_NUL,
+    "high_bytes": PATH_ALLOW_HIGH_BYTES,
+    "backslash": PATH_ALLOW_BACKSLASH,
+}
+
+
+def path_is_canonical(bytes path):
+    return bool(is_canonical(path, len(path)))
+
+
+def path_canonical(bytes path, int allow=0):
+    """The canonical form; raises PathRefusalError. Memory is exactly what is promised, for the sanitizers."""
+    cdef char* out = <char*>malloc(len(path) or 1)
+    if out == NULL:
+        raise MemoryError
+    cdef int size = canonical_path(path, len(path), allow, out)
+    try:
+        if size < 0:
+            raise PathRefusalError(size)
+        return out[:size]
+    finally:
+        free(out)
+
+
+def query_parameter(bytes query, bytes name):
+    cdef Span span
+    return cut(query, span) if query_value(query, len(query), name, len(name), &span) else None
+
+
+def cookie(bytes text, bytes name):
+    cdef Span span
+    return cut(text, span) if cookie_value(text, len(text), name, len(name), &span) else None
