@@ -39,4 +39,4 @@ def test_closed_descriptor_is_an_error():
 
 
 def test_it_shows_what_is_in_it(region):
-    assert "2 slots, marks, meters, series, log" in repr(region.mapping)
+    assert "2 slots, marks, meters, series, turns, log" in repr(region.mapping)

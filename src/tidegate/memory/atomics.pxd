@@ -17,6 +17,10 @@ cdef extern from *:
     static inline void add_single_writer(uint64_t *word, uint64_t amount) {
         __atomic_store_n(word, __atomic_load_n(word, __ATOMIC_RELAXED) + amount, __ATOMIC_RELAXED);
     }
+    /* Stores ``wanted`` if the word is ``expected``; says whether it was. */
+    static inline int compare_swap(uint64_t *word, uint64_t expected, uint64_t wanted) {
+        return __atomic_compare_exchange_n(word, &expected, wanted, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+    }
     #endif
     """
     uint64_t load_relaxed(const uint64_t* word) noexcept nogil
@@ -25,4 +29,5 @@ cdef extern from *:
     void store_release(uint64_t* word, uint64_t value) noexcept nogil
     uint64_t load_seq(const uint64_t* word) noexcept nogil
     void store_seq(uint64_t* word, uint64_t value) noexcept nogil
+    bint compare_swap(uint64_t* word, uint64_t expected, uint64_t wanted) noexcept nogil
     void add_single_writer(uint64_t* word, uint64_t amount) noexcept nogil

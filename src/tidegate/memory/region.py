@@ -14,6 +14,7 @@ from tidegate.memory.log_ring import RING_HEADER_SIZE, ring_capacity
 from tidegate.memory.mapping import Mapping
 from tidegate.memory.meters import METERS_SIZE, SERIES_SIZE, MeterReader, MeterTotals
 from tidegate.memory.slot import MARK_SIZE, Slot
+from tidegate.memory.turns import TURNS_SIZE
 
 SERIES_RESERVED = 2
 """Places of the series table taken by "other" of the routes and of the upstreams."""
@@ -40,6 +41,7 @@ class Region:
                 ("marks", MARK_SIZE, 0),
                 ("meters", METERS_SIZE, 0),
                 ("series", (series + SERIES_RESERVED) * SERIES_SIZE, 0),
+                ("turns", 0, TURNS_SIZE),
                 ("log", RING_HEADER_SIZE + ring_capacity(log_bytes), 0),
             ],
         )
