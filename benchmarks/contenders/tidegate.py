@@ -15,6 +15,7 @@ CONFIGURATION = """\
 workers = 1
 admin = "127.0.0.1:{admin}"
 filter_packages = ["benchmarks"]
+drain_timeout = "1s"
 
 [access_log]
 path = "{log}"
