@@ -14,6 +14,7 @@ from tidegate.config.kinds import describe
 from tidegate.config.load import Source, load, load_text
 from tidegate.config.rules.files import check_files
 from tidegate.config.rules.filters import EXPECTED_CLASS, check_filters
+from tidegate.config.rules.logs import check_logs
 from tidegate.config.rules.references import check_names
 from tidegate.config.rules.routes import check_routes
 from tidegate.config.rules.sockets import check_sockets
@@ -79,5 +80,6 @@ def _apply_rules(subject: Subject, directory: FilePath) -> Gateway:
     check_sockets(subject)
     check_files(subject)
     check_upstreams(subject)
+    check_logs(subject)
     check_routes(subject)
     return dataclasses.replace(subject.gateway, filters=check_filters(subject, directory))

@@ -23,6 +23,7 @@ __all__ = [
     "markers",
     "section_in",
     "spelling",
+    "split",
     "walk",
 ]
 
@@ -95,9 +96,11 @@ def section_in(annotation: Any) -> type[Section] | None:
     kind, _ = split(annotation)
     if isinstance(kind, type) and issubclass(kind, Section):
         return kind
-    if get_origin(kind) is tuple or (get_origin(kind) is not None and issubclass(get_origin(kind), Mapping)):
-        inner = get_args(kind)
-        return section_in(inner[0] if get_origin(kind) is tuple else inner[1])
+    origin = get_origin(kind)
+    if origin is tuple:
+        return section_in(get_args(kind)[0])
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        return section_in(get_args(kind)[1])
     return None
 
 

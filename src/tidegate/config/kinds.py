@@ -279,6 +279,13 @@ class FieldName(Kind):
 
 
 @dataclass(frozen=True, slots=True)
+class CookieName(FieldName):
+    """The name of a cookie: a token as well (RFC 6265, 4.1.1)."""
+
+    expects: ClassVar[str] = "the name of a cookie"
+
+
+@dataclass(frozen=True, slots=True)
 class FieldValue(Kind):
     """The value of a header field: no control bytes, no space at either end."""
 

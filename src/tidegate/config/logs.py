@@ -26,9 +26,12 @@ class AccessLog(Section):
     format: Annotated[
         str,
         MinLen(1),
-        Doc('"json" for JSON lines, or a line with fields in braces, such as `"{client} {method} {path} {status}"`.'),
+        Doc(
+            '"json" for JSON lines, "combined" for the format that log readers know, or a line with fields in braces, '
+            'such as `"{client} {method} {target} {status}"`.'
+        ),
     ] = "json"
-    fields: Annotated[tuple[str, ...], Doc("Fields of a JSON line, in order; none: all that are known.")] = ()
+    fields: Annotated[tuple[str, ...], Doc("Fields of a JSON line, in order; none: the usual ones.")] = ()
     buffer: Annotated[
         int,
         Size(smallest=4096, largest=1 << 30),

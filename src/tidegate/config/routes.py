@@ -92,8 +92,9 @@ class Route(Section):
     """Which requests, and exactly one of `upstream`, `redirect` and `respond`.
 
     The highest `priority` wins. Among equals: an exact host before a wildcard (the longer first) before any host; then
-    an exact path before a template, before a prefix (the longer first), before a regex; then more matchers (methods,
-    headers, query) before fewer; then the first in the file.
+    an exact path before a template, before a prefix (the longer first), before a regex, before `/*`; then more matchers
+    (methods counting one, each header and each query parameter) before fewer; then the first in the file. A route
+    whose matchers do not fit is passed over, and the next may still take the request.
     """
 
     name: Annotated[str, MinLen(1), Doc("Names the route in logs, metrics and messages; each has its own.")]

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Le, MinLen
 
-from tidegate.config.kinds import IP, Address, Doc, Duration, FieldName, File, Key, Off, Shorthand
+from tidegate.config.kinds import IP, Address, CookieName, Doc, Duration, File, Key, Off, Shorthand
 from tidegate.config.section import Section
 
 __all__ = ["DNS", "TCP", "Endpoint", "Pool", "Sticky", "Upstream", "UpstreamTLS"]
@@ -56,7 +56,7 @@ class Pool(Section):
 class Sticky(Section):
     """A client stays with its endpoint, as long as that is usable, by a cookie: HttpOnly, Lax, Secure over TLS."""
 
-    cookie: Annotated[str, FieldName(), Doc("Name of the cookie.")]
+    cookie: Annotated[str, CookieName(), Doc("Name of the cookie.")]
     ttl: Annotated[
         float | None, Duration(shortest=1.0), Off(), Doc("How long the client keeps it; off: until it is closed.")
     ] = None

@@ -5,5 +5,6 @@
 - `sockets`: addresses that are taken twice, or lead back to the gateway.
 - `upstreams`: pools, and options that have no effect.
 - `routes`: what a route does, its regexes and captures, and whether it can match at all.
+- `logs`: fields and formats of the access log.
 - `filters`: classes and their options.
 """
