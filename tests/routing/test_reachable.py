@@ -117,26 +117,38 @@ UNIVERSE = [
 ]
 
 
+KNOWN: dict[str, frozenset[Request]] = {}
+
+
+def fitting(spec: RouteSpec) -> frozenset[Request]:
+    """What the route fits by itself; worked out once for each kind of route."""
+    kind = repr((spec.hosts, spec.path, spec.methods, spec.headers, spec.query))
+    if kind not in KNOWN:
+        KNOWN[kind] = frozenset(request for request in UNIVERSE if choose([spec], request)[0])
+    return KNOWN[kind]
+
+
 @given(st.lists(SPECS, min_size=2, max_size=6))
 def test_no_request_reaches_what_is_reported(routes: list[RouteSpec]) -> None:
-    found = {id(route) for route, _ in unreachable(routes)}
-    if found:
-        taken = {id(choose(routes, request)[0]) for request in UNIVERSE}
-        assert not found & taken
+    for spec, because_of in unreachable(routes):
+        assert because_of is not spec
+        for request in fitting(spec):
+            assert choose(routes, request)[0] is not spec
 
 
 @given(st.lists(SPECS, min_size=2, max_size=5))
 def test_a_route_that_one_other_always_beats_is_reported(routes: list[RouteSpec]) -> None:
     found = {id(route) for route, _ in unreachable(routes)}
     for index, spec in enumerate(routes):
-        requests = [request for request in UNIVERSE if choose([spec], request)[0]]
+        requests = fitting(spec)
+        hosts = {request.host for request in requests}
         for other_index, other in enumerate(routes):
-            if other is not spec and all(
-                choose([other], request)[0] and rank(other, other_index, request.host) < rank(spec, index, request.host)
-                for request in requests
+            if (
+                other is not spec
+                and requests <= fitting(other)
+                and all(rank(other, other_index, host) < rank(spec, index, host) for host in hosts)
             ):
                 assert id(spec) in found
-                break
 
 
 def test_ten_thousand_routes_are_compared_in_a_walk_each(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -98,7 +98,7 @@ def test_regex_that_takes_the_first_slash_away_makes_no_path() -> None:
     ("options", "message"),
     [
         ({"strip_prefix": "api"}, '`strip_prefix` begins with "/"'),
-        ({"path": "/a?b={id}", "capture_names": ("id",)}, 'no "\\?"'),
+        ({"path": "/a?b={id}", "capture_names": ("id",)}, 'without "\\?"'),
         ({"path": "/{nam}", "capture_names": ("name",)}, '"{nam}" .* there is {name}'),
         ({"path": "/{x}"}, "captures nothing"),
         ({"path": "/a b"}, "percent-encoded"),

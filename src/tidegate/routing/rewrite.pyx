@@ -173,7 +173,7 @@ def parts_of(text, capture_names, variables):
         parts.append((LITERAL, text[at:]))
     for kind, literal in parts:
         if kind == LITERAL and URI_TEXT.fullmatch(literal) is None:
-            raise ValueError(f'"{literal}" in "{text}" has characters that no URI has; write them percent-encoded (%20)')
+            raise ValueError(f'"{literal}" in "{text}" has what no URI has; write it percent-encoded ("%20")')
     return parts
 
 
@@ -237,7 +237,7 @@ cdef class Rewrite:
             if value is not None and not value.startswith("/"):
                 raise ValueError(f'`{option}` begins with "/", got "{value}"')
             if value is not None and ("?" in value or "#" in value):
-                raise ValueError(f'`{option}` is a path, which has no "?" or "#"; the query stays as it is; got "{value}"')
+                raise ValueError(f'`{option}` is a path without "?" and "#"; the query stays as it is; got "{value}"')
         for option, value in (("prefix", prefix), ("path", path), ("replace", replace)):
             if "%2e" in (value or "").lower():
                 raise ValueError(f'"%2E" is "." in a canonical path; write that in `{option}`, got "{value}"')

@@ -5,7 +5,7 @@ can choose hosts that meet in one place; and the longest run of slots that any s
 look-up never looks at more whatever it is asked for.
 """
 
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy
 
 cdef struct Slot:
@@ -43,6 +43,25 @@ cdef inline void sip_round(uint64_t* v) noexcept nogil:
     v[2] = rotated(v[2], 32)
 
 
+cdef inline uint64_t last_bytes(const char* text, size_t size) noexcept nogil:
+    # The bytes after the last whole word, by loads that overlap what was read before: a copy of 0 to 7 bytes would be a
+    # loop, and most names and segments are that short. Little endian; elsewhere it is another hash, as good.
+    cdef size_t n = size & 7
+    cdef uint64_t word = 0
+    cdef uint32_t low = 0, high = 0
+    if n == 0:
+        return 0
+    if size >= 8:
+        memcpy(&word, text + size - 8, 8)
+        return word >> (64 - 8 * n)
+    if n >= 4:
+        memcpy(&low, text, 4)
+        memcpy(&high, text + n - 4, 4)
+        return low | <uint64_t>high << (8 * n - 32)
+    return (<uint64_t><uint8_t>text[0] | <uint64_t><uint8_t>text[n >> 1] << (8 * (n >> 1))
+            | <uint64_t><uint8_t>text[n - 1] << (8 * n - 8))
+
+
 cdef inline uint64_t sip13(const uint64_t* key, const char* text, size_t size) noexcept nogil:
     cdef uint64_t v[4]
     cdef uint64_t word
@@ -57,9 +76,7 @@ cdef inline uint64_t sip13(const uint64_t* key, const char* text, size_t size) n
         sip_round(v)
         v[0] ^= word
         at += 8
-    word = 0
-    memcpy(&word, text + at, size - at)     # little endian; elsewhere another hash, as good
-    word |= <uint64_t>(size & 0xFF) << 56
+    word = last_bytes(text, size) | <uint64_t>(size & 0xFF) << 56
     v[3] ^= word
     sip_round(v)
     v[0] ^= word
