@@ -63,6 +63,17 @@ def test_series_are_found_again_by_kind_and_name(region):
     assert route > 1
 
 
+def test_two_views_in_one_process_find_each_others_series(region):
+    pulse, plane = region.slot(0).take_meters(), region.slot(0).take_meters()
+    assert pulse.series_index("route", "a") == plane.series_index("route", "a") == 2
+    assert plane.series_index("route", "b") == 3
+    assert pulse.series_index("upstream", "b") == 4
+    assert plane.series_index("upstream", "b") == 4
+    assert set(MeterReader(region.mapping).places()) == {
+        ("route", "other"), ("upstream", "other"), ("route", "a"), ("route", "b"), ("upstream", "b"),
+    }  # fmt: skip
+
+
 def test_beyond_the_bound_everything_counts_as_other_of_its_kind(region):
     meters = region.slot(0).take_meters()
     made = [meters.series_index("route", f"r{i}") for i in range(5)]

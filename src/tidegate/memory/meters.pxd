@@ -70,6 +70,7 @@ cdef class Meters:
     cdef uint32_t series_max
     cdef uint32_t series_used
     cdef dict index                         # (kind, name) -> index
+    cdef void learn(self)
     cdef void publish(self, uint32_t at, int kind, bytes name)
     cdef void add(self, int counter, uint64_t amount) noexcept
     cdef void take(self, int counter, uint64_t amount) noexcept

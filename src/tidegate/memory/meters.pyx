@@ -91,7 +91,6 @@ cdef inline bytes short_name(bytes name):
 cdef class Meters:
     def __cinit__(self, Mapping mapping, uint32_t slot):
         cdef uint32_t i
-        cdef Series* one
         self.region = mapping
         self.words = <uint64_t*>mapping.part("meters", slot)
         if mapping.part_size("meters") < METERS_SIZE:
@@ -107,12 +106,17 @@ cdef class Meters:
         self.publish(OTHER_ROUTE, SERIES_ROUTE, b"other")
         self.publish(OTHER_UPSTREAM, SERIES_UPSTREAM, b"other")
         self.series_used = 2
-        for i in range(2, self.series_max):
-            one = <Series*>self.table + i
+        self.learn()
+
+    cdef void learn(self):
+        # Series there are already: made by a worker that died, or through another view in this process.
+        cdef Series* one
+        while self.series_used < self.series_max:
+            one = <Series*>self.table + self.series_used
             if load_acquire(&one.kind) == 0:
                 break
-            self.index[(<int>one.kind, <bytes>one.name[: one.name_size])] = i
-            self.series_used = i + 1
+            self.index[(<int>one.kind, <bytes>one.name[: one.name_size])] = self.series_used
+            self.series_used += 1
 
     cdef void publish(self, uint32_t at, int kind, bytes name):
         cdef Series* one = <Series*>self.table + at
@@ -140,6 +144,9 @@ cdef class Meters:
         name = short_name(name)
         key = (kind, name)
         found = self.index.get(key)
+        if found is None:
+            self.learn()
+            found = self.index.get(key)
         if found is not None:
             return found
         if self.series_used >= self.series_max:
@@ -180,9 +187,15 @@ cdef class Meters:
         """Index of the series of a ``"route"`` or an ``"upstream"``, made at first use; 0 or 1: "other"."""
         return self.series(SERIES_UPSTREAM if kind == "upstream" else SERIES_ROUTE, name.encode())
 
-    def record_exchange(self, series: int, status: int, duration_ns: int, bytes_in: int = 0, bytes_out: int = 0) -> None:
-        """Counts one finished exchange in a series."""
-        self.record(series, status, duration_ns, bytes_in, bytes_out)
+    def record_exchange(self, series: int, status: int, duration_ns: int, bytes_in: int = 0, bytes_out: int = 0,
+                        times: int = 1) -> None:
+        """Counts ``times`` finished exchanges in a series."""
+        cdef uint32_t at = series
+        cdef int status_code = status
+        cdef uint64_t took = duration_ns, size_in = bytes_in, size_out = bytes_out
+        cdef long i
+        for i in range(<long>times):
+            self.record(at, status_code, took, size_in, size_out)
 
     def __repr__(self):
         return f"<Meters {self.series_used} of {self.series_max} series>"

@@ -1,0 +1,216 @@
+"""Every metric there is: name, type, labels and where its value comes from; for the exposition and the manual."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Metric(NamedTuple):
+    """One family of samples. ``counters`` are names of meters, each with the labels its sample carries."""
+
+    name: str
+    type: str
+    labels: tuple[str, ...]
+    meaning: str
+    counters: tuple[tuple[str, dict[str, str]], ...] = ()
+    unit_ns: bool = False  # the meter counts nanoseconds, the metric says seconds
+
+
+def _plain(name: str, type_: str, counter: str, meaning: str) -> Metric:
+    return Metric(name, type_, (), meaning, ((counter, {}),))
+
+
+def _path(counter: str, path: str, cause: str) -> tuple[str, dict[str, str]]:
+    return counter, {"path": path, "cause": cause}
+
+
+def _bytes(side: str, direction: str) -> tuple[str, dict[str, str]]:
+    return f"bytes_{side}_{direction}", {"side": side, "direction": direction}
+
+
+SUMMED = (
+    _plain("tidegate_connections_accepted_total", "counter", "connections_accepted", "client connections accepted"),
+    _plain("tidegate_connections_open", "gauge", "connections_open", "client connections open now"),
+    Metric(
+        "tidegate_connections_refused_total",
+        "counter",
+        ("bound",),
+        "client connections closed at once: over `max_connections` (total) or `max_connections_per_address` (address)",
+        (
+            ("connections_refused_total", {"bound": "total"}),
+            ("connections_refused_address", {"bound": "address"}),
+        ),
+    ),
+    _plain("tidegate_accept_pauses_total", "counter", "accept_pauses", "times accepting paused: out of descriptors"),
+    _plain("tidegate_tls_handshakes_total", "counter", "tls_handshakes", "TLS handshakes with clients completed"),
+    _plain("tidegate_tls_failures_total", "counter", "tls_failures", "TLS handshakes with clients that failed"),
+    _plain("tidegate_exchanges_started_total", "counter", "exchanges_started", "requests whose head was read"),
+    _plain("tidegate_exchanges_open", "gauge", "exchanges_open", "exchanges under way now"),
+    Metric(
+        "tidegate_exchange_path_total",
+        "counter",
+        ("path", "cause"),
+        "exchanges by the way they went: `sync` within one callback, `async` because of an async filter, a connection "
+        "that had to be opened (dial), a full pool, or a body that was filtered or buffered",
+        (
+            _path("exchanges_sync", "sync", ""),
+            _path("exchanges_async_filter", "async", "filter"),
+            _path("exchanges_async_dial", "async", "dial"),
+            _path("exchanges_async_pool", "async", "pool"),
+            _path("exchanges_async_body", "async", "body"),
+        ),
+    ),
+    _plain("tidegate_client_aborts_total", "counter", "client_aborts", "exchanges the client left before their end"),
+    _plain("tidegate_requests_refused_total", "counter", "requests_refused", "requests refused as malformed"),
+    _plain("tidegate_upstream_dials_total", "counter", "upstream_dials", "connections to upstreams begun"),
+    _plain(
+        "tidegate_upstream_dial_failures_total", "counter", "upstream_dial_failures", "of those, the ones that failed"
+    ),
+    _plain(
+        "tidegate_upstream_reuses_total", "counter", "upstream_reuses", "exchanges that went over a kept connection"
+    ),
+    _plain("tidegate_upstream_retries_total", "counter", "upstream_retries", "exchanges tried a second time"),
+    _plain("tidegate_upstream_connections_open", "gauge", "upstream_open", "connections to upstreams open now"),
+    _plain(
+        "tidegate_gateway_exhausted_total",
+        "counter",
+        "gateway_exhausted",
+        "connections not opened because this machine ran out of ports, descriptors or memory",
+    ),
+    _plain("tidegate_upgrades_open", "gauge", "upgrades_open", "upgraded connections (WebSocket) open now"),
+    Metric(
+        "tidegate_bytes_total",
+        "counter",
+        ("side", "direction"),
+        "bytes read (in) and written (out), heads included, by side: downstream is clients, upstream is servers",
+        (
+            _bytes("downstream", "in"),
+            _bytes("downstream", "out"),
+            _bytes("upstream", "in"),
+            _bytes("upstream", "out"),
+        ),
+    ),
+    _plain(
+        "tidegate_log_lines_lost_total",
+        "counter",
+        "log_lines_lost",
+        "access log lines dropped because the disk was slower than the workers for too long",
+    ),
+)
+"""Summed over all workers."""
+
+BY_WORKER = (
+    Metric("tidegate_gc_collections_total", "counter", ("worker",), "runs of the collector", (("gc_collections", {}),)),
+    Metric(
+        "tidegate_gc_pause_seconds_total",
+        "counter",
+        ("worker",),
+        "time the collector held the worker",
+        (("gc_pause_ns", {}),),
+        unit_ns=True,
+    ),
+    Metric(
+        "tidegate_gc_pause_max_seconds",
+        "gauge",
+        ("worker",),
+        "longest such pause since the worker started",
+        (("gc_pause_max_ns", {}),),
+        unit_ns=True,
+    ),
+    Metric(
+        "tidegate_loop_lag_seconds",
+        "gauge",
+        ("worker",),
+        "how late the worker's latest 50 ms timer was",
+        (("loop_lag_ns", {}),),
+        unit_ns=True,
+    ),
+    Metric(
+        "tidegate_loop_lag_max_seconds",
+        "gauge",
+        ("worker",),
+        "latest it has ever been since the worker started",
+        (("loop_lag_max_ns", {}),),
+        unit_ns=True,
+    ),
+)
+"""One sample for each worker slot."""
+
+WORKER_STATE = Metric(
+    "tidegate_worker_state", "gauge", ("worker", "state"), "1 for what the worker is: starting, ready, draining, dead"
+)
+WORKER_HEARTBEAT = Metric(
+    "tidegate_worker_heartbeat_age_seconds", "gauge", ("worker",), "time since the worker's loop last stamped its slot"
+)
+WORKER_SNAPSHOT = Metric(
+    "tidegate_worker_snapshot_number", "gauge", ("worker",), "latest snapshot the worker has prepared"
+)
+WORKER_MEMORY = Metric(
+    "tidegate_worker_resident_memory_bytes",
+    "gauge",
+    ("worker",),
+    "resident memory of the worker, what it touched of the shared region included",
+)
+WORKER_CPU = Metric(
+    "tidegate_worker_cpu_seconds_total", "counter", ("worker",), "processor time of the worker process, user and system"
+)
+WORKERS = (WORKER_STATE, WORKER_HEARTBEAT, WORKER_SNAPSHOT, WORKER_MEMORY, WORKER_CPU)
+
+EXCHANGES = Metric(
+    "tidegate_exchanges_total", "counter", ("route", "class"), "exchanges by route and class of the status answered"
+)
+EXCHANGE_BYTES = Metric(
+    "tidegate_exchange_body_bytes_total", "counter", ("route", "direction"), "bytes of bodies from and to clients"
+)
+EXCHANGE_DURATION = Metric(
+    "tidegate_exchange_duration_seconds",
+    "histogram",
+    ("route",),
+    "from the request's first byte to the end of the exchange",
+)
+UPSTREAM_EXCHANGES = Metric(
+    "tidegate_upstream_exchanges_total",
+    "counter",
+    ("upstream", "class"),
+    "exchanges by upstream and class of the status it answered",
+)
+UPSTREAM_BYTES = Metric(
+    "tidegate_upstream_body_bytes_total", "counter", ("upstream", "direction"), "bytes of bodies from and to upstreams"
+)
+UPSTREAM_DURATION = Metric(
+    "tidegate_upstream_duration_seconds",
+    "histogram",
+    ("upstream",),
+    "from handing the request over to the end of the answer's head",
+)
+SERIES = {
+    "route": (EXCHANGES, EXCHANGE_BYTES, EXCHANGE_DURATION),
+    "upstream": (UPSTREAM_EXCHANGES, UPSTREAM_BYTES, UPSTREAM_DURATION),
+}
+
+SNAPSHOT = Metric("tidegate_snapshot_number", "gauge", (), "number of the configuration snapshot that is served")
+SERIES_REFUSED = Metric(
+    "tidegate_metrics_series_refused_total",
+    "counter",
+    (),
+    "routes and upstreams that count as `other` because `metrics.series` was reached",
+)
+LOG_BYTES = Metric(
+    "tidegate_access_log_bytes_total", "counter", (), "bytes of access log written since control started"
+)
+LOG_FAILURES = Metric(
+    "tidegate_access_log_write_failures_total", "counter", (), "writes of the access log that failed, such as disk full"
+)
+ERROR_EVENTS = Metric(
+    "tidegate_error_log_events_total", "counter", (), "things said to control's error log, written or counted"
+)
+CONTROL = (SNAPSHOT, SERIES_REFUSED, LOG_BYTES, LOG_FAILURES, ERROR_EVENTS)
+
+METRICS: tuple[Metric, ...] = (
+    *SUMMED,
+    *BY_WORKER,
+    *WORKERS,
+    *CONTROL,
+    *(metric for metrics in SERIES.values() for metric in metrics),
+)
+"""Every metric, in the order of the exposition."""

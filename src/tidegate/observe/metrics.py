@@ -1,0 +1,196 @@
+"""Prometheus text from what the workers count in shared memory; rendered in control, in slices.
+
+A gateway with a thousand routes has 25,000 samples. Rendered at once they would hold control, and with it the health
+checks, for 20 ms; therefore ``slices`` is a generator and whoever serves it lets others run between two pieces.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from tidegate.memory.histogram import bucket_of
+from tidegate.memory.meters import MeterReader, SeriesTotals
+from tidegate.memory.region import Region
+from tidegate.memory.slot import SlotState, SlotStatistics
+from tidegate.observe import metric_names as names
+from tidegate.observe.error_log import ErrorLog
+from tidegate.observe.log_writer import LogWriter
+from tidegate.observe.metric_names import Metric
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+_AT_A_TIME = 16  # series of one slice: half a millisecond
+_CLASSES = ("none", "1xx", "2xx", "3xx", "4xx", "5xx")
+_BOUNDS = tuple((f"{2**k / 1e6:.9g}", bucket_of(2**k)) for k in range(6, 27))  # 64 µs, doubling, to 67 s
+_TICKS = os.sysconf("SC_CLK_TCK")
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+_ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
+
+
+class Metrics:
+    """Everything that ``/metrics`` says.
+
+    Args:
+        region: The shared memory.
+        log_writer: Whose figures belong to it, if there is an access log.
+        error_log: Control's own.
+        clock_ns: CLOCK_MONOTONIC, as workers stamp it.
+    """
+
+    def __init__(
+        self,
+        region: Region,
+        *,
+        log_writer: LogWriter | None = None,
+        error_log: ErrorLog | None = None,
+        clock_ns: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        self._region = region
+        self._reader = MeterReader(region.mapping)
+        self._log_writer = log_writer
+        self._error_log = error_log
+        self._clock_ns = clock_ns
+
+    async def render(self) -> bytes:
+        """The whole exposition; other callbacks of the loop run between its slices."""
+        pieces = []
+        for piece in self.slices():
+            pieces.append(piece)
+            await asyncio.sleep(0)
+        return "".join(pieces).encode()
+
+    def slices(self) -> Iterator[str]:
+        """The exposition piece by piece, some of them empty; none takes longer than about a millisecond."""
+        counters = self._reader.counters()
+        yield "".join(_summed(metric, counters) for metric in names.SUMMED)
+        yield self._by_worker()
+        yield self._workers()
+        yield self._control()
+        by_kind: dict[str, list[tuple[str, list[tuple[int, int]]]]] = {kind: [] for kind in names.SERIES}
+        for (kind, name), places in self._reader.places().items():
+            by_kind.setdefault(kind, []).append((name, places))
+        for kind, metrics in names.SERIES.items():
+            families = [[_head(metric)] for metric in metrics]
+            for at in range(0, len(by_kind[kind]), _AT_A_TIME):
+                for name, places in by_kind[kind][at : at + _AT_A_TIME]:
+                    self._series(kind, metrics, self._reader.read(kind, name, places), families)
+                yield ""
+            for family in families:
+                # A family's samples must stand together, so they were kept until all series were read.
+                for at in range(0, len(family), 1000):
+                    yield "".join(family[at : at + 1000])
+
+    def _series(
+        self, kind: str, metrics: tuple[Metric, Metric, Metric], one: SeriesTotals, families: list[list[str]]
+    ) -> None:
+        if not any(one.buckets) and one.name == "other":
+            return  # nothing is other yet
+        count, size, duration = metrics
+        label = f'{kind}="{one.name.translate(_ESCAPES)}"'
+        families[0] += [
+            f'{count.name}{{{label},class="{name}"}} {value}\n'
+            for name, value in zip(_CLASSES, one.classes, strict=True)
+            if value
+        ]
+        families[1] += [
+            f'{size.name}{{{label},direction="in"}} {one.bytes_in}\n',
+            f'{size.name}{{{label},direction="out"}} {one.bytes_out}\n',
+        ]
+        below, last = 0, 0
+        lines = []
+        for bound, bucket in _BOUNDS:
+            below += sum(one.buckets[last:bucket])
+            last = bucket
+            lines.append(f'{duration.name}_bucket{{{label},le="{bound}"}} {below}\n')
+        total = below + sum(one.buckets[last:])
+        lines.append(f'{duration.name}_bucket{{{label},le="+Inf"}} {total}\n')
+        lines.append(f"{duration.name}_sum{{{label}}} {one.duration_ns / 1e9:.9f}\n")
+        lines.append(f"{duration.name}_count{{{label}}} {total}\n")
+        families[2].append("".join(lines))
+
+    def _by_worker(self) -> str:
+        slots = {at: self._reader.counters(at) for at in range(self._region.slots)}
+        text = ""
+        for metric in names.BY_WORKER:
+            ((counter, _),) = metric.counters
+            values = {at: counters[counter] for at, counters in slots.items()}
+            text += _head(metric)
+            for at, value in values.items():
+                text += f'{metric.name}{{worker="{at}"}} {_number(value, in_ns=metric.unit_ns)}\n'
+        return text
+
+    def _workers(self) -> str:
+        marks = [self._region.slot(at).statistics() for at in range(self._region.slots)]
+        samples: dict[Metric, Callable[[SlotStatistics], float | None]] = {
+            names.WORKER_HEARTBEAT: self._heartbeat_age_s,
+            names.WORKER_SNAPSHOT: lambda mark: mark.prepared,
+            names.WORKER_MEMORY: lambda mark: _resident_bytes(mark.pid),
+            names.WORKER_CPU: lambda mark: _cpu_seconds(mark.pid),
+        }
+        text = _head(names.WORKER_STATE)
+        for mark in marks:
+            for state in SlotState:
+                if state is not SlotState.EMPTY:
+                    labels = f'worker="{mark.slot}",state="{state.name.lower()}"'
+                    text += f"{names.WORKER_STATE.name}{{{labels}}} {int(mark.state is state)}\n"
+        for metric, sample in samples.items():
+            text += _head(metric)
+            for mark in marks:
+                if mark.state in (SlotState.EMPTY, SlotState.DEAD):
+                    continue
+                value = sample(mark)
+                if value is not None:
+                    text += f'{metric.name}{{worker="{mark.slot}"}} {value}\n'
+        return text
+
+    def _heartbeat_age_s(self, mark: SlotStatistics) -> float:
+        return max(0, self._clock_ns() - mark.heartbeat_ns) / 1e9
+
+    def _control(self) -> str:
+        samples: dict[Metric, int] = {
+            names.SNAPSHOT: self._region.snapshot_number,
+            names.SERIES_REFUSED: self._reader.series_refused,
+        }
+        if self._log_writer is not None:
+            written = self._log_writer.statistics()
+            samples |= {names.LOG_BYTES: written.bytes_written, names.LOG_FAILURES: written.failures}
+        if self._error_log is not None:
+            samples[names.ERROR_EVENTS] = self._error_log.statistics().happened
+        return "".join(f"{_head(metric)}{metric.name} {value}\n" for metric, value in samples.items())
+
+
+def _head(metric: Metric) -> str:
+    meaning = metric.meaning.translate({ord("\\"): r"\\", ord("\n"): r"\n"})
+    return f"# HELP {metric.name} {meaning}\n# TYPE {metric.name} {metric.type}\n"
+
+
+def _summed(metric: Metric, counters: Mapping[str, int]) -> str:
+    text = _head(metric)
+    for counter, labels in metric.counters:
+        inside = ",".join(f'{name}="{value}"' for name, value in labels.items())
+        text += f"{metric.name}{'{' + inside + '}' if inside else ''} {counters[counter]}\n"
+    return text
+
+
+def _number(value: int, *, in_ns: bool) -> str:
+    return f"{value / 1e9:.9f}" if in_ns else str(value)
+
+
+def _resident_bytes(pid: int) -> int | None:
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_bytes().split()[1]) * _PAGE
+    except (OSError, IndexError, ValueError):
+        return None
+
+
+def _cpu_seconds(pid: int) -> float | None:
+    try:
+        # The name in parentheses may hold anything, spaces and parentheses too.
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / _TICKS
+    except (OSError, IndexError, ValueError):
+        return None
