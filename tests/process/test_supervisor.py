@@ -67,7 +67,7 @@ def test_first_signal_drains(number):
         with gateway.connect() as held:
             greeted(held)
             gateway.signal(number)
-            gateway.hear("draining for at most 5 s; a second signal stops at once")
+            gateway.hear("kind=draining .*for at most 5 s; a second signal stops at once")
 
             def is_closed():
                 try:
@@ -185,8 +185,8 @@ def test_a_crash_loop_slows_down_and_is_told(tmp_path):
         flag.touch()
         os.kill(gateway.workers()[0], signal.SIGKILL)
         gateway.hear(r"killed by SIGKILL\); the next one starts now")
-        gateway.hear(r"exited with code 9\); the next one starts in 0\.1 s, as it keeps dying")
-        gateway.hear(r"exited with code 9\); the next one starts in 0\.2 s, as it keeps dying")
+        # one line a second, whatever happens
+        gateway.hear(r"count=[2-9].*exited with code 9\); the next one starts in [\d.]+ s, as it keeps dying")
         with gateway.connect() as waiting:
             flag.unlink()
             assert greeted(waiting)[0] == 0
@@ -216,7 +216,7 @@ def test_hangup_changes_nothing_and_says_so():
         gateway.wait_ready()
         before = gateway.workers()
         gateway.signal(signal.SIGHUP)
-        gateway.hear("SIGHUP: configuration is not yet reloaded in place; nothing was changed")
+        gateway.hear("SIGHUP: a configuration is not reloaded in place yet")
         assert gateway.workers() == before
 
 

@@ -85,12 +85,19 @@ def chaos():
     snapshot_fd = memory_file("snapshot", Snapshot.build(gateway, number=7).encode())
     groups = open_listeners(gateway.listeners, SLOTS)
     region = Region.create(SLOTS)
-    workforce = Workforce(region, groups, sys.path, "tests.process.echo_service:EchoService")
+    said = []
+
+    def say(kind, message, level="warning", **fields):
+        said.append(kind)
+
+    service = "tests.process.echo_service:EchoService"
+    workforce = Workforce(region, groups, python_path=sys.path, service=service, say=say)
     workforce.use_snapshot(7, snapshot_fd)
     one = Chaos(workforce, groups)
     one.region = region
     try:
         yield one
+        assert said == []
     finally:
         workforce.kill()
         one.until(lambda: workforce.is_gone, "all workers are gone")

@@ -4,7 +4,7 @@ An order is the whole of what a process is told at its start: bytes in a memory 
 argument, with the other descriptors it inherits named inside. Messages travel over one socket pair per process; the
 supervisor's end closing means that the supervisor is gone.
 
-    supervisor ── Serve, Drain ──> worker        worker ── Prepared, ListeningEnded, Failed ──> supervisor
+    supervisor ── Serve, Drain, ReopenLogs ──> worker        worker ── Prepared, ListeningEnded, Failed ──> supervisor
     supervisor ── Roster, ReopenLogs, Finish ──> control      control ── Prepared, StopAsked, Failed ──> supervisor
 """
 
@@ -98,7 +98,7 @@ class Finish(Message, frozen=True):
 
 
 SupervisorMessage = Prepared | Failed | ListeningEnded | StopAsked
-WorkerMessage = Serve | Drain
+WorkerMessage = Serve | Drain | ReopenLogs
 ControlMessage = Roster | ReopenLogs | Finish
 
 
@@ -119,6 +119,7 @@ class SupervisorOrder(msgspec.Struct, frozen=True):
     companions: list[Companion] = []
     greeting: list[str] = []
     service: str = "tidegate.edge.server:Server"
+    application: str = "tidegate.admin.api:make_applications"
     has_control: bool = True
 
 
@@ -157,6 +158,7 @@ class ControlOrder(msgspec.Struct, frozen=True):
     admin_address: str
     socket_fd: int
     python_path: list[str]
+    application: str
 
 
 OrderType = TypeVar("OrderType", SupervisorOrder, WorkerOrder, ControlOrder)

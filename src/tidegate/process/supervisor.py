@@ -33,6 +33,7 @@ from tidegate.process.child import Child
 from tidegate.process.cores import usable_cores
 from tidegate.process.failure import EXIT_FAILED, EXIT_INVALID, StartError
 from tidegate.process.listeners import ListenerGroup, open_listeners
+from tidegate.process.logs import open_error_log
 from tidegate.process.messages import (
     Companion,
     ControlOrder,
@@ -46,7 +47,6 @@ from tidegate.process.messages import (
     read_memory_file,
     read_order,
 )
-from tidegate.process.notice import notice
 from tidegate.process.place import Place, WorkerPlace
 from tidegate.process.signals import SignalInbox
 from tidegate.process.workforce import Workforce
@@ -116,7 +116,16 @@ class Supervisor:
         region = Region.create(slots, log_bytes=gateway.access_log.buffer, series=gateway.metrics.series)
         self._at_the_end.callback(region.close)
 
-        self.workers = Workforce(region, self._groups, self._order.python_path, self._order.service, _GENERATION)
+        self._log = open_error_log(gateway.error_log, region, process="supervisor")
+        self._at_the_end.callback(self._log.close)
+        self.workers = Workforce(
+            region,
+            self._groups,
+            python_path=self._order.python_path,
+            service=self._order.service,
+            say=self._log.say,
+            generation=_GENERATION,
+        )
         self.workers.use_snapshot(self._snapshot.number, self._order.snapshot_fd)
         self._helpers: list[tuple[Place, Callable[[], Child]]] = []
         self.control = Place("control")
@@ -149,6 +158,7 @@ class Supervisor:
             admin_address=self._admin_address,
             socket_fd=socket_fd,
             python_path=self._order.python_path,
+            application=self._order.application,
         )
         fds = [theirs.fileno(), region.fd, self._order.snapshot_fd, admin_fd, socket_fd]
         try:
@@ -194,7 +204,7 @@ class Supervisor:
         for late in self.workers.overdue(now_s):
             assert late.child is not None  # noqa: S101 - narrows the type
             if self.workers.is_draining:
-                notice("warning", f"{late.name} has not finished in time: what it still serves is cut")
+                self._log.say("drain_late", f"{late.name} has not finished in time: what it still serves is cut")
             else:
                 late.child.last_words = "was not ready in time"
             late.child.kill()
@@ -212,6 +222,7 @@ class Supervisor:
             for place, _ in self._helpers:
                 if place.child is not None:
                     place.child.kill()
+        self._log.tick()
         self._tell_control()
 
     def _may_start(self, place: Place) -> bool:
@@ -276,7 +287,7 @@ class Supervisor:
             self._fail(StartError(f"{place.name} could not start: {reason}"))
             return
         when = "now" if delay_s == 0 else f"in {delay_s:.1f} s, as it keeps dying"
-        notice("error", f"{place.name} is gone ({reason}); the next one starts {when}")
+        self._log.say("process_died", f"{place.name} is gone ({reason}); the next one starts {when}", "error")
 
     # -- beginning and end -----------------------------------------------------------------------------------------
 
@@ -300,12 +311,19 @@ class Supervisor:
                 case signal.SIGTERM | signal.SIGINT:
                     self._stop(at_once=self.stage in (Stage.DRAINING, Stage.FINISHING))
                 case signal.SIGUSR1:
-                    if self.control.child is not None and self.control.child.channel is not None:
-                        self.control.child.channel.send(ReopenLogs())
+                    self._reopen_logs()
                 case signal.SIGHUP:
-                    notice("warning", "SIGHUP: configuration is not yet reloaded in place; nothing was changed")
+                    self._log.say(
+                        "no_reload", "SIGHUP: a configuration is not reloaded in place yet"
+                    )
                 case _:
                     pass
+
+    def _reopen_logs(self) -> None:
+        self._log.reopen()
+        self.workers.reopen_logs()
+        if self.control.child is not None and self.control.child.channel is not None:
+            self.control.child.channel.send(ReopenLogs())
 
     def _fail(self, failure: StartError) -> None:
         """The start came to nothing: everybody goes, and `run` raises the first reason."""
@@ -322,7 +340,7 @@ class Supervisor:
             self.workers.kill()
         elif self.stage is Stage.RUNNING:
             timeout_s = self._snapshot.gateway.server.drain_timeout
-            notice("info", f"draining for at most {timeout_s:g} s; a second signal stops at once")
+            self._log.say("draining", f"for at most {timeout_s:g} s; a second signal stops at once", "info")
             self.workers.drain(timeout_s)
         self.stage = Stage.DRAINING
         self._deadline_s = time.monotonic() + _LISTENING_END_S

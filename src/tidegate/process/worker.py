@@ -20,11 +20,13 @@ from tidegate.memory.slot import SlotState
 from tidegate.process import tasks
 from tidegate.process.channel import Channel, ChannelClosed
 from tidegate.process.failure import EXIT_FAILED, StartError
+from tidegate.process.logs import open_error_log, take_logging
 from tidegate.process.messages import (
     Drain,
     Failed,
     ListeningEnded,
     Prepared,
+    ReopenLogs,
     Serve,
     WorkerMessage,
     WorkerOrder,
@@ -36,6 +38,7 @@ from tidegate.process.service import Service, load_service
 
 __all__ = ["main"]
 
+_TICK_S = 1.0  # for lines of the error log that were held back
 _CLOSE_S = 0.5  # after the drain's deadline, for the service's own closing
 
 
@@ -71,20 +74,30 @@ class Worker:
         self._channel.send(Prepared(snapshot=self._snapshot.number))
         await self._ended.wait()
         service.close()
+        self._error_log.close()
         return 0
 
     async def _prepare(self) -> Service:
         self._snapshot = Snapshot.decode(read_memory_file(self._order.snapshot_fd))
         os.close(self._order.snapshot_fd)
+        self._error_log = open_error_log(self._snapshot.gateway.error_log, self._region, worker=self._order.slot)
+        take_logging(self._error_log)
+        self._tick()
         listeners = [(self._snapshot.gateway.listeners[one.index], one.fd) for one in self._order.listeners]
         factory = load_service(self._order.service)
-        service = factory(self._loop, self._snapshot, self._order.slot, self._region, None, listeners=listeners)
+        service = factory(
+            self._loop, self._snapshot, self._order.slot, self._region, self._error_log, listeners=listeners
+        )
         await service.prepare(self._snapshot)
         # What the snapshot is made of lives as long as it does: the collector need not look at it again.
         gc.collect()
         gc.freeze()
         self._slot.prepared = self._snapshot.number
         return service
+
+    def _tick(self) -> None:
+        self._error_log.tick()
+        self._loop.call_later(_TICK_S, self._tick)
 
     def _hear(self) -> None:
         try:
@@ -94,6 +107,8 @@ class Worker:
                         self._serve()
                     case Drain():
                         self._drain(message.timeout_s)
+                    case ReopenLogs():
+                        self._error_log.reopen()
         except ChannelClosed:
             # The supervisor is gone, and with it whoever would replace this worker.
             self._loop.remove_reader(self._channel.fileno())

@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 
 from tidegate.memory.region import Region
+from tidegate.observe.log_writer import Say
 from tidegate.process.channel import Channel, channel_pair
 from tidegate.process.child import Child
 from tidegate.process.listeners import ListenerGroup
@@ -18,12 +19,12 @@ from tidegate.process.messages import (
     InheritedListener,
     ListeningEnded,
     Prepared,
+    ReopenLogs,
     Serve,
     SupervisorMessage,
     WorkerOrder,
     WorkerStatus,
 )
-from tidegate.process.notice import notice
 from tidegate.process.place import WorkerPlace
 
 __all__ = ["Workforce"]
@@ -38,8 +39,10 @@ class Workforce:
         self,
         region: Region,
         groups: Sequence[ListenerGroup],
+        *,
         python_path: list[str],
         service: str,
+        say: Say,
         generation: int = 1,
     ) -> None:
         self.places = [WorkerPlace(f"worker {i}", slot=region.slot(i)) for i in range(region.slots)]
@@ -48,6 +51,7 @@ class Workforce:
         self._groups = groups
         self._python_path = python_path
         self._service = service
+        self._say = say
         self._generation = generation
         self._live: list[int] | None = None
         self._said_not_steered = False
@@ -158,8 +162,8 @@ class Workforce:
             except OSError as error:
                 if not self._said_not_steered:
                     self._said_not_steered = True
-                    notice(
-                        "warning",
+                    self._say(
+                        "not_steered",
                         f"the kernel takes no steering program ({error.strerror}): its own hash spreads connections, "
                         "and those of a dead worker wait for its successor",
                     )
@@ -217,6 +221,11 @@ class Workforce:
         """Every slot, for control."""
         return [place.status() for place in self.places]
 
-    def _tell(self, place: WorkerPlace, message: Serve | Drain) -> None:
+    def reopen_logs(self) -> None:
+        """Every worker opens its error log anew."""
+        for place in self.places:
+            self._tell(place, ReopenLogs())
+
+    def _tell(self, place: WorkerPlace, message: Serve | Drain | ReopenLogs) -> None:
         if place.child is not None and place.child.channel is not None:
             place.child.channel.send(message)

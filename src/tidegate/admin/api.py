@@ -1,0 +1,76 @@
+"""The admin API: what control answers over TCP to anybody who reaches it, and over its socket to the gateway's user.
+
+Over TCP it is read-only: health, metrics and status. Commands go through the unix socket, which only its user can open.
+"""
+
+from typing import Any
+
+from fastapi import FastAPI, Response
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+
+from tidegate import __version__
+from tidegate.admin.health import reasons_not_ready
+from tidegate.admin.host_guard import HostGuard
+from tidegate.admin.status import status_document
+from tidegate.process.view import GatewayView
+
+__all__ = ["make_applications"]
+
+_NO_STORE = {"Cache-Control": "no-store"}
+
+
+class Health(BaseModel):
+    """Whether the gateway lives, or should get traffic."""
+
+    status: str
+    reasons: list[str] = Field(default_factory=list, description="Why not; empty when it is well.")
+
+
+class StopRequest(BaseModel):
+    """How to stop."""
+
+    at_once: bool = Field(default=False, description="Cut what is being served instead of draining.")
+
+
+def make_applications(view: GatewayView) -> tuple[Any, Any]:
+    """The application for everybody, and the one for the socket."""
+    own_name = view.admin_address.rpartition(":")[0].removeprefix("unix:")
+    public = HostGuard(_reading(view), own_name)
+    commands = _reading(view)
+    _add_commands(commands, view)
+    return public, commands
+
+
+def _reading(view: GatewayView) -> FastAPI:
+    # No pages of documentation: they would load scripts from elsewhere.
+    api = FastAPI(title="Tidegate admin API", version=__version__, docs_url=None, redoc_url=None)
+
+    @api.head("/health/live", include_in_schema=False)
+    @api.get("/health/live", response_model=Health, tags=["health"])
+    async def live() -> Response:
+        """Control answers, whatever the workers do."""
+        return JSONResponse({"status": "live", "reasons": []}, headers=_NO_STORE)
+
+    @api.head("/health/ready", include_in_schema=False)
+    @api.get("/health/ready", response_model=Health, tags=["health"])
+    async def ready() -> Response:
+        """200 when the gateway should get traffic, else 503 with the reasons."""
+        reasons = reasons_not_ready(view.workers(), has_snapshot=view.has_snapshot, is_draining=view.is_draining)
+        body = {"status": "not ready" if reasons else "ready", "reasons": reasons}
+        return JSONResponse(body, status_code=503 if reasons else 200, headers=_NO_STORE)
+
+    @api.head("/status", include_in_schema=False)
+    @api.get("/status", tags=["status"])
+    async def status() -> Response:
+        """How the gateway is."""
+        return JSONResponse(status_document(view), headers=_NO_STORE)
+
+    return api
+
+
+def _add_commands(api: FastAPI, view: GatewayView) -> None:
+    @api.post("/stop", status_code=202, tags=["commands"])
+    async def stop(request: StopRequest) -> dict[str, bool]:
+        """Drains the gateway, or ends it at once."""
+        return {"accepted": view.ask_to_stop(request.at_once)}

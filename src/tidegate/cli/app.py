@@ -1,0 +1,71 @@
+"""All verbs in one application. Exit codes: 0 done, 1 failed, 2 usage, 3 invalid configuration."""
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Annotated
+
+import click
+import typer
+
+from tidegate import __version__
+from tidegate.cli.check import check
+from tidegate.cli.quickstart import quickstart
+from tidegate.cli.run import run
+from tidegate.cli.status import status
+from tidegate.cli.stop import stop
+from tidegate.process.failure import EXIT_FAILED, StartError
+
+__all__ = ["main"]
+
+app = typer.Typer(
+    name="tidegate",
+    help="An API gateway: one configuration file, filters in Python, a compiled data plane.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for verb in (run, check, status, stop, quickstart):
+    app.command()(verb)
+
+
+def _show_version(is_asked: bool) -> None:
+    if is_asked:
+        print(f"tidegate {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one verb; returns the exit code."""
+    try:
+        code = app(args=None if arguments is None else list(arguments), standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except StartError as error:
+        return _fail(str(error), error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        return EXIT_FAILED
+    except BrokenPipeError:
+        # Whoever read the output has enough; nothing more can be written, at exit neither.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAILED
+    except Exception as error:  # noqa: BLE001 - the last place where it can become a line
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        return _fail(f"{type(error).__name__}: {error} ({where.filename}:{where.lineno})", EXIT_FAILED)
+    return code if isinstance(code, int) else 0
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"tidegate: {message}", file=sys.stderr)
+    return code

@@ -1,0 +1,40 @@
+"""``tidegate check FILE``."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tidegate.process.failure import EXIT_INVALID
+
+__all__ = ["check"]
+
+
+def check(
+    file: Annotated[Path | None, typer.Argument(help="The configuration to look at.")] = None,
+    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of the format instead.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+) -> None:
+    """Say all that is wrong with a configuration at once; exit code 3 if anything is."""
+    if schema:
+        from tidegate.config.json_schema import json_schema
+
+        print(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+        return
+    if file is None:
+        raise typer.BadParameter("name the file to check, or ask for the --schema")
+    from tidegate.config.check import check as find
+    from tidegate.config.findings import render
+
+    snapshot, findings = find(file)
+    if findings or as_json:
+        print(render(findings, as_json=as_json))
+    if snapshot is None:
+        raise typer.Exit(EXIT_INVALID)
+    if not as_json:
+        gateway = snapshot.gateway
+        counts = [(len(gateway.listeners), "listener"), (len(gateway.upstreams), "upstream")]
+        counts.append((len(gateway.routes), "route"))
+        described = ", ".join(f"{count} {noun}{'s' * (count != 1)}" for count, noun in counts)
+        print(f"{file}: valid ({described}; etag {snapshot.etag})")

@@ -1,0 +1,86 @@
+"""``tidegate quickstart``: a gateway in front of a bundled demo server, nothing to configure."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tidegate.process.failure import EXIT_INVALID
+
+__all__ = ["BUNDLED", "quickstart"]
+
+BUNDLED = Path(__file__).with_name("quickstart.toml")
+"""The configuration it runs with; `examples/quickstart.toml` is the same file."""
+
+_PORT, _ADMIN_PORT, _UPSTREAM_PORT = 8080, 9900, 9901
+
+
+def quickstart(
+    file: Annotated[
+        Path | None, typer.Argument(help="A configuration of your own; the demo server is its upstream.")
+    ] = None,
+    port: Annotated[int, typer.Option("--port", help="Where the gateway listens.", min=1, max=65535)] = _PORT,
+    admin_port: Annotated[
+        int, typer.Option("--admin-port", help="Where the admin API answers.", min=1, max=65535)
+    ] = _ADMIN_PORT,
+    upstream_port: Annotated[
+        int, typer.Option("--upstream-port", help="Where the demo server listens.", min=1, max=65535)
+    ] = _UPSTREAM_PORT,
+) -> None:
+    """Run a gateway in front of a bundled demo server, and say what to try."""
+    from tidegate.cli.launch import launch
+    from tidegate.config.check import check_text
+    from tidegate.config.findings import render
+    from tidegate.process.listeners import ListenerGroup
+    from tidegate.process.messages import Companion
+
+    chosen = file or BUNDLED
+    text = _read(chosen)
+    for usual, asked in ((_PORT, port), (_ADMIN_PORT, admin_port), (_UPSTREAM_PORT, upstream_port)):
+        text = text.replace(f'"127.0.0.1:{usual}"', f'"127.0.0.1:{asked}"')
+    is_yaml = chosen.suffix in (".yaml", ".yml")
+    snapshot, findings = check_text(text, file=str(chosen), directory=chosen.parent, is_yaml=is_yaml)
+    if findings:
+        print(render(findings), file=sys.stderr)
+    if snapshot is None:
+        raise typer.Exit(EXIT_INVALID)
+    demo = ListenerGroup.open(_DemoListener(f"127.0.0.1:{upstream_port}"), 1, is_exclusive=True)
+    argv = [sys.executable, "-P", "-m", "tidegate.cli.demo_upstream", str(demo.fd(0))]
+    url = f"http://{snapshot.gateway.listeners[0].bind}".replace("//0.0.0.0:", "//127.0.0.1:")
+    launch(
+        snapshot,
+        companions=[Companion(name="demo upstream", argv=argv, fds=[demo.fd(0)])],
+        greeting=[
+            "",
+            f"  configuration: {chosen}",
+            "  try:",
+            f"    curl -i {url}/hello",
+            f"    curl -N {url}/events",
+            f"    curl -d tide {url}/echo",
+            "",
+            "  Ctrl-C stops it.",
+            "",
+        ],
+    )
+
+
+class _DemoListener:
+    """How the demo server listens: on this machine only."""
+
+    backlog = 512
+    mode = 0o600
+    owner = None
+
+    def __init__(self, bind: str) -> None:
+        self.bind = bind
+
+
+def _read(path: Path) -> str:
+    from tidegate.process.failure import StartError
+
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise StartError(f"{path} cannot be read: {reason}", EXIT_INVALID) from error

@@ -1,0 +1,65 @@
+"""``tidegate status``."""
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from tidegate.cli.reach import PidOption, reach
+
+__all__ = ["status"]
+
+
+def status(
+    as_json: Annotated[bool, typer.Option("--json", help="Print all that is known, as JSON.")] = False,
+    pid: PidOption = None,
+) -> None:
+    """Show how the running gateway is."""
+    document = reach(pid).get("/status")
+    if as_json:
+        print(json.dumps(document, indent=2))
+        return
+    _show(document)
+
+
+def _show(document: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False)
+    snapshot = document["snapshot"]
+    console.print(
+        f"pid {document['pid']}, {document['state']}, up {_duration(document['uptime_s'])}, "
+        f"configuration {snapshot['number']} ({snapshot['etag'][:12]}), saturation {document['saturation']:.2f}",
+        soft_wrap=True,
+    )
+    workers = Table(
+        "worker", "pid", "state", "heartbeat", "saturation", "connections", "exchanges", "restarts", box=None
+    )
+    for one in document["workers"]:
+        workers.add_row(
+            str(one["index"]),
+            str(one["pid"]),
+            one["state"],
+            f"{one['heartbeat_age_s'] * 1000:.0f} ms",
+            f"{one['saturation']:.2f}",
+            str(one["connections"]),
+            f"{one['exchanges']} of {one['exchanges_total']}",
+            f"{one['restarts']} ({one['last_death']})" if one["restarts"] else "0",
+        )
+    console.print(workers)
+    if document["upstreams"]:
+        upstreams = Table("upstream", "endpoints", "balance", "exchanges", box=None)
+        for one in document["upstreams"]:
+            addresses = ", ".join(endpoint["address"] for endpoint in one["endpoints"])
+            upstreams.add_row(one["name"], addresses, one["balance"], str(one["exchanges_total"]))
+        console.print(upstreams)
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    parts = [(days, "d"), (hours, "h"), (minutes, "m"), (rest, "s")]
+    told = [f"{count}{unit}" for count, unit in parts if count]
+    return " ".join(told[:2]) or "0s"

@@ -1,0 +1,214 @@
+"""The control process: answers about the gateway whatever state its workers are in, and writes the access log.
+
+Its sockets belong to the supervisor, so whoever asks while it is replaced is answered a little later. Nothing it does
+is needed for serving. What it answers is the `admin` room's business, named in its order like a worker's service.
+"""
+
+import asyncio
+import contextlib
+import importlib
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from tidegate.config.snapshot import Snapshot
+from tidegate.memory.region import Region
+from tidegate.observe.error_log import ErrorLog
+from tidegate.observe.log_writer import LogWriter
+from tidegate.process import tasks
+from tidegate.process.channel import Channel, ChannelClosed
+from tidegate.process.failure import EXIT_FAILED, StartError
+from tidegate.process.logs import open_error_log, take_logging
+from tidegate.process.messages import (
+    ControlMessage,
+    ControlOrder,
+    Failed,
+    Finish,
+    Prepared,
+    ReopenLogs,
+    Roster,
+    StopAsked,
+    read_memory_file,
+    read_order,
+)
+from tidegate.process.view import GatewayView
+
+if TYPE_CHECKING:
+    import uvicorn
+
+__all__ = ["main"]
+
+_TICK_S = 1.0
+_LOOK_S = 0.05
+
+
+class Control:
+    """One control process from its order to its end."""
+
+    def __init__(self, order: ControlOrder, loop: asyncio.AbstractEventLoop) -> None:
+        self._order = order
+        self._loop = loop
+        self._channel: Channel[ControlMessage] = Channel.inherited(order.channel_fd, ControlMessage)
+        self._ended = asyncio.Event()
+        self._snapshot = Snapshot.decode(read_memory_file(order.snapshot_fd))
+        self._region = Region.attach(order.region_fd)
+        self._view = GatewayView(
+            snapshot=self._snapshot,
+            region=self._region,
+            generation=order.generation,
+            started_ns=order.started_ns,
+            supervisor_pid=order.supervisor_pid,
+            admin_address=order.admin_address,
+            ask_to_stop=self._ask_to_stop,
+        )
+        self._error_log: ErrorLog | None = None
+        self._log_writer: LogWriter | None = None
+        self._servers: list[uvicorn.Server] = []
+
+    def __repr__(self) -> str:
+        return f"<Control {self._order.admin_address} draining={self._view.is_draining}>"
+
+    async def run(self) -> int:
+        """Lives; returns the exit code."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(number, self._ended.set)
+        try:
+            self._open_logs()
+            self._serve()
+        except StartError as error:
+            self._channel.send(Failed(reason=str(error)))
+            return EXIT_FAILED
+        self._loop.add_reader(self._channel.fileno(), self._hear)
+        self._channel.send(Prepared())
+        await self._ended.wait()
+        # Answers stay possible until the logs are written.
+        if self._log_writer is not None:
+            await asyncio.to_thread(self._log_writer.stop)
+        for server in self._servers:
+            server.should_exit = True
+        if self._error_log is not None:
+            self._error_log.close()
+        return 0
+
+    # -- logs ------------------------------------------------------------------------------------------------------
+
+    def _open_logs(self) -> None:
+        gateway = self._snapshot.gateway
+        self._error_log = open_error_log(gateway.error_log, self._region, process="control")
+        take_logging(self._error_log)
+        if gateway.access_log.path != "off":
+            readers = [self._region.slot(index).log_reader() for index in range(self._region.slots)]
+            path = gateway.access_log.path
+            try:
+                self._log_writer = LogWriter(readers, path, gateway.access_log.flush, say=self._error_log.say)
+            except OSError as error:
+                raise StartError(f"the access log {path} cannot be opened: {error.strerror or error}") from error
+            self._log_writer.start()
+            self._view.log_statistics = self._log_writer.statistics
+        self._tick()
+
+    def _tick(self) -> None:
+        if self._error_log is not None:
+            self._error_log.tick()
+        self._loop.call_later(_TICK_S, self._tick)
+
+    # -- answers ---------------------------------------------------------------------------------------------------
+
+    def _serve(self) -> None:
+        import uvicorn
+
+        class Server(uvicorn.Server):
+            @contextlib.contextmanager
+            def capture_signals(self) -> Iterator[None]:
+                yield  # signals are the process's own business
+
+        public, commands = _load(self._order.application)(self._view)
+        for name, application, fd in (
+            ("admin", public, self._order.admin_fd),
+            ("commands", commands, self._order.socket_fd),
+        ):
+            config = uvicorn.Config(
+                application,
+                loop="none",
+                http="h11",
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                timeout_graceful_shutdown=1,
+            )
+            server = Server(config)
+            self._servers.append(server)
+            tasks.start(server.serve(sockets=[socket.socket(fileno=fd)]), f"serve {name}")
+
+    def _ask_to_stop(self, at_once: bool) -> bool:
+        return self._channel.send(StopAsked(at_once=at_once))
+
+    # -- the supervisor --------------------------------------------------------------------------------------------
+
+    def _hear(self) -> None:
+        try:
+            while (message := self._channel.receive()) is not None:
+                match message:
+                    case Roster():
+                        self._view.roster = message
+                    case ReopenLogs():
+                        if self._log_writer is not None:
+                            self._log_writer.reopen()
+                        if self._error_log is not None:
+                            self._error_log.reopen()
+                    case Finish():
+                        self._ended.set()
+        except ChannelClosed:
+            self._loop.remove_reader(self._channel.fileno())
+            self._view.is_orphaned = True
+            tasks.start(self._outlive_workers(), "outlive the workers")
+
+    async def _outlive_workers(self) -> None:
+        """The supervisor is gone: the workers drain, and their last lines are still to be written."""
+        end_s = time.monotonic() + self._snapshot.gateway.server.drain_timeout + 2.0
+        while time.monotonic() < end_s and self._has_workers():  # noqa: ASYNC110 - shared memory rings no bell
+            await asyncio.sleep(_LOOK_S)
+        self._ended.set()
+
+    def _has_workers(self) -> bool:
+        return any(_is_alive(one.mark.pid) for one in self._view.workers())
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return pid != 0
+
+
+def _load(name: str) -> Callable[[GatewayView], tuple[Any, Any]]:
+    """The function written ``package.module:function`` that makes the public application and that of the socket."""
+    module, _, attribute = name.partition(":")
+    make: Callable[[GatewayView], tuple[Any, Any]] = getattr(importlib.import_module(module), attribute)
+    return make
+
+
+def main() -> int:
+    """Runs control by the order in the descriptor named by the first argument."""
+    order = read_order(int(sys.argv[1]), ControlOrder)
+    sys.path[:] = order.python_path
+    for fd in (order.region_fd, order.snapshot_fd, order.admin_fd, order.socket_fd):
+        os.set_inheritable(fd, False)
+    with asyncio.Runner() as runner:
+        return runner.run(_live(order))
+
+
+async def _live(order: ControlOrder) -> int:
+    return await Control(order, asyncio.get_running_loop()).run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

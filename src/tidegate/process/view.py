@@ -1,0 +1,77 @@
+"""What control knows of the gateway, for those who ask: shared memory, the snapshot, what the supervisor told."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from tidegate.config.snapshot import Snapshot
+from tidegate.memory.region import Region
+from tidegate.memory.slot import SlotState, SlotStatistics
+from tidegate.process.messages import Roster, WorkerStatus
+
+__all__ = ["STALLED_NS", "GatewayView", "WorkerView"]
+
+STALLED_NS = 1_000_000_000
+"""A loop that has not beaten for this long serves nobody."""
+
+
+@dataclass(frozen=True)
+class WorkerView:
+    """One worker slot at one moment."""
+
+    mark: SlotStatistics
+    told: WorkerStatus
+    heartbeat_age_ns: int
+
+    @property
+    def is_stalled(self) -> bool:
+        """Whether its loop stands although it should serve."""
+        return self.mark.state in (SlotState.READY, SlotState.DRAINING) and self.heartbeat_age_ns > STALLED_NS
+
+    @property
+    def is_serving(self) -> bool:
+        """Whether it takes new exchanges and gets on with them."""
+        return self.mark.state is SlotState.READY and not self.is_stalled
+
+    @property
+    def state(self) -> str:
+        """Its state in one word."""
+        return "stalled" if self.is_stalled else self.mark.state.name.lower()
+
+
+@dataclass
+class GatewayView:
+    """Everything is read when asked for; nothing here waits or is sent to a worker."""
+
+    snapshot: Snapshot
+    region: Region
+    generation: int
+    started_ns: int
+    supervisor_pid: int
+    admin_address: str
+    ask_to_stop: Callable[[bool], bool]
+    roster: Roster | None = None
+    is_orphaned: bool = False
+    log_statistics: Callable[[], Any] = lambda: None
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether the gateway is on its way out."""
+        return self.is_orphaned or (self.roster is not None and self.roster.is_draining)
+
+    @property
+    def has_snapshot(self) -> bool:
+        """Whether a first configuration is active."""
+        return self.region.snapshot_number > 0
+
+    def workers(self, now_ns: int | None = None) -> list[WorkerView]:
+        """Every slot, as it is now."""
+        at_ns = time.monotonic_ns() if now_ns is None else now_ns
+        told = {} if self.roster is None else {one.slot: one for one in self.roster.workers}
+        views = []
+        for index in range(self.region.slots):
+            mark = self.region.slot(index).statistics()
+            age_ns = max(0, at_ns - mark.heartbeat_ns) if mark.heartbeat_ns else 0
+            views.append(WorkerView(mark, told.get(index, WorkerStatus(slot=index)), age_ns))
+        return views
