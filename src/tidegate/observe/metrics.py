@@ -70,19 +70,21 @@ class Metrics:
         yield self._by_worker()
         yield self._workers()
         yield self._control()
-        by_kind: dict[str, list[tuple[str, list[tuple[int, int]]]]] = {kind: [] for kind in names.SERIES}
-        for (kind, name), places in self._reader.places().items():
-            by_kind.setdefault(kind, []).append((name, places))
+        by_kind: dict[str, dict[str, list[tuple[int, int]]]] = {kind: {} for kind in names.SERIES}
+        for slot in range(self._region.slots):
+            for (kind, name), places in self._reader.places(slot).items():
+                by_kind.setdefault(kind, {}).setdefault(name, []).extend(places)
+            yield ""
         for kind, metrics in names.SERIES.items():
             families = [[_head(metric)] for metric in metrics]
-            for at in range(0, len(by_kind[kind]), _AT_A_TIME):
-                for name, places in by_kind[kind][at : at + _AT_A_TIME]:
-                    self._series(kind, metrics, self._reader.read(kind, name, places), families)
-                yield ""
+            for at, (name, places) in enumerate(by_kind[kind].items(), 1):
+                self._series(kind, metrics, self._reader.read(kind, name, places), families)
+                if at % _AT_A_TIME == 0:
+                    yield ""
             for family in families:
                 # A family's samples must stand together, so they were kept until all series were read.
-                for at in range(0, len(family), 1000):
-                    yield "".join(family[at : at + 1000])
+                for at in range(0, len(family), 200):
+                    yield "".join(family[at : at + 200])
 
     def _series(
         self, kind: str, metrics: tuple[Metric, Metric, Metric], one: SeriesTotals, families: list[list[str]]
