@@ -77,6 +77,17 @@ def test_yaml_has_the_same_findings(name: str, furnished: Path, monkeypatch: pyt
     assert all(finding.line > 0 for finding in twin)
 
 
+EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("**/*.toml"))
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
+def test_examples_have_no_findings(example: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(example.parent)
+    snapshot, findings = check(example)
+    assert findings == []
+    assert snapshot is not None
+
+
 if __name__ == "__main__":
     import tempfile
 

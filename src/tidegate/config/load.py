@@ -53,10 +53,14 @@ def load(path: FilePath) -> Source:
     """The configuration file at ``path``: YAML when its name ends in .yaml or .yml, TOML otherwise. Raises nothing."""
     source = Source(file=str(path))
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(LARGEST + 1)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         source.findings.append(Finding(file=source.file, message=f"cannot be read: {reason}"))
+        return source
+    if len(data) > LARGEST:
+        source.findings.append(Finding(file=source.file, message=f"is larger than {LARGEST >> 20} MiB"))
         return source
     try:
         text = data.decode("utf-8-sig")
@@ -72,9 +76,6 @@ def load_text(text: str, *, file: str, is_yaml: bool = False) -> Source:
     from tidegate.config import load_toml, load_yaml
 
     source = Source(file=file, text=text)
-    if len(text) > LARGEST:
-        source.findings.append(Finding(file=file, message=f"is larger than {LARGEST >> 20} MiB"))
-        return source
     (load_yaml if is_yaml else load_toml).parse(source)
     if source.tree is not None:
         _check_values(source, source.tree)

@@ -8,6 +8,9 @@
 Types are those of the schema: plain ones, ``Literal``, tuples, mappings, ``X | None``, and ``Annotated`` with the
 markers of :mod:`tidegate.config.kinds`. The declarations become a :class:`Section`, so checks, JSON Schema and manual
 treat the options of a filter as those of the gateway itself; :func:`make` turns checked values into an instance.
+
+What concerns several options is checked by a method ``check_options(self)``, if the class has one: it is called on an
+instance while the configuration is checked, and the text of a ValueError it raises becomes the finding.
 """
 
 import dataclasses

@@ -1,6 +1,7 @@
 """What routes do, and whether they can match at all."""
 
 import re
+from collections.abc import Iterable
 
 from tidegate.config.declarations import walk
 from tidegate.config.findings import Path
@@ -34,6 +35,8 @@ _CONSTRUCTS = {
 def check_routes(subject: Subject) -> None:
     """Routes are told apart, do one thing each, and can match."""
     routes = subject.gateway.routes
+    if not (subject.source.tree or {}).get("routes"):
+        subject.warn(("routes",), "there is no route: every request will get 404")
     firsts: dict[str, int] = {}
     lost = {path[1] for path in subject.shaped.lost if path[0] == "routes" and len(path) > 1}
     usable = []
@@ -82,25 +85,38 @@ _CHANGES = ("strip_prefix", "regex", "prefix")
 
 
 def _check_fields(subject: Subject, path: Path, route: Route) -> None:
+    _check_once(subject, (*path, "headers"), route.headers)
     for option in ("request_headers", "response_headers"):
         change = getattr(route, option)
         if change is None:
             continue
         for part in ("remove", "set", "add"):
-            for index, name in enumerate(getattr(change, part)):
+            names = getattr(change, part)
+            _check_once(subject, (*path, option, part), names)
+            for index, name in enumerate(names):
                 if _same(name) in _OURS:
-                    key = index if part == "remove" else name
-                    subject.find(
-                        (*path, option, part, key), f"{name} is the gateway's own, for each of its connections"
-                    )
+                    place = (*path, option, part, index if part == "remove" else name)
+                    subject.find(place, f"{name} is the gateway's own, for each of its connections")
     if route.respond is not None:
+        _check_once(subject, (*path, "respond", "headers"), route.respond.headers)
         for name in route.respond.headers:
             if _same(name) in _OURS:
                 subject.find((*path, "respond", "headers", name), f"{name} is set by the gateway")
+        if route.respond.body and route.respond.status in (204, 205, 304):
+            subject.find((*path, "respond", "body"), f"an answer with status {route.respond.status} has no body")
 
 
 def _same(name: str) -> str:
     return name.lower().replace("_", "-")
+
+
+def _check_once(subject: Subject, path: Path, names: Iterable[str]) -> None:
+    """Names of fields are compared without case, so a table may have one twice without TOML noticing."""
+    seen: dict[str, str] = {}
+    for index, name in enumerate(names):
+        first = seen.setdefault(_same(name), name)
+        if first != name:
+            subject.find((*path, index if path[-1] == "remove" else name), f"{name} and {first} are the same field")
 
 
 def _check_patterns(subject: Subject, path: Path, route: Route) -> bool:

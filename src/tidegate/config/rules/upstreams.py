@@ -37,6 +37,9 @@ def _check_endpoints(subject: Subject, path: Path, upstream: Upstream) -> None:
         if first != index:
             subject.find((*path, "endpoints", index), f"{endpoint.address} is there twice; give it a `weight` instead")
         address = parse_address(endpoint.address)
+        tls = upstream.tls
+        if address.is_unix and tls is not None and tls.verify and not subject.says((*path, "tls", "name")):
+            subject.find((*path, "tls"), f"needs `name`: {endpoint.address} has no name for a certificate to prove")
         if address.is_unix and upstream.source_address is not None:
             subject.find((*path, "source_address"), f"{endpoint.address} has no source address")
         elif (
