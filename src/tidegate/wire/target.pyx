@@ -32,7 +32,7 @@ cdef inline int hex_value(char byte) noexcept nogil:
 
 
 cdef inline int percent_value(const char* p, const char* end) noexcept nogil:
-    """The byte that "%XX" at p stands for, or -1."""
+    """The byte that the two hex digits behind a "%" at p stand for, or -1."""
     cdef int high
     cdef int low
     if end - p < 3:
@@ -55,7 +55,7 @@ cdef inline bint is_unreserved(int byte) noexcept nogil:
 
 cdef inline bint ends_part(const char* p, const char* end) noexcept nogil:
     """Does the part of a segment end at p? At its slash, at parameters, however spelt."""
-    return p == end or p[0] == c'/' or p[0] == c';' or percent_value(p, end) == c';'
+    return p == end or p[0] == c'/' or p[0] == c';' or (p[0] == c'%' and percent_value(p, end) == c';')
 
 
 cdef bint is_canonical(const char* path, size_t size) noexcept nogil:
