@@ -7,6 +7,7 @@
 - `table`: keyed hash table from (scope, bytes) to a number, with a bound on what any look-up can cost.
 - `conditions`: what a route asks of headers and query parameters.
 - `router`: hosts, then a tree of path segments; the look-up makes no Python object unless a regex is asked.
+- `template`: what paths and Locations are made of, read and checked in plain Python, for `tidegate check` too.
 - `rewrite`: the path that goes upstream, the Location that goes back; written into the caller's buffer.
 - `regex`: user regexes, in a linear-time engine.
 """

@@ -4,7 +4,7 @@ from typing import Protocol
 
 import re2
 
-__all__ = ["Found", "Regex", "compile_regex"]
+__all__ = ["Found", "Regex", "compile_regex", "named_groups"]
 
 
 class Found(Protocol):
@@ -34,3 +34,9 @@ def compile_regex(text: str) -> Regex:
         reason = error.args[0].decode() if isinstance(error.args[0], bytes) else error.args[0]
         raise ValueError(f'RE2 does not take the regex "{text}": {reason}') from error
     return regex
+
+
+def named_groups(regex: Regex) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """The names of its groups and their numbers, in the order in which they stand in the regex."""
+    groups = sorted(regex.groupindex.items(), key=lambda item: item[1])
+    return tuple(name.decode() for name, _ in groups), tuple(number for _, number in groups)

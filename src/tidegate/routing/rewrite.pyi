@@ -1,5 +1,7 @@
 from collections.abc import Sequence
 
+from tidegate.config.schema import Route
+
 class Rewrite:
     def __init__(
         self,
@@ -18,3 +20,6 @@ class Redirect:
     def location(
         self, scheme: bytes, host: bytes, path: bytes, query: bytes = b"", spans: Sequence[tuple[int, int]] = ()
     ) -> bytes: ...
+
+def rewrite_of(route: Route) -> Rewrite: ...
+def redirect_of(route: Route) -> Redirect: ...

@@ -21,19 +21,10 @@ from tidegate.routing.host cimport HOST_MAX, host_name
 from tidegate.routing.router cimport CAPTURES_MAX, Captures
 from tidegate.wire.http1 cimport Span
 
-import re
-
 from tidegate.routing.regex import compile_regex
-
-VARIABLES = {"scheme": SCHEME, "host": HOST, "path": PATH, "query": QUERY}
-PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
-REFERENCE = re.compile(r"\\(.?)", re.DOTALL)
-# What a URI consists of (RFC 3986, 2), and "%".
-URI_TEXT = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@/?#%\[\]-]*")
-# Scheme and authority of a template, up to what ends them; and a template that begins within the authority asked.
-ABSOLUTE = re.compile(
-    r"(?:https?|\{scheme\})://(?:\{host\}|[A-Za-z0-9._~:\[\]-])+(?=\Z|[/?#]|\{path\}|\{query\})")
-RELATIVE = re.compile(r"/(?!/)|\{path\}")
+from tidegate.routing.template import (
+    capture_names as names_of, is_relative, location_parts, path_parts, plain_path, replacement_parts,
+)
 
 cdef struct Out:
     char* at
@@ -134,66 +125,20 @@ cdef class Template:
         self.pieces = <Piece*>PyMem_RawCalloc(len(parts) or 1, sizeof(Piece))
         if self.pieces == NULL:
             raise MemoryError
-        for kind, value in parts:
+        for part in parts:
             piece = &self.pieces[self.n]
-            piece.kind = kind
-            if kind == LITERAL:
-                text = value.encode()
-                self.kept.append(text)
-                piece.text = PyBytes_AS_STRING(text)
-                piece.size = <uint32_t>len(text)
-                self.literal_size += piece.size
-            else:
-                piece.number = value
-                self.inserts += 1
+            piece.kind = part.kind
+            piece.number = part.number
+            text = part.text.encode()
+            self.kept.append(text)
+            piece.text = PyBytes_AS_STRING(text)
+            piece.size = <uint32_t>len(text)
+            self.literal_size += piece.size
+            self.inserts += piece.kind != LITERAL
             self.n += 1
 
     def __dealloc__(self):
         PyMem_RawFree(self.pieces)
-
-
-def parts_of(text, capture_names, variables):
-    """The parts of a template with ``{name}`` in it; ValueError says which name it does not know."""
-    parts, at = [], 0
-    clash = set(capture_names) & set(variables)
-    if clash:
-        raise ValueError(f'the capture "{min(clash)}" has the name of something that can be put in anyway; rename it')
-    for found in PLACEHOLDER.finditer(text):
-        if found.start() > at:
-            parts.append((LITERAL, text[at : found.start()]))
-        name, at = found[1], found.end()
-        if name in variables:
-            parts.append((variables[name], 0))
-        elif name in capture_names:
-            parts.append((CAPTURE, capture_names.index(name)))
-        else:
-            known = ", ".join(f"{{{n}}}" for n in (*variables, *capture_names)) or "none: the route captures nothing"
-            raise ValueError(f'"{{{name}}}" in "{text}" is not known here; there is {known}')
-    if at < len(text):
-        parts.append((LITERAL, text[at:]))
-    for kind, literal in parts:
-        if kind == LITERAL and URI_TEXT.fullmatch(literal) is None:
-            raise ValueError(f'"{literal}" in "{text}" has what no URI has; write it percent-encoded ("%20")')
-    return parts
-
-
-def reference_parts(text, groups):
-    """The parts of a replacement with ``\\1`` to ``\\9`` in it, and ``\\\\`` for a backslash."""
-    parts, at = [], 0
-    for found in REFERENCE.finditer(text):
-        if found.start() > at:
-            parts.append((LITERAL, text[at : found.start()]))
-        at = found.end()
-        if found[1] == "\\":
-            parts.append((LITERAL, "\\"))
-        elif found[1] and found[1] in "123456789" and int(found[1]) <= groups:
-            parts.append((GROUP, int(found[1])))
-        else:
-            raise ValueError(f'"{found[0]}" in "{text}" is none of the regex\'s groups, \\1 to \\{groups}'
-                             if groups else f'"{found[0]}" in "{text}", but the regex has no group')
-    if at < len(text):
-        parts.append((LITERAL, text[at:]))
-    return parts
 
 
 cdef int put_replaced(Rewrite rewrite, Out* to, const char* path, size_t size) except -1:
@@ -233,26 +178,18 @@ cdef class Rewrite:
     """
 
     def __init__(self, *, strip_prefix=None, prefix=None, path=None, regex=None, replace="", capture_names=()):
-        for option, value in (("strip_prefix", strip_prefix), ("prefix", prefix), ("path", path)):
-            if value is not None and not value.startswith("/"):
-                raise ValueError(f'`{option}` begins with "/", got "{value}"')
-            if value is not None and ("?" in value or "#" in value):
-                raise ValueError(f'`{option}` is a path without "?" and "#"; the query stays as it is; got "{value}"')
-        for option, value in (("prefix", prefix), ("path", path), ("replace", replace)):
-            if "%2e" in (value or "").lower():
-                raise ValueError(f'"%2E" is "." in a canonical path; write that in `{option}`, got "{value}"')
         if path is not None and (strip_prefix is not None or prefix is not None or regex is not None):
             raise ValueError("`path` is the whole path; it goes with no other way of rewriting")
-        self.strip_prefix = (strip_prefix or "").rstrip("/").encode()
+        self.strip_prefix = plain_path("strip_prefix", strip_prefix or "/").encode()
         self.strip_size = <size_t>len(self.strip_prefix)
-        self.prefix = (prefix or "").rstrip("/").encode()
+        self.prefix = plain_path("prefix", prefix or "/").encode()
         self.prefix_size = <size_t>len(self.prefix)
         if path is not None:
-            self.path = Template(parts_of(path, tuple(capture_names), {}))
+            self.path = Template(path_parts(path, capture_names))
         if regex is not None:
             compiled = compile_regex(regex)
             self.search = compiled.search
-            self.replace = Template(reference_parts(replace, compiled.groups))
+            self.replace = Template(replacement_parts(replace, compiled.groups))
 
     cdef size_t room_for(self, size_t path_size) noexcept nogil:
         if self.path is not None:
@@ -331,15 +268,8 @@ cdef class Redirect:
     """
 
     def __init__(self, to, *, capture_names=()):
-        parts = parts_of(to, tuple(capture_names), VARIABLES)
-        self.is_relative = RELATIVE.match(to) is not None
-        if not self.is_relative:
-            if ABSOLUTE.match(to) is None:
-                raise ValueError(
-                    f'a redirect goes to a path ("/…") or a URL ("https://host/…"); nothing of the request but '
-                    f'{{scheme}} and {{host}} comes before its path, which a "/" or {{path}} begins; got "{to}"'
-                )
-        self.to = Template(parts)
+        self.to = Template(location_parts(to, capture_names))
+        self.is_relative = is_relative(to)
 
     cdef size_t room_for(self, size_t host_size, size_t path_size, size_t query_size) noexcept nogil:
         cdef size_t widest = 3 * max(path_size, query_size) + 1
@@ -412,3 +342,15 @@ cdef class Redirect:
         if size < 0:
             raise ValueError(f"{host!r} is no host")
         return out[:size]
+
+
+def rewrite_of(route):
+    """The Rewrite of a configured route that has one."""
+    asked = route.rewrite
+    return Rewrite(strip_prefix=asked.strip_prefix, prefix=asked.prefix, path=asked.path, regex=asked.regex,
+                   replace=asked.replace, capture_names=names_of(route.path))
+
+
+def redirect_of(route):
+    """The Redirect of a configured route that has one."""
+    return Redirect(route.redirect.to, capture_names=names_of(route.path))

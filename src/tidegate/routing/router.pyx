@@ -29,7 +29,7 @@ from tidegate.wire.http1 cimport (
 
 from collections import namedtuple
 
-from tidegate.routing.regex import compile_regex
+from tidegate.routing.regex import compile_regex, named_groups
 from tidegate.routing.spec import methods_of, ranked
 
 cdef enum:
@@ -249,10 +249,8 @@ cdef class Match:
             self.conditions = Conditions(spec.headers, spec.query)
         if shape.regex:
             regex = compile_regex(shape.regex)
-            groups = sorted(regex.groupindex.items(), key=lambda item: item[1])
             self.search = regex.search
-            self.capture_names = tuple([name.decode() for name, _ in groups])
-            self.groups = tuple([group for _, group in groups])
+            self.capture_names, self.groups = named_groups(regex)
         self.n_captures = len(self.capture_names)
         if self.n_captures > CAPTURES_MAX:
             raise ValueError(f"a path pattern has at most {CAPTURES_MAX} captures, this one has {self.n_captures}")
