@@ -33,6 +33,18 @@ def eventually(condition, what, deadline_s=DEADLINE_S):
         time.sleep(0.005)
 
 
+def are_gone(pids):
+    """Whether all these processes have ended, reaped or not."""
+
+    def is_gone(pid):
+        try:
+            return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return True
+
+    return all(is_gone(pid) for pid in pids)
+
+
 class RunningSupervisor:
     """The process, what it says, and the processes below it."""
 

@@ -33,6 +33,16 @@ def test_last_words_are_read_before_the_end(ends):
         supervisor.receive()
 
 
+def test_last_words_are_read_although_the_dead_had_unread_messages(ends):
+    supervisor, worker = ends
+    supervisor.send(Serve())
+    worker.send(Prepared(snapshot=3))
+    worker.close()
+    assert supervisor.receive() == Prepared(snapshot=3)
+    with pytest.raises(ChannelClosed):
+        supervisor.receive()
+
+
 def test_a_reader_that_stands_still_holds_up_nobody(ends):
     supervisor, _ = ends
     sent = 0

@@ -8,7 +8,7 @@ import sys
 
 import psutil
 import pytest
-from tests.process.gateway import eventually, stop_signal, supervised
+from tests.process.gateway import are_gone, eventually, stop_signal, supervised
 
 from tidegate.process.messages import Companion
 
@@ -19,10 +19,6 @@ def greeted(connection):
     connection.settimeout(20)
     slot, pid = connection.makefile("rb").readline().split()
     return int(slot), int(pid)
-
-
-def are_gone(pids):
-    return not any(psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE for pid in pids)
 
 
 def test_killed_worker_is_replaced_and_its_neighbours_are_not_touched():

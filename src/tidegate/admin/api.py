@@ -13,6 +13,7 @@ from tidegate import __version__
 from tidegate.admin.health import reasons_not_ready
 from tidegate.admin.host_guard import HostGuard
 from tidegate.admin.status import status_document
+from tidegate.observe.metrics import CONTENT_TYPE
 from tidegate.process.view import GatewayView
 
 __all__ = ["make_applications"]
@@ -59,6 +60,12 @@ def _reading(view: GatewayView) -> FastAPI:
         reasons = reasons_not_ready(view.workers(), has_snapshot=view.has_snapshot, is_draining=view.is_draining)
         body = {"status": "not ready" if reasons else "ready", "reasons": reasons}
         return JSONResponse(body, status_code=503 if reasons else 200, headers=_NO_STORE)
+
+    @api.head("/metrics", include_in_schema=False)
+    @api.get("/metrics", response_class=Response, tags=["metrics"])
+    async def metrics() -> Response:
+        """Everything that is counted, in Prometheus text format."""
+        return Response(await view.metrics.render(), headers={"Content-Type": CONTENT_TYPE})
 
     @api.head("/status", include_in_schema=False)
     @api.get("/status", tags=["status"])

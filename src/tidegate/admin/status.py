@@ -45,7 +45,7 @@ def status_document(view: GatewayView) -> dict[str, Any]:
         "workers": workers,
         "upstreams": upstreams,
         "limits": [],
-        "access_log": _plain(view.log_statistics()),
+        "access_log": None if view.log_writer is None else view.log_writer.statistics()._asdict(),
     }
 
 
@@ -73,7 +73,3 @@ def _worker(view: GatewayView, worker: WorkerView, connections_max: int) -> dict
         "restarts": worker.told.restarts,
         "last_death": worker.told.last_death,
     }
-
-
-def _plain(statistics: Any) -> dict[str, Any] | None:
-    return None if statistics is None else statistics._asdict()

@@ -59,14 +59,19 @@ class Channel(Generic[Incoming]):
             ChannelClosed: the other end is gone, and all it had sent has been read.
         """
         try:
-            packet = self._end.recv(_LARGEST)
+            packet = self._receive_packet()
         except BlockingIOError:
             return None
-        except ConnectionError as error:
-            raise ChannelClosed from error
         if not packet:
             raise ChannelClosed
         return self._decoder.decode(packet)
+
+    def _receive_packet(self) -> bytes:
+        try:
+            return self._end.recv(_LARGEST)
+        except ConnectionResetError:
+            # It went without having read all we sent, which is reported before what it said last, and once.
+            return self._end.recv(_LARGEST)
 
     def close(self) -> None:
         """Closes this end; the other one learns of it."""

@@ -11,7 +11,6 @@ import os
 import signal
 import socket
 import sys
-import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ from tidegate.config.snapshot import Snapshot
 from tidegate.memory.region import Region
 from tidegate.observe.error_log import ErrorLog
 from tidegate.observe.log_writer import LogWriter
+from tidegate.observe.metrics import Metrics
 from tidegate.process import tasks
 from tidegate.process.channel import Channel, ChannelClosed
 from tidegate.process.failure import EXIT_FAILED, StartError
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 _TICK_S = 1.0
-_LOOK_S = 0.05
+_AFTER_DRAIN_S = 2.0
 
 
 class Control:
@@ -56,21 +56,12 @@ class Control:
         self._ended = asyncio.Event()
         self._snapshot = Snapshot.decode(read_memory_file(order.snapshot_fd))
         self._region = Region.attach(order.region_fd)
-        self._view = GatewayView(
-            snapshot=self._snapshot,
-            region=self._region,
-            generation=order.generation,
-            started_ns=order.started_ns,
-            supervisor_pid=order.supervisor_pid,
-            admin_address=order.admin_address,
-            ask_to_stop=self._ask_to_stop,
-        )
         self._error_log: ErrorLog | None = None
         self._log_writer: LogWriter | None = None
         self._servers: list[uvicorn.Server] = []
 
     def __repr__(self) -> str:
-        return f"<Control {self._order.admin_address} draining={self._view.is_draining}>"
+        return f"<Control {self._order.admin_address} of {self._order.supervisor_pid}>"
 
     async def run(self) -> int:
         """Lives; returns the exit code."""
@@ -78,10 +69,21 @@ class Control:
             self._loop.add_signal_handler(number, self._ended.set)
         try:
             self._open_logs()
-            self._serve()
         except StartError as error:
             self._channel.send(Failed(reason=str(error)))
             return EXIT_FAILED
+        self._view = GatewayView(
+            snapshot=self._snapshot,
+            region=self._region,
+            generation=self._order.generation,
+            started_ns=self._order.started_ns,
+            supervisor_pid=self._order.supervisor_pid,
+            admin_address=self._order.admin_address,
+            ask_to_stop=self._ask_to_stop,
+            metrics=Metrics(self._region, log_writer=self._log_writer, error_log=self._error_log),
+            log_writer=self._log_writer,
+        )
+        self._serve()
         self._loop.add_reader(self._channel.fileno(), self._hear)
         self._channel.send(Prepared())
         await self._ended.wait()
@@ -108,7 +110,6 @@ class Control:
             except OSError as error:
                 raise StartError(f"the access log {path} cannot be opened: {error.strerror or error}") from error
             self._log_writer.start()
-            self._view.log_statistics = self._log_writer.statistics
         self._tick()
 
     def _tick(self) -> None:
@@ -172,21 +173,32 @@ class Control:
 
     async def _outlive_workers(self) -> None:
         """The supervisor is gone: the workers drain, and their last lines are still to be written."""
-        end_s = time.monotonic() + self._snapshot.gateway.server.drain_timeout + 2.0
-        while time.monotonic() < end_s and self._has_workers():  # noqa: ASYNC110 - shared memory rings no bell
-            await asyncio.sleep(_LOOK_S)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._snapshot.gateway.server.drain_timeout + _AFTER_DRAIN_S):
+                for worker in self._view.workers():
+                    await _until_gone(worker.mark.pid)
         self._ended.set()
 
-    def _has_workers(self) -> bool:
-        return any(_is_alive(one.mark.pid) for one in self._view.workers())
 
-
-def _is_alive(pid: int) -> bool:
+async def _until_gone(pid: int) -> None:
+    """Returns when the process has ended, reaped or not."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return pid != 0
+        fd = os.pidfd_open(pid)
+    except OSError:
+        return
+    loop = asyncio.get_running_loop()
+    gone: asyncio.Future[None] = loop.create_future()
+    loop.add_reader(fd, _resolve, gone)
+    try:
+        await gone
+    finally:
+        loop.remove_reader(fd)
+        os.close(fd)
+
+
+def _resolve(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 def _load(name: str) -> Callable[[GatewayView], tuple[Any, Any]]:

@@ -313,9 +313,7 @@ class Supervisor:
                 case signal.SIGUSR1:
                     self._reopen_logs()
                 case signal.SIGHUP:
-                    self._log.say(
-                        "no_reload", "SIGHUP: a configuration is not reloaded in place yet"
-                    )
+                    self._log.say("no_reload", "SIGHUP: a configuration is not reloaded in place yet")
                 case _:
                     pass
 

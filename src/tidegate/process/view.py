@@ -3,11 +3,12 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from tidegate.config.snapshot import Snapshot
 from tidegate.memory.region import Region
 from tidegate.memory.slot import SlotState, SlotStatistics
+from tidegate.observe.log_writer import LogWriter
+from tidegate.observe.metrics import Metrics
 from tidegate.process.messages import Roster, WorkerStatus
 
 __all__ = ["STALLED_NS", "GatewayView", "WorkerView"]
@@ -51,9 +52,10 @@ class GatewayView:
     supervisor_pid: int
     admin_address: str
     ask_to_stop: Callable[[bool], bool]
+    metrics: Metrics
     roster: Roster | None = None
     is_orphaned: bool = False
-    log_statistics: Callable[[], Any] = lambda: None
+    log_writer: LogWriter | None = None
 
     @property
     def is_draining(self) -> bool:
