@@ -52,7 +52,6 @@ OWED = {
     "tidegate.net.reactor",
     "tidegate.net.stream",
     "tidegate.net.tls",
-    "tidegate.process.failure",
 }
 
 # What a worker may load: validation and the admin API would more than double its memory.
