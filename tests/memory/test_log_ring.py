@@ -1,13 +1,15 @@
 """The ring of log lines between a worker and control."""
 
 import os
+import threading
+import time
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.memory.log_ring import ring_capacity
+from tidegate.memory.log_ring import ring_capacity, wait_for_lines
 from tidegate.memory.region import Region
 
 pytestmark = pytest.mark.sanitize
@@ -129,6 +131,20 @@ def test_error_of_the_descriptor_leaves_the_lines_in_the_ring(slot):
 def test_line_of_senseless_size_is_refused(slot, size):
     with pytest.raises(ValueError, match="a line has"):
         slot.take_log_ring().append(b"x" * size)
+
+
+def test_waiting_ends_when_one_ring_has_enough_or_the_time_is_over(slot):
+    ring, readers = slot.take_log_ring(), [slot.log_reader()]
+    assert not wait_for_lines(readers, 100, 0.001, 0.01)
+    ring.append(b"x" * 98 + b"\n")
+    assert not wait_for_lines(readers, 100, 0.001, 0.01)
+    writer = threading.Timer(0.02, ring.append, [b"\n"])
+    writer.start()
+    began = time.monotonic()
+    assert wait_for_lines(readers, 100, 0.001, 20.0)
+    assert time.monotonic() - began < 10
+    writer.join()
+    assert not wait_for_lines([], 1, 0.001, 0.0)
 
 
 def test_capacity_is_a_power_of_two_that_holds_what_was_asked():

@@ -18,6 +18,8 @@ Rules:
 
 from libc.errno cimport EINTR, errno
 from libc.stdint cimport uint32_t, uint64_t
+from libc.stdlib cimport free, malloc
+from posix.time cimport nanosleep, timespec
 from posix.unistd cimport write
 
 from tidegate.memory.atomics cimport add_single_writer, load_acquire, load_relaxed, store_release
@@ -212,3 +214,38 @@ cdef class LogReader:
 
     def __repr__(self):
         return f"<LogReader {self.pending} of {self.capacity} bytes, {self.lost} lines lost>"
+
+
+def wait_for_lines(list readers not None, uint64_t enough, double interval_s, double timeout_s):
+    """Returns when a ring holds ``enough`` bytes (True) or ``timeout_s`` is over (False).
+
+    Looks every ``interval_s``, in C and without the GIL: a thread that did it in Python two hundred times a second
+    took 0.7 % of a core from an idle gateway.
+    """
+    cdef Py_ssize_t count = len(readers), i
+    cdef const uint64_t** words = <const uint64_t**>malloc((2 * count + 1) * sizeof(uint64_t*))
+    cdef LogReader reader
+    cdef timespec pause
+    cdef long rounds = <long>(timeout_s / interval_s) + 1
+    cdef bint found = False
+    if words == NULL:
+        raise MemoryError
+    try:
+        for i in range(count):
+            reader = readers[i]
+            words[2 * i] = reader.head
+            words[2 * i + 1] = reader.tail
+        pause.tv_sec = <long>interval_s
+        pause.tv_nsec = <long>((interval_s - pause.tv_sec) * 1e9)
+        with nogil:
+            while True:
+                for i in range(count):
+                    if load_acquire(words[2 * i]) - load_relaxed(words[2 * i + 1]) >= enough:
+                        found = True
+                rounds -= 1
+                if found or rounds < 0:
+                    break
+                nanosleep(&pause, NULL)
+    finally:
+        free(words)
+    return found

@@ -17,13 +17,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from tidegate.memory.log_ring import LogReader
+from tidegate.memory.log_ring import LogReader, wait_for_lines
 
 PIECE = 1 << 20
 """Most bytes of one write."""
 
 _FASTEST_WORKER = 100_000_000
 """Bytes a second that a worker can log: says how often rings must be looked at."""
+
+_LOOK_UP_S = 0.05
+"""Longest time until a request to stop or to reopen is seen, and until the flush time is looked at."""
 
 _RETRY_S = 1.0
 
@@ -164,9 +167,11 @@ class LogWriter:
             if self._asked_to_reopen:
                 self._asked_to_reopen = False
                 self._reopen()
-            is_fine = self.drain()
-            self._wake.wait(self._interval_s if is_fine else _RETRY_S)
-            self._wake.clear()
+            if self.drain():
+                wait_for_lines(self._readers, self._enough, self._interval_s, min(self._flush_s, _LOOK_UP_S))
+            else:
+                self._wake.wait(_RETRY_S)
+                self._wake.clear()
         self.drain(everything=True)
         os.close(self._fd)
 
