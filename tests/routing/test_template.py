@@ -70,8 +70,9 @@ def test_path_that_cannot_be_made_is_refused(text: str, names: tuple[str, ...], 
 @pytest.mark.parametrize(
     ("text", "groups", "message"),
     [
-        (r"\1", 0, "it has none"),
-        (r"\2", 1, r"its groups are \\1 to \\1"),
+        (r"\1", 0, "which has none"),
+        (r"\2", 1, r"which has only \\1"),
+        (r"\4", 3, r"which has \\1 to \\3"),
         (r"\0", 1, "is no group"),
         (r"\n", 1, "is no group"),
         ("\\", 1, "is no group"),

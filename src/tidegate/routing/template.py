@@ -97,7 +97,7 @@ def location_parts(text: str, captures: Sequence[str]) -> list[Part]:
     parts = _parts(text, captures, _VARIABLES)
     if not is_relative(text) and _ABSOLUTE.match(text) is None:
         raise ValueError(
-            f'a redirect goes to a path ("/…") or a URL ("https://host/…"); of the request only {{scheme}} and {{host}} '
+            f'a redirect goes to a path ("/…") or a URL ("https://host/…"); only {{scheme}} and {{host}} of a request '
             f'come before its path, which begins with "/" or {{path}}; got "{text}"'
         )
     return parts
@@ -120,8 +120,8 @@ def replacement_parts(text: str, groups: int) -> list[Part]:
         elif found[1] and found[1] in "123456789"[:groups]:
             parts.append(Part(Kind.GROUP, number=int(found[1])))
         else:
-            known = f"its groups are \\1 to \\{groups}" if groups else "it has none"
-            raise ValueError(f'"{found[0]}" in "{text}" is no group of the regex; {known}')
+            known = ("none", "only \\1")[groups] if groups < 2 else f"\\1 to \\{groups}"
+            raise ValueError(f'"{found[0]}" in "{text}" is no group of the regex, which has {known}')
     parts.append(Part(Kind.LITERAL, text[at:]))
     if "%2e" in text.lower():
         raise ValueError(f'"%2E" is "." in a canonical path; write that in `replace`, got "{text}"')

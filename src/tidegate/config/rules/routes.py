@@ -1,7 +1,7 @@
 """What routes do, and whether they can match at all."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from tidegate.config.declarations import walk
 from tidegate.config.findings import Path
@@ -12,6 +12,7 @@ from tidegate.config.schema import Rewrite, Route
 from tidegate.routing.reachable import unreachable
 from tidegate.routing.regex import compile_regex
 from tidegate.routing.spec import RouteSpec, shape_of
+from tidegate.routing.template import capture_names, location_parts, path_parts, replacement_parts
 
 __all__ = ["check_routes"]
 
@@ -139,7 +140,8 @@ def _check_patterns(subject: Subject, path: Path, route: Route) -> bool:
     if route.rewrite is not None and route.rewrite.regex is not None:
         text = route.rewrite.regex
         if _check_regex(subject, (*path, "rewrite", "regex"), text):
-            _check_groups(subject, (*path, "rewrite", "replace"), text, route.rewrite.replace)
+            groups = compile_regex(text).groups
+            _check_parts(subject, (*path, "rewrite", "replace"), replacement_parts, route.rewrite.replace, groups)
     return all(good)
 
 
@@ -165,39 +167,36 @@ def _construct(text: str, reason: str) -> str:
     return reason
 
 
-def _check_groups(subject: Subject, path: Path, regex: str, replace: str) -> None:
-    groups = compile_regex(regex).groups
-    for number in re.findall(r"\\([0-9])", replace):
-        if int(number) > groups:
-            subject.find(path, f"\\{number} is a group that the regex does not have; it has {groups}")
-
-
 def _check_templates(subject: Subject, path: Path, route: Route) -> None:
     if route.rewrite is None and route.redirect is None:
         return
-    known = _captures(route.path)
+    known = capture_names(route.path)
     if route.rewrite is not None and route.rewrite.path is not None:
-        _check_holes(subject, (*path, "rewrite", "path"), route.rewrite.path, known)
+        where: Path = (*path, "rewrite", "path")
+        if _check_holes(subject, where, route.rewrite.path, set(known)):
+            _check_parts(subject, where, path_parts, route.rewrite.path, known)
     if route.redirect is not None:
-        _check_holes(subject, (*path, "redirect", "to"), route.redirect.to, known | _GIVEN)
-        to = route.redirect.to
-        if not to.isascii() or not to.isprintable() or " " in to:
-            subject.find((*path, "redirect", "to"), "has characters that a URL never has; write them percent-encoded")
+        where = (*path, "redirect", "to")
+        if _check_holes(subject, where, route.redirect.to, {*known, *_GIVEN}):
+            _check_parts(subject, where, location_parts, route.redirect.to, known)
 
 
-def _captures(path: str) -> set[str]:
-    shape = shape_of(path)
-    if shape.regex:
-        return {name.decode() for name in compile_regex(shape.regex).groupindex}
-    return set(shape.captures)
+def _check_parts(subject: Subject, path: Path, read: Callable[..., object], *arguments: object) -> None:
+    """Finds what ``read`` refuses: what is checked is what a worker builds."""
+    try:
+        read(*arguments)
+    except ValueError as error:
+        subject.find(path, str(error))
 
 
-def _check_holes(subject: Subject, path: Path, template: str, known: set[str]) -> None:
-    for name in _HOLE.findall(template):
-        if name not in known:
-            subject.unknown(path, "capture of the route's path", name, sorted(known))
-    if re.search(r"[{}]", _HOLE.sub("", template)):
+def _check_holes(subject: Subject, path: Path, template: str, known: set[str]) -> bool:
+    unknown = [name for name in _HOLE.findall(template) if name not in known]
+    for name in unknown:
+        subject.unknown(path, "capture of the route's path", name, sorted(known))
+    is_open = re.search(r"[{}]", _HOLE.sub("", template)) is not None
+    if is_open:
         subject.find(path, "has a brace that is never closed or never opened")
+    return not unknown and not is_open
 
 
 def _check_reachable(subject: Subject, usable: list[int]) -> None:
