@@ -332,6 +332,28 @@ def test_no_node_is_visited_twice_however_much_the_patterns_invite_it() -> None:
     assert look_up.steps <= 3 * router.statistics().nodes
 
 
+@given(
+    st.binary(max_size=300),
+    st.binary(max_size=80) | st.lists(st.sampled_from([b"/", b"a", b"x", b"%", b"\0", b"\xff"])).map(b"".join),
+    st.binary(max_size=40) | st.lists(st.sampled_from([b"&", b"=", b"q", b"%7", b"%71", b"+"])).map(b"".join),
+    st.lists(st.tuples(st.binary(max_size=4), st.binary(max_size=4)), max_size=4),
+)
+def test_any_bytes_go_somewhere_within_the_bound(
+    host: bytes, path: bytes, query: bytes, headers: list[tuple[bytes, bytes]]
+) -> None:
+    routes = [
+        RouteSpec(name="deep", hosts=("*.a.b.test", "a.test"), path="/a/{x}/a/{y}/*", headers={"x": False}),
+        RouteSpec(name="query", path="/{x}/*", query={"q": "~q"}),
+        RouteSpec(name="regex", path="~^/(?P<a>.*)x", headers={"a": "~."}),
+        RouteSpec(name="any"),
+    ]
+    look_up = Router(routes).look_up(b"GET", host, path, query, headers)
+    assert look_up.name in {"deep", "query", "regex", "any"}
+    assert look_up.steps <= 60
+    for value in look_up.captures.values():
+        assert value in path
+
+
 def test_hostile_host_looks_at_no_more_labels_than_the_wildcards_have() -> None:
     router = Router([RouteSpec(name="r", hosts=("*.a.b.test",))])
     look_up = router.look_up(b"GET", b"a." * 120 + b"a.b.test", b"/")
