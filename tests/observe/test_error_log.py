@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tidegate.memory.region import Region
 from tidegate.memory.turns import Turns
 from tidegate.observe.bounded_log import BoundedLog, Entry
-from tidegate.observe.error_log import ErrorLog, ErrorLogHandler, open_error_log, render_json, render_text
+from tidegate.observe.error_log import ErrorLog, ErrorLogHandler, render_json, render_text
 from tidegate.observe.line_sink import LINE_MAX, LineSink
 
 
@@ -177,21 +177,6 @@ def test_reopen_that_fails_is_said_in_the_old_file(tmp_path, clock):
     log.reopen()
     log.close()
     assert "kind=log_reopen_failed" in (tmp_path / "moved" / "error.log").read_text()
-
-
-def test_logs_of_two_processes_as_configured_share_their_turns(tmp_path):
-    region = Region.create(slots=1)
-    paths = [str(tmp_path / f"{who}.log") for who in range(2)]
-    logs = [open_error_log(path, "error", region, worker=who) for who, path in enumerate(paths)]
-    for log in logs:
-        log.say("k", "m", "error")
-        log.say("quiet", "m", "warning")
-    written = [(tmp_path / f"{who}.log").read_text() for who in range(2)]
-    assert sum(text.count("kind=k") for text in written) <= 2, "at most one for each clock second that began"
-    assert "worker=0 kind=k" in written[0] and "quiet" not in written[0]
-    for log in logs:
-        log.close()
-    region.close()
 
 
 def test_shared_turns_fit_the_bounded_log(clock):

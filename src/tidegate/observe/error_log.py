@@ -21,8 +21,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from tidegate.memory.region import Region
-from tidegate.memory.turns import Turns
 from tidegate.observe.bounded_log import BoundedLog, Entry
 from tidegate.observe.line_sink import LINE_MAX, LineSink
 
@@ -184,13 +182,3 @@ def _clip(value: Any, longest: int) -> Any:
 def _text(value: Any, *, quoted: bool = False) -> str:
     text = str(value)
     return text if not quoted and _BARE.fullmatch(text) else json.dumps(text)
-
-
-def open_error_log(path: str, level: str, region: Region | None = None, **who: Any) -> ErrorLog:
-    """The error log of a process as configured; with ``region``, all processes together write one line a second.
-
-    Raises:
-        OSError: The file cannot be opened.
-    """
-    bounded = BoundedLog(take_turn=Turns(region.mapping).take) if region is not None else BoundedLog()
-    return ErrorLog(LineSink(path), who=who, level=level, bounded=bounded)
