@@ -11,7 +11,7 @@ from tidegate.config.rules.subject import Subject
 from tidegate.config.schema import Rewrite, Route
 from tidegate.routing.reachable import unreachable
 from tidegate.routing.regex import compile_regex
-from tidegate.routing.spec import RouteSpec, shape_of
+from tidegate.routing.spec import CAPTURES_MAX, RouteSpec, shape_of
 from tidegate.routing.template import capture_names, location_parts, path_parts, replacement_parts
 
 __all__ = ["check_routes"]
@@ -137,6 +137,9 @@ def _check_patterns(subject: Subject, path: Path, route: Route) -> bool:
         if condition.kind == "regex":
             regexes.append((where, condition.text))
     good = [_check_regex(subject, where, text) for where, text in regexes]
+    if pattern.kind == "regex" and good[0] and len(capture_names(route.path)) > CAPTURES_MAX:
+        subject.find((*path, "path"), f"a regex has at most {CAPTURES_MAX} named groups")
+        return False
     if route.rewrite is not None and route.rewrite.regex is not None:
         text = route.rewrite.regex
         if _check_regex(subject, (*path, "rewrite", "regex"), text):
