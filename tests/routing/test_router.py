@@ -1,8 +1,10 @@
+import dataclasses
+import itertools
 import random
 from collections.abc import Callable
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.routing.oracle import Request, captures, choose
 
@@ -260,29 +262,49 @@ REQUESTS = st.builds(
 )
 
 
-@given(st.lists(SPECS, max_size=12), st.lists(REQUESTS, min_size=1, max_size=8))
-@example([RouteSpec(name="r", path="/a/{x}"), RouteSpec(name="r", path="/a/b/*", priority=1)], [Request(path="/a/b")])
-def test_router_chooses_what_the_scan_chooses(specs: list[RouteSpec], requests: list[Request]) -> None:
-    routes = [
-        RouteSpec(
-            name=f"r{index}",
-            target=index,
-            **{key: getattr(spec, key) for key in spec.__slots__[1:6]},
-            priority=spec.priority,
-            order=spec.order,
-        )
+def numbered(specs: list[RouteSpec]) -> list[RouteSpec]:
+    """The same routes, each with a name of its own."""
+    fields = [field.name for field in dataclasses.fields(RouteSpec) if field.name != "name"]
+    return [
+        RouteSpec(name=f"r{index}", **{field: getattr(spec, field) for field in fields})
         for index, spec in enumerate(specs)
     ]
+
+
+def assert_agrees_with_the_scan(routes: list[RouteSpec], requests: list[Request]) -> None:
     router = Router(routes)
     for request in requests:
         chosen, allowed = choose(routes, request)
         look_up = ask(router, request)
-        assert look_up.name == (chosen.name if chosen else None)
+        assert (request, look_up.name) == (request, chosen.name if chosen else None)
         assert set(look_up.allowed) == allowed
         if chosen is not None:
             wanted = captures(chosen, request.path)
             found = {name: value.decode() for name, value in look_up.captures.items()}
             assert found == {"*": "", **wanted} if chosen.path.endswith("/*") else found == wanted
+
+
+@given(st.lists(SPECS, max_size=12), st.lists(REQUESTS, min_size=1, max_size=8))
+def test_router_chooses_what_the_scan_chooses(specs: list[RouteSpec], requests: list[Request]) -> None:
+    assert_agrees_with_the_scan(numbered(specs), requests)
+
+
+PATHS = ["/" + "/".join(parts) for n in range(4) for parts in itertools.product("abz", repeat=n)]
+EVERY_PATH = [Request(path=path) for path in (*PATHS, *(path + "/" for path in PATHS[1:]), "/a/b/a/b", "/a.b/a", "*")]
+PLACED = st.builds(
+    RouteSpec,
+    name=st.just("r"),
+    hosts=st.sampled_from([(), (), (), ("a.test",), ("*.test",)]),
+    path=patterns(),
+    priority=st.sampled_from([0, 0, 0, 0, 1]),
+)
+
+
+@settings(max_examples=200)
+@given(st.lists(PLACED, min_size=2, max_size=14))
+@example([RouteSpec(name="r", path=path) for path in ("/z", "/{x}/b", "/a/*")])
+def test_router_chooses_what_the_scan_chooses_for_every_path(specs: list[RouteSpec]) -> None:
+    assert_agrees_with_the_scan(numbered(specs), EVERY_PATH)
 
 
 # -- what a look-up costs ----------------------------------------------------------------------------------------------
