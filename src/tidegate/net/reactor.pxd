@@ -27,6 +27,7 @@ cdef class Channel:
     """One registered descriptor with one deadline."""
     cdef Reactor reactor
     cdef int fd                 # -1 once closed
+    cdef bint is_registered
     cdef bint is_queued         # in the reactor's ready list
     cdef Timer timer
     # what happens, for subclasses

@@ -70,12 +70,15 @@ cdef class Channel:
         unlink(&self.timer)
         # Explicit: closing ends a registration only with the *last* descriptor of the socket, and a supervisor (listening
         # sockets) or a child between fork and exec may hold another; its events would come to freed memory.
-        epoll_ctl(self.reactor.epoll_fd, EPOLL_CTL_DEL, self.fd, NULL)
+        if self.is_registered:
+            epoll_ctl(self.reactor.epoll_fd, EPOLL_CTL_DEL, self.fd, NULL)
         close(self.fd)
         self.fd = -1
-        self.reactor.channels -= 1
-        self.reactor.graveyard.append(self)
-        Py_DECREF(self)
+        if self.is_registered:
+            self.is_registered = False
+            self.reactor.channels -= 1
+            self.reactor.graveyard.append(self)
+            Py_DECREF(self)
 
     @property
     def is_open(self):
@@ -124,7 +127,7 @@ cdef class Reactor:
         self.refresh_clock()
         self.wheel_ms = self.now_ms
         loop.add_reader(self.epoll_fd, self.poll)
-        self.tick_handle = loop.call_later(TICK_MS / 1000, self.tick)
+        self.tick_handle = loop.call_later(TICK_MS / 1000.0, self.tick)
 
     def __dealloc__(self):
         cdef int i
@@ -158,6 +161,7 @@ cdef class Reactor:
             raise OSError(errno, os.strerror(errno))
         Py_INCREF(channel)
         channel.reactor = self
+        channel.is_registered = True
         self.channels += 1
         return 0
 
@@ -290,7 +294,7 @@ cdef class Reactor:
         """Turns the wheel and calls the hooks; every 100 ms."""
         if self.is_closed:
             return
-        self.tick_handle = self.loop.call_later(TICK_MS / 1000, self.tick)
+        self.tick_handle = self.loop.call_later(TICK_MS / 1000.0, self.tick)
         self.refresh_clock()
         self.turn_wheel()
         for hook in self.tick_hooks:

@@ -3,6 +3,7 @@
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from tidegate.net.reactor cimport Channel
+from tidegate.net.syscalls cimport iovec
 from tidegate.net.tls cimport TlsSession
 
 cdef enum:
@@ -37,7 +38,7 @@ cdef class Stream(Channel):
 
     cdef ssize_t read_some(self, char** data)       # bytes at ``data`` in scratch, or one of READ_*
     cdef int send(self, const char* data, size_t size)      # 0, or -1 when the stream is dead
-    cdef int send_two(self, const char* head, size_t head_size, const char* body, size_t body_size)
+    cdef int send_parts(self, iovec* parts, int count)      # the same in one system call; changes ``parts``
     cdef int flush(self)
     cdef size_t waiting_bytes(self) noexcept        # in the backlog
     cdef int start_tls(self, TlsSession session) except -1

@@ -219,54 +219,50 @@ cdef class Stream(Channel):
             self._keep(data, size)
         return 0
 
-    cdef int send_two(self, const char* head, size_t head_size, const char* body, size_t body_size):
-        """Both parts in one system call."""
-        cdef iovec parts[2]
+    cdef int send_parts(self, iovec* parts, int count):
+        """All parts, in order, in one system call; ``parts`` is used up."""
         cdef msghdr message
         cdef ssize_t sent
-        cdef int failure
-        if body_size == 0:
-            return self.send(head, head_size)
+        cdef int failure, i = 0
         if self.tls is not None:
-            if self._send_tls(head, head_size) < 0:
-                return -1
-            return self._send_tls(body, body_size)
+            for i in range(count):
+                if parts[i].iov_len and self._send_tls(<const char*>parts[i].iov_base, parts[i].iov_len) < 0:
+                    return -1
+            return 0
         if self.fd < 0:
             return -1
-        sent = 0
         while self.backlog_end == 0 and self.is_writable:
-            parts[0].iov_base = <void*>head
-            parts[0].iov_len = head_size
-            parts[1].iov_base = <void*>body
-            parts[1].iov_len = body_size
             message.msg_name = NULL
             message.msg_namelen = 0
             message.msg_iov = parts
-            message.msg_iovlen = 2
+            message.msg_iovlen = count
             message.msg_control = NULL
             message.msg_controllen = 0
             message.msg_flags = 0
             sent = sendmsg(self.fd, &message, MSG_NOSIGNAL)
-            if sent >= 0:
-                self.bytes_out += sent
-                if <size_t>sent != head_size + body_size:
+            if sent < 0:
+                failure = errno
+                if failure == EINTR:
+                    continue
+                if failure == EAGAIN:
                     self.is_writable = False
-                break
-            failure = errno
-            sent = 0
-            if failure == EINTR:
-                continue
-            if failure == EAGAIN:
-                self.is_writable = False
-                break
-            self.error = failure
-            self.is_reset = True
-            return -1
-        if <size_t>sent < head_size:
-            self._keep(head + sent, head_size - sent)
-            self._keep(body, body_size)
-        elif <size_t>sent < head_size + body_size:
-            self._keep(body + (sent - head_size), head_size + body_size - sent)
+                    break
+                self.error = failure
+                self.is_reset = True
+                return -1
+            self.bytes_out += sent
+            while i < count and <size_t>sent >= parts[i].iov_len:
+                sent -= parts[i].iov_len
+                i += 1
+            if i == count:
+                return 0
+            parts[i].iov_base = <char*>parts[i].iov_base + sent
+            parts[i].iov_len -= sent
+            self.is_writable = False
+        while i < count:
+            if parts[i].iov_len:
+                self._keep(<const char*>parts[i].iov_base, parts[i].iov_len)
+            i += 1
         return 0
 
     cdef int _keep(self, const char* data, size_t size) except -1:

@@ -1,0 +1,22 @@
+"""The data plane of one worker."""
+
+from tidegate.exchange.context cimport Context
+from tidegate.exchange.plan cimport Plan
+from tidegate.edge.listener cimport Bounds
+from tidegate.net.reactor cimport Reactor
+
+cdef class Server:
+    # process
+    cdef readonly object loop
+    cdef readonly Reactor reactor
+    cdef readonly Context context
+    cdef object region
+    cdef object pools                       # upstream.Pools: they outlive snapshots
+    cdef object ring
+    cdef list inherited                     # (settings, fd) of the listeners
+    cdef list listeners
+    cdef Bounds bounds
+    # snapshots
+    cdef dict plans                         # prepared, by number
+    cdef object drained_event
+    cdef object drain_handle

@@ -1,0 +1,33 @@
+"""What all exchanges of one worker share."""
+
+from libc.stdint cimport int64_t, uint8_t, uint64_t
+
+from tidegate.exchange.trust cimport TrustedRanges
+from tidegate.memory.meters cimport Meters
+from tidegate.net.reactor cimport Reactor
+from tidegate.observe.access_log cimport AccessLog
+
+cdef class Context:
+    # process
+    cdef readonly Reactor reactor
+    cdef readonly object loop
+    cdef Meters meters
+    cdef readonly object error_log          # .say(kind, message, **fields)
+    cdef const uint64_t* snapshot_word      # number of the active snapshot
+    cdef object switch_plan                 # called when the word names another than the active one
+    cdef uint64_t[2] random_state
+    cdef uint64_t last_serial               # of connections, both sides
+    # snapshot
+    cdef object plan                        # plan.Plan: the active one
+    cdef AccessLog access_log
+    cdef TrustedRanges trusted
+    # now
+    cdef bint is_draining
+    cdef list spare                         # exchanges to use again
+    cdef long exchanges                     # in flight
+    cdef uint64_t date_second               # that ``date_line`` was made for
+    cdef bytes date_text
+    cdef uint64_t next_random(self) noexcept
+    cdef bytes date(self)                   # IMF-fixdate, made once a second
+    cdef int64_t real_us(self) noexcept
+    cdef bytes render_extra(self, dict fields)          # members for the end of a JSON log line

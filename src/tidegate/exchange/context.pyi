@@ -1,0 +1,9 @@
+from collections.abc import Callable
+from typing import Any
+
+from tidegate.memory.meters import Meters
+from tidegate.net.reactor import Reactor
+
+class Context:
+    reactor: Reactor
+    def __init__(self, reactor: Reactor, meters: Meters, error_log: Any, switch_plan: Callable[[], None]) -> None: ...

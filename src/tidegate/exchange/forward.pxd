@@ -1,0 +1,34 @@
+"""The way of a request to its upstream, and of the answer back."""
+
+from tidegate.exchange.relay cimport Relay
+from tidegate.exchange.views cimport Response
+from tidegate.wire.http1 cimport HeadLimits
+
+cdef HeadLimits RESPONSE_LIMITS
+
+cdef class Forward(Relay):
+    # forth
+    cdef void pick(self)
+    cdef void connect(self)
+    cdef void dial(self)
+    cdef void send(self)
+    cdef bint rewrite_path(self)
+    cdef void upstream_write_failed(self)
+    # once upgraded
+    cdef void tunnel_bytes(self, char* data, size_t size)
+    cdef void tunnel_ended(self)                        # the client has closed its half
+    cdef void client_drained(self)                      # the client has taken what waited for it
+    # ends
+    cdef void fail(self, object kind, str detail, int status)       # status 0: what RFC 9209 recommends for the kind
+    cdef bint tries_again(self, object kind)
+    cdef void leave_upstream(self)                      # ends whatever is under way towards it
+    cdef void release_endpoint(self, bint failed)
+    cdef void left_sync(self, int cause)
+    cdef str id(self)
+    cdef Response problem_for(self, object kind, str detail, int status)
+    # the rest of the exchange
+    cdef void respond(self)                             # the answer's head is known
+    cdef void finish(self)
+    cdef void answer(self, Response response)
+    cdef void answer_locally(self)
+    cdef void refuse_path(self, int refusal)

@@ -1,0 +1,420 @@
+"""The way of a request to its upstream, and of the answer back.
+
+    pick ─> connect ─> send ─> (answer)
+
+Every failure of an upstream, or of the way to it, comes in through ``fail``: one retry if that is safe, an answer if the client
+has none yet, and else the end of the client's connection.
+"""
+
+from cpython.bytes cimport PyBytes_GET_SIZE
+from libc.stdint cimport uint8_t, uint64_t
+
+from tidegate.exchange.keys cimport hash_key, sticky_endpoint
+from tidegate.exchange.plan cimport Route
+from tidegate.exchange.relay cimport HIGH_WATER
+from tidegate.exchange.state cimport (
+    DIAL, NOTHING, POOL, RESPONDING, RUNNING, SENT, TUNNEL, WAITING, Client, reserve,
+)
+from tidegate.exchange.views cimport Response
+from tidegate.memory.meters cimport (
+    BYTES_UPSTREAM_IN, EXCHANGES_ASYNC_DIAL, EXCHANGES_ASYNC_POOL, GATEWAY_EXHAUSTED, UPSTREAM_DIAL_FAILURES,
+    UPSTREAM_DIALS, UPSTREAM_RETRIES, UPSTREAM_REUSES,
+)
+from tidegate.upstream.connection cimport UpstreamConnection, open_connection
+from tidegate.upstream.endpoint cimport HASH_NONE, Endpoint, Upstream
+from tidegate.upstream.pool cimport DIAL as POOL_DIAL
+from tidegate.upstream.pool cimport FULL, REUSE, WAIT, Pool, PooledConnection
+from tidegate.wire.http1 cimport (
+    FRAMING_CLOSE, HEAD_KEEP_ALIVE, HEAD_UPGRADE, METHOD_DELETE, METHOD_GET, METHOD_HEAD, METHOD_OPTIONS, METHOD_PUT,
+    METHOD_TRACE, NEED_MORE, HeadLimits, parse_response_head, refusal_name, reset_response_head,
+)
+
+import asyncio
+import os
+
+from tidegate.errors import Kind, kind_of_errno
+from tidegate.exchange.problem import problem_for
+
+cdef enum:
+    ATTEMPTS_MAX = 2
+
+RESPONSE_LIMITS.head_bytes = 131072
+RESPONSE_LIMITS.target_bytes = 0
+RESPONSE_LIMITS.fields = 128
+
+
+cdef class Forward(Relay):
+
+    cdef void pick(self):
+        """Chooses the endpoint, or answers when the route does so itself."""
+        cdef Route route = self.route
+        cdef Upstream upstream
+        cdef Endpoint endpoint = None
+        cdef bint is_new_client = False
+        if self.destination is None:
+            self.answer_locally()
+            return
+        if route.rewrite is not None and not self.has_sent_path and not self.rewrite_path():
+            return
+        upstream = self.destination.upstream
+        if PyBytes_GET_SIZE(upstream.sticky_cookie):
+            endpoint = sticky_endpoint(self)
+            is_new_client = endpoint is None
+        if endpoint is None:
+            endpoint = upstream.pick(
+                0 if upstream.hash_source == HASH_NONE else hash_key(self), self.failed_endpoint, self.context.reactor.now_ns
+            )
+        if endpoint is None:
+            absence = upstream.absence
+            if absence is None:
+                self.fail(Kind.DESTINATION_UNAVAILABLE, "no endpoint", 0)
+            else:
+                self.fail(absence.kind, str(absence), 503)
+            return
+        if is_new_client:
+            self.set_cookie = endpoint.sticky_line_secure if self.client.is_tls else endpoint.sticky_line
+        endpoint.started()
+        self.endpoint = endpoint
+        self.holds_endpoint = True
+        self.attempts += 1
+        self.connect()
+
+    cdef bint rewrite_path(self):
+        """What the upstream gets for a path; False when the rewritten one would be none, and that has been answered."""
+        cdef const char* path = self.path.at if self.path_is_own else self.raw.at + self.request.path.start
+        cdef size_t size = self.path.size if self.path_is_own else self.request.path.size
+        cdef int written
+        reserve(&self.sent_path, self.route.rewrite.room_for(size))
+        written = self.route.rewrite.apply(path, size, &self.captures, self.sent_path.at, self.sent_path.room)
+        if written < 0:
+            self.refuse_path(0)
+            return False
+        self.sent_path.size = written
+        self.has_sent_path = True
+        return True
+
+    cdef void connect(self):
+        cdef Pool pool = self.endpoint.pool
+        cdef UpstreamConnection connection
+        cdef int decision = pool.decide(self.endpoint.peer, self.context.reactor.now_ms)
+        if decision == REUSE:
+            connection = <UpstreamConnection>pool.chosen
+            pool.chosen = None
+            self.context.meters.add(UPSTREAM_REUSES, 1)
+            connection.attach(self, self.destination.upstream.read_timeout_ms)
+            self.send()
+        elif decision == POOL_DIAL:
+            self.dial()
+        elif decision == WAIT:
+            self.left_sync(EXCHANGES_ASYNC_POOL)
+            self.stage = WAITING
+            self.waits_for = POOL
+            pool.wait(self, self.context.reactor.now_ms)
+        elif decision == FULL:
+            self.fail(Kind.CONNECTION_LIMIT_REACHED, "all connections are in use, and the queue for them is full", 0)
+        else:
+            self.fault(RuntimeError("a pool was asked for another peer than its own"), "connect")
+
+    cdef void dial(self):
+        cdef Pool pool = self.endpoint.pool
+        cdef UpstreamConnection connection
+        cdef int failure
+        self.left_sync(EXCHANGES_ASYNC_DIAL)
+        self.context.last_serial += 1
+        connection = open_connection(self.context.reactor, pool, self.destination.dial, self.context.last_serial)
+        self.context.meters.add(UPSTREAM_DIALS, 1)
+        self.stage = WAITING
+        self.waits_for = DIAL
+        connection.attach(self, self.destination.upstream.read_timeout_ms)
+        failure = connection.dial()
+        if failure != 0:
+            self.failed_reused = False
+            self.failed_answered = False
+            self.failed_handed = 0
+            self.upstream_failed(kind_of_errno(failure, connected=False), os.strerror(failure))
+
+    cdef void connection_available(self, PooledConnection connection):
+        """The pool has a connection for us, or room to dial one."""
+        if self.stage != WAITING or self.waits_for != POOL:
+            if connection is not None:
+                (<UpstreamConnection>connection).end()
+            else:
+                self.endpoint.pool.dial_failed(self.context.reactor.now_ms)
+            return
+        try:
+            self.waits_for = NOTHING
+            if connection is None:
+                self.dial()
+            else:
+                self.stage = RUNNING
+                self.context.meters.add(UPSTREAM_REUSES, 1)
+                (<UpstreamConnection>connection).attach(self, self.destination.upstream.read_timeout_ms)
+                self.send()
+        except Exception as error:
+            self.client.on_fault(error)
+
+    cdef void wait_failed(self):
+        if self.stage != WAITING or self.waits_for != POOL:
+            return
+        try:
+            self.waits_for = NOTHING
+            self.stage = RUNNING
+            self.fail(Kind.CONNECTION_LIMIT_REACHED, "no connection became free in time", 0)
+        except Exception as error:
+            self.client.on_fault(error)
+
+    cdef void upstream_connected(self):
+        if self.stage != WAITING or self.waits_for != DIAL:
+            self.connection.end()
+            return
+        self.waits_for = NOTHING
+        self.send()
+
+    cdef void send(self):
+        """Hands the request over; what is still to come of its body follows as the client sends it."""
+        cdef UpstreamConnection connection = self.connection
+        cdef Client client = self.client
+        cdef uint64_t number = self.number
+        reset_response_head(&self.response)
+        if self.send_request() < 0:
+            if self.number == number and self.connection is connection:
+                self.upstream_write_failed()
+            return
+        if not self.body_done:
+            client.pump_body()
+
+    cdef void upstream_write_failed(self):
+        """The upstream takes nothing more; an answer may have come all the same."""
+        if self.connection is not None:
+            self.connection.on_reset()
+
+    cdef void upstream_drained(self):
+        if self.stage == TUNNEL:
+            self.client.resume_reading()
+        elif not self.body_done:
+            self.client.pump_body()
+
+    cdef void upstream_bytes(self, char* data, size_t size):
+        """The upstream's answer, or more of it."""
+        cdef UpstreamConnection connection = self.connection
+        cdef Client client = self.client
+        cdef int verdict
+        cdef uint64_t number = self.number
+        self.context.meters.add(BYTES_UPSTREAM_IN, size)
+        if self.stage == RESPONDING:
+            self.relay_answer(data, size)
+            return
+        if self.stage == TUNNEL:
+            self.response_bytes += size
+            if client.send(data, size) < 0:
+                self.finish()
+            else:
+                client.touch()
+                if client.waiting_bytes() > HIGH_WATER:
+                    connection.pause_reading()
+            return
+        if self.stage != SENT:
+            self.fail(Kind.HTTP_PROTOCOL_ERROR, "spoke before it was asked", 0)
+            return
+        if connection.held_size != 0:
+            connection.hold(data, size)
+            data = connection.held
+            size = connection.held_size
+        while True:
+            verdict = parse_response_head(data, size, &RESPONSE_LIMITS, self.request.method, &self.response)
+            if verdict == NEED_MORE:
+                if connection.held_size == 0:
+                    connection.hold(data, size)
+                elif data != connection.held:
+                    connection.rehold(data, size)
+                return
+            if verdict < 0:
+                self.fail(Kind.HTTP_PROTOCOL_ERROR, refusal_name(-verdict).decode(), 0)
+                return
+            if self.response.status >= 200 or self.response.status == 101:
+                break
+            # An interim answer. 100 was given by the gateway itself already; others go on to who can understand them.
+            if self.response.status != 100 and self.request.minor == 1:
+                if client.send(data, self.response.size) < 0:
+                    self.client_failed()
+                    return
+            data += self.response.size
+            size -= self.response.size
+            reset_response_head(&self.response)
+            if size == 0:
+                connection.drop_held()
+                return
+        self.status = self.response.status
+        self.upstream_status = self.response.status
+        self.answered_ns = self.context.reactor.now_ns
+        self.response_at = data
+        if self.response.status == 101 and not self.request.flags & HEAD_UPGRADE:
+            self.status = 0
+            self.fail(Kind.HTTP_PROTOCOL_ERROR, "changed the protocol without being asked", 0)
+            return
+        self.rest = data + self.response.size
+        self.rest_size = size - self.response.size
+        self.respond()
+        if self.number == number and self.connection is connection and connection is not None and (
+            self.stage == RESPONDING or self.stage == TUNNEL
+        ):
+            connection.drop_held()
+
+    cdef void upstream_ended(self, bint is_truncated):
+        """The upstream has closed its half."""
+        cdef UpstreamConnection connection = self.connection
+        if self.stage == TUNNEL:
+            self.response_done = True
+            self.connection.pause_reading()
+            if self.request_sent or self.client.half_close() < 0:
+                self.finish()
+        elif self.stage == RESPONDING:
+            self.end_answer_at_eof(is_truncated)
+        else:
+            self.failed_reused = connection.uses > 1
+            self.failed_answered = connection.has_answered
+            self.failed_handed = connection.bytes_out - connection.out_before
+            self.leave_upstream()
+            self.upstream_failed(
+                Kind.HTTP_RESPONSE_INCOMPLETE if self.failed_answered else Kind.CONNECTION_TERMINATED,
+                "closed before its answer was whole" if self.failed_answered else "closed without an answer",
+            )
+
+    cdef void upstream_failed(self, object kind, str detail):
+        if self.stage == TUNNEL:
+            self.finish()
+        elif self.stage == WAITING and self.waits_for == DIAL:
+            self.waits_for = NOTHING
+            self.stage = RUNNING
+            self.context.meters.add(UPSTREAM_DIAL_FAILURES, 1)
+            self.fail(kind, detail, 0)
+        else:
+            self.fail(kind, detail, 0)
+
+    cdef void fail(self, object kind, str detail, int status):
+        """The upstream, or the way to it, has failed."""
+        self.leave_upstream()
+        if self.status == 0 and self.tries_again(kind):
+            self.context.meters.add(UPSTREAM_RETRIES, 1)
+            self.failed_endpoint = self.endpoint
+            self.release_endpoint(True)
+            self.stage = RUNNING
+            self.pick()
+            return
+        self.error_kind = kind
+        self.error_detail = detail
+        if kind == Kind.GATEWAY_EXHAUSTED:
+            self.context.meters.add(GATEWAY_EXHAUSTED, 1)
+        self.context.error_log.say(
+            f"upstream_{kind}", detail,
+            upstream="" if self.destination is None else self.destination.upstream.name,
+            endpoint="" if self.endpoint is None else self.endpoint.peer.label,
+        )
+        if self.stage == RESPONDING or self.stage == TUNNEL:
+            self.finish()
+        else:
+            self.answer(self.problem_for(kind, detail, status))
+
+    cdef bint tries_again(self, object kind):
+        """Whether the request may be sent once more (DESIGN section 10)."""
+        cdef uint8_t method = self.request.method
+        if self.attempts == 0 or self.attempts >= ATTEMPTS_MAX or kind == Kind.GATEWAY_EXHAUSTED or self.request_bytes != 0:
+            return False
+        if kind == Kind.CONNECTION_LIMIT_REACHED or kind == Kind.PROXY_INTERNAL_ERROR or self.failed_answered:
+            return False
+        if self.failed_handed == 0:
+            # Nothing of it was handed to the kernel. A dial that failed is tried elsewhere only.
+            return self.failed_reused or len(self.destination.upstream.endpoints) > 1
+        return self.failed_reused and kind == Kind.CONNECTION_TERMINATED and (
+            method == METHOD_GET or method == METHOD_HEAD or method == METHOD_PUT or method == METHOD_DELETE
+            or method == METHOD_OPTIONS or method == METHOD_TRACE
+        )
+
+    cdef void answer_complete(self, bint upstream_is_reusable):
+        """The answer has been handed to the client whole."""
+        cdef UpstreamConnection connection = self.connection
+        cdef Pool pool
+        if connection is not None:
+            if (
+                upstream_is_reusable and self.request_sent and self.response.flags & HEAD_KEEP_ALIVE
+                and self.response.framing != FRAMING_CLOSE and connection.pool is not None
+            ):
+                self.release_endpoint(False)
+                connection.detach()
+                connection.drop_held()
+                connection.set_deadline(0)
+                pool = connection.pool
+                pool.give_back(connection, self.context.reactor.now_ms)
+            else:
+                connection.end()
+        self.finish()
+
+    cdef void tunnel_bytes(self, char* data, size_t size):
+        cdef UpstreamConnection connection = self.connection
+        self.request_bytes += size
+        if connection is None or connection.send(data, size) < 0:
+            self.finish()
+            return
+        if connection.waiting_bytes() > HIGH_WATER:
+            self.client.pause_reading()
+
+    cdef void tunnel_ended(self):
+        if self.connection is None or self.connection.half_close() < 0 or self.response_done:
+            self.finish()
+        self.request_sent = True
+
+    cdef void client_drained(self):
+        """The client has taken what waited for it."""
+        if self.connection is not None and not self.connection.is_reading and self.waits_for == NOTHING:
+            self.connection.resume_reading()
+            if self.stage != TUNNEL:
+                self.connection.touch()
+
+    cdef void leave_upstream(self):
+        """Ends whatever is under way towards the upstream."""
+        if self.task is not None:
+            task = self.task
+            self.task = None
+            if task is not asyncio.current_task(self.context.loop):
+                task.cancel()
+        if self.is_waiting:
+            self.endpoint.pool.leave(self)
+        if self.connection is not None:
+            self.connection.end()
+        self.waits_for = NOTHING
+
+    cdef void release_endpoint(self, bint failed):
+        cdef Endpoint endpoint = self.endpoint
+        cdef uint64_t now_ns = self.context.reactor.now_ns
+        if endpoint is not None and self.holds_endpoint:
+            self.holds_endpoint = False
+            endpoint.ended((self.answered_ns or now_ns) - (self.sent_ns or now_ns), now_ns, failed)
+
+    cdef void left_sync(self, int cause):
+        if not self.went_async:
+            self.went_async = True
+            self.async_cause = cause
+
+    cdef str id(self):
+        return self.request_id[:self.request_id_size].decode("latin-1")
+
+    cdef Response problem_for(self, object kind, str detail, int status):
+        next_hop = self.endpoint.peer.label if self.endpoint is not None else ""
+        return problem_for(kind, detail, self.id(), next_hop, status)
+
+    # -- the rest of the exchange -----------------------------------------------------------------------------------
+
+    cdef void respond(self):
+        raise NotImplementedError
+
+    cdef void finish(self):
+        raise NotImplementedError
+
+    cdef void answer(self, Response response):
+        raise NotImplementedError
+
+    cdef void answer_locally(self):
+        raise NotImplementedError
+
+    cdef void refuse_path(self, int refusal):
+        raise NotImplementedError

@@ -1,0 +1,64 @@
+"""What a snapshot compiles to: a router, and for each route the list of steps it really has."""
+
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+
+from tidegate.exchange.edits cimport Edits
+from tidegate.routing.rewrite cimport Redirect, Rewrite
+from tidegate.routing.router cimport Router
+from tidegate.upstream.connection cimport DialSettings
+from tidegate.upstream.endpoint cimport Upstream
+
+cdef class Step:
+    """One method of one filter, in one phase."""
+    cdef readonly str filter_name
+    cdef readonly object call               # the bound method
+    cdef readonly bint is_async
+
+cdef class Destination:
+    """An upstream with what a request towards it needs at hand."""
+    cdef readonly Upstream upstream
+    cdef DialSettings dial
+    cdef bytes text                         # its name
+    cdef uint32_t series                    # in the meters; made at first use
+    cdef bint has_series
+
+cdef class Route:
+    # who it is
+    cdef readonly str name
+    cdef bytes name_text
+    cdef uint32_t series                    # in the meters; made at first use
+    cdef bint has_series
+    # where it leads: exactly one
+    cdef readonly Destination destination
+    cdef object answer                      # views.Response, ready made (``respond``)
+    cdef Redirect redirect
+    cdef int redirect_status
+    # steps, None where there are none
+    cdef readonly tuple on_request          # in order of the configuration
+    cdef readonly tuple on_request_body
+    cdef readonly tuple on_response         # in reverse order, as are the two below
+    cdef readonly tuple on_response_body
+    cdef readonly tuple on_finish
+    cdef Edits request_edits
+    cdef Edits response_edits
+    cdef Rewrite rewrite
+    # bounds and switches
+    cdef uint64_t timeout_ms                # 0: none
+    cdef int64_t max_body                   # -1: as the listener says, -2: none
+    cdef uint64_t upgrade_idle_ms           # 0: none
+    cdef bint allows_upgrade
+    cdef bint keeps_host
+    cdef bint sends_raw_path
+    cdef int allowed_encodings              # target.PathFlag
+
+cdef class Plan:
+    """One snapshot, ready to serve."""
+    cdef readonly uint64_t number
+    cdef readonly str etag
+    cdef readonly object gateway            # config model
+    cdef readonly Router router
+    cdef readonly dict routes               # by name
+    cdef readonly dict destinations         # by name of the upstream
+    cdef readonly dict filters              # instances by name
+    cdef int widest_encodings               # what any route allows: the path is made canonical before the route is known
+    cdef long exchanges                     # in flight on it

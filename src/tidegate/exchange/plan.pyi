@@ -1,0 +1,39 @@
+from collections.abc import Callable
+from typing import Any
+
+from tidegate.config.routes import Route as RouteSettings
+from tidegate.config.schema import Gateway
+from tidegate.config.snapshot import Snapshot
+from tidegate.exchange.filter import Filter
+from tidegate.upstream.endpoint import Upstream
+
+class Step:
+    filter_name: str
+    call: Callable[..., Any]
+    is_async: bool
+    def __init__(self, filter_name: str, call: Callable[..., Any]) -> None: ...
+
+class Destination:
+    upstream: Upstream
+    def __init__(self, upstream: Upstream) -> None: ...
+
+class Route:
+    name: str
+    destination: Destination | None
+    on_request: tuple[Step, ...] | None
+    on_request_body: tuple[Step, ...] | None
+    on_response: tuple[Step, ...] | None
+    on_response_body: tuple[Step, ...] | None
+    on_finish: tuple[Step, ...] | None
+    def __init__(
+        self, settings: RouteSettings, destinations: dict[str, Destination], filters: dict[str, Filter]
+    ) -> None: ...
+
+class Plan:
+    number: int
+    etag: str
+    gateway: Gateway
+    routes: dict[str, Route]
+    destinations: dict[str, Destination]
+    filters: dict[str, Filter]
+    def __init__(self, snapshot: Snapshot, upstreams: dict[str, Upstream], filters: dict[str, Filter]) -> None: ...

@@ -1,0 +1,155 @@
+"""What a snapshot compiles to.
+
+Everything a request needs is looked up here once: bound methods by phase, changes to heads as bytes, destinations with their
+dial settings. A plan is immutable; exchanges that began on it finish on it.
+"""
+
+from tidegate.exchange.edits cimport EDIT_ADD, EDIT_REMOVE, EDIT_SET, Edits
+from tidegate.upstream.connection cimport DialSettings
+from tidegate.wire.target cimport (
+    PATH_ALLOW_BACKSLASH, PATH_ALLOW_ENCODED_BACKSLASH, PATH_ALLOW_ENCODED_NUL, PATH_ALLOW_ENCODED_SLASH,
+    PATH_ALLOW_HIGH_BYTES,
+)
+
+import inspect
+
+from tidegate.exchange.views import Response
+from tidegate.routing.rewrite import Redirect as RedirectType
+from tidegate.routing.rewrite import Rewrite as RewriteType
+from tidegate.routing.router import Router as RouterType
+from tidegate.routing.spec import RouteSpec, shape_of
+
+cdef dict ENCODINGS = {
+    "%2F": PATH_ALLOW_ENCODED_SLASH,
+    "%5C": PATH_ALLOW_ENCODED_BACKSLASH,
+    "%00": PATH_ALLOW_ENCODED_NUL,
+    "backslash": PATH_ALLOW_BACKSLASH,
+    "non-ascii": PATH_ALLOW_HIGH_BYTES,
+}
+
+
+cdef class Step:
+
+    def __init__(self, str filter_name not None, call):
+        self.filter_name = filter_name
+        self.call = call
+        self.is_async = inspect.iscoroutinefunction(call)
+
+    def __repr__(self):
+        return f"<Step {self.filter_name}.{self.call.__name__}{' async' if self.is_async else ''}>"
+
+
+cdef class Destination:
+
+    def __init__(self, Upstream upstream not None):
+        settings = upstream.settings
+        self.upstream = upstream
+        self.dial = DialSettings(settings.connect_timeout, settings.tcp.keepalive, settings.tcp.user_timeout)
+        self.text = upstream.name.encode()
+
+
+cdef class Route:
+    """A route of the configuration with everything it needs at hand.
+
+    settings: config.Route. destinations: by name. filters: instances by name.
+    """
+
+    def __init__(self, settings, dict destinations, dict filters):
+        chain = [(name, filters[name]) for name in settings.filters]
+        backwards = chain[::-1]
+        self.name = settings.name
+        self.name_text = settings.name.encode()
+        if settings.upstream is not None:
+            self.destination = destinations[settings.upstream]
+        if settings.respond is not None:
+            self.answer = Response(settings.respond.status, settings.respond.body, settings.respond.headers)
+        captures = _capture_names(settings.path)
+        if settings.redirect is not None:
+            self.redirect = RedirectType(settings.redirect.to, capture_names=captures)
+            self.redirect_status = settings.redirect.status
+        if settings.rewrite is not None:
+            self.rewrite = RewriteType(
+                strip_prefix=settings.rewrite.strip_prefix, prefix=settings.rewrite.prefix, path=settings.rewrite.path,
+                regex=settings.rewrite.regex, replace=settings.rewrite.replace, capture_names=captures,
+            )
+        self.on_request = _steps(chain, "on_request")
+        self.on_request_body = _steps(chain, "on_request_body")
+        self.on_response = _steps(backwards, "on_response")
+        self.on_response_body = _steps(backwards, "on_response_body")
+        self.on_finish = _steps(backwards, "on_finish")
+        self.request_edits = _edits(settings.request_headers)
+        self.response_edits = _edits(settings.response_headers)
+        self.timeout_ms = 0 if settings.timeout is None else max(1, round(settings.timeout * 1000))
+        self.max_body = -1 if settings.max_body is None else settings.max_body
+        idle = settings.upgrade_idle_timeout
+        self.upgrade_idle_ms = 0 if idle is None else max(1, round(idle * 1000))
+        self.allows_upgrade = settings.upgrade
+        self.keeps_host = settings.preserve_host
+        self.sends_raw_path = settings.path_form == "raw"
+        for name in settings.allow_encoded:
+            self.allowed_encodings |= ENCODINGS[name]
+
+    def __repr__(self):
+        steps = [*(self.on_request or ()), *(self.on_response or ())]
+        return f"<Route {self.name}: {', '.join(map(repr, steps)) or 'no filters'}>"
+
+
+cdef tuple _capture_names(str path):
+    return tuple(shape_of(path).captures)
+
+
+cdef tuple _steps(list chain, str phase):
+    """The methods that filters have for a phase, in order; None when there is none."""
+    found = tuple(Step(name, getattr(instance, phase)) for name, instance in chain if hasattr(instance, phase))
+    return found or None
+
+
+cdef Edits _edits(changes):
+    cdef Edits edits
+    if changes is None:
+        return None
+    edits = Edits()
+    for name in changes.remove:
+        _put(edits, EDIT_REMOVE, name, "")
+    for name, value in changes.set.items():
+        _put(edits, EDIT_SET, name, value)
+    for name, value in changes.add.items():
+        _put(edits, EDIT_ADD, name, value)
+    return edits if edits.count else None
+
+
+cdef int _put(Edits edits, int kind, str name, str value) except -1:
+    cdef bytes raw_name = name.encode("latin-1")
+    cdef bytes raw_value = value.encode("latin-1")
+    return edits.put(kind, <const char*>raw_name, len(raw_name), <const char*>raw_value, len(raw_value))
+
+
+cdef class Plan:
+    """A snapshot, ready to serve.
+
+    snapshot: config.Snapshot. upstreams: upstream.Upstream by name. filters: instances by name.
+    """
+
+    def __init__(self, snapshot, dict upstreams, dict filters):
+        cdef Route route
+        self.number = snapshot.number
+        self.etag = snapshot.etag
+        self.gateway = snapshot.gateway
+        self.filters = filters
+        self.destinations = {name: Destination(upstream) for name, upstream in upstreams.items()}
+        self.routes = {}
+        specs = []
+        for order, settings in enumerate(snapshot.gateway.routes):
+            route = Route(settings, self.destinations, filters)
+            self.routes[settings.name] = route
+            self.widest_encodings |= route.allowed_encodings
+            specs.append(
+                RouteSpec(
+                    name=settings.name, hosts=settings.hosts, path=settings.path, methods=settings.methods,
+                    headers=settings.headers, query=settings.query, priority=settings.priority, target=route, order=order,
+                )
+            )
+        self.router = RouterType(specs)
+
+    def __repr__(self):
+        return f"<Plan {self.number}: {len(self.routes)} routes, {self.exchanges} exchanges in flight>"

@@ -1,0 +1,3 @@
+from tidegate.exchange.state import ExchangeState
+
+class Relay(ExchangeState): ...

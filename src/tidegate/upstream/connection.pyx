@@ -1,0 +1,376 @@
+"""One connection to a peer.
+
+It is dialled for one asker, carries one exchange at a time, and goes back to its pool only when the exchange ended cleanly:
+answer complete, request sent whole, nothing unread. Anything else closes it; a reply can then never reach somebody else.
+An event on an idle connection (the server closed it, or spoke out of turn) closes it too.
+
+connect(2) on a unix socket answers EAGAIN when the server's listen queue is full, and no event tells when it no longer is:
+that is tried again every few milliseconds until the connect deadline, and is no reason to eject anybody.
+"""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.mem cimport PyMem_RawFree, PyMem_RawRealloc
+from libc.errno cimport errno
+from libc.stdint cimport uint32_t, uint64_t
+from libc.string cimport memcpy, memmove
+
+from tidegate.net.reactor cimport Reactor
+from tidegate.net.stream cimport READ_EOF, READ_NOTHING
+from tidegate.net.syscalls cimport (
+    AF_UNIX, EAGAIN, EINPROGRESS, EINTR, EPOLLERR, EPOLLHUP, EPOLLOUT, IPPROTO_TCP, SO_ERROR, SO_KEEPALIVE, SOCK_CLOEXEC,
+    SOCK_NONBLOCK, SOCK_STREAM, SOL_SOCKET, TCP_KEEPCNT, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_NODELAY, TCP_USER_TIMEOUT,
+    bind, connect, getsockopt, setsockopt, sockaddr, socket, socklen_t,
+)
+from tidegate.net.tls cimport TlsSession
+from tidegate.upstream.pool cimport Pool
+
+import os
+import socket as sockets
+
+from tidegate.errors import Kind, kind_of_errno
+from tidegate.upstream.tls import client_context
+
+cdef enum:
+    READS_IN_A_ROW = 4      # then others get their turn
+    FULL_QUEUE_PAUSE_MS = 2
+
+
+cdef class Asker(Waiter):
+
+    cdef void upstream_connected(self):
+        raise NotImplementedError
+
+    cdef void upstream_failed(self, object kind, str detail):
+        raise NotImplementedError
+
+    cdef void upstream_bytes(self, char* data, size_t size):
+        raise NotImplementedError
+
+    cdef void upstream_ended(self, bint is_truncated):
+        raise NotImplementedError
+
+    cdef void upstream_drained(self):
+        pass
+
+
+cdef class DialSettings:
+    """connect_timeout in seconds; keepalive and user_timeout in seconds, or None for off."""
+
+    def __init__(self, double connect_timeout, keepalive=None, user_timeout=None):
+        self.connect_timeout_ms = <uint64_t>(connect_timeout * 1000)
+        self.keepalive_s = 0 if keepalive is None else max(1, round(keepalive))
+        self.user_timeout_ms = 0 if user_timeout is None else round(user_timeout * 1000)
+
+
+cdef UpstreamConnection open_connection(object reactor, Pool pool, DialSettings settings, uint64_t serial):
+    """A connection for a place that ``pool`` gave; not dialled yet."""
+    cdef UpstreamConnection connection = UpstreamConnection.__new__(UpstreamConnection)
+    connection.reactor = <Reactor>reactor
+    connection.settings = settings
+    connection.serial = serial
+    pool.adopt(connection, connection.reactor.now_ms)
+    return connection
+
+
+cdef class UpstreamConnection(PooledConnection):
+
+    def __dealloc__(self):
+        PyMem_RawFree(self.held)
+
+    # -- dialling ---------------------------------------------------------------------------------------------------
+
+    cdef int dial(self):
+        """Begins to connect; the asker hears of the end. 0, or the errno of what failed at once (it is closed then)."""
+        cdef int fd = socket(self.peer.family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)
+        cdef int failure
+        if fd < 0:
+            failure = errno
+            self.end()
+            return failure
+        self.fd = fd
+        self.state = CONNECTING
+        self.is_writable = False
+        self.dialled_ns = self.reactor.now_ns
+        self.connect_deadline_ms = self.reactor.now_ms + self.settings.connect_timeout_ms
+        failure = self._configure()
+        if failure == 0:
+            failure = self._connect()
+        if failure == 0:
+            try:
+                self.reactor.register(self)
+            except OSError as error:
+                failure = error.errno
+        if failure == EAGAIN and self.peer.is_unix:
+            self._wait_for_queue()
+            return 0
+        if failure != 0:
+            self.end()
+            return failure
+        self.set_deadline(self.connect_deadline_ms)
+        return 0
+
+    cdef int _configure(self):
+        cdef int one = 1
+        cdef int value
+        cdef uint32_t timeout
+        cdef bytes source
+        if self.peer.family == AF_UNIX:
+            return 0
+        setsockopt(self.fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one))
+        if self.settings.keepalive_s:
+            setsockopt(self.fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one))
+            value = self.settings.keepalive_s
+            setsockopt(self.fd, IPPROTO_TCP, TCP_KEEPIDLE, &value, sizeof(value))
+            value = max(1, value // 4)
+            setsockopt(self.fd, IPPROTO_TCP, TCP_KEEPINTVL, &value, sizeof(value))
+            value = 4
+            setsockopt(self.fd, IPPROTO_TCP, TCP_KEEPCNT, &value, sizeof(value))
+        if self.settings.user_timeout_ms:
+            timeout = self.settings.user_timeout_ms
+            setsockopt(self.fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout, sizeof(timeout))
+        if self.peer.source_address:
+            source = _source(self.peer.family, self.peer.source_address)
+            if bind(self.fd, <sockaddr*>PyBytes_AS_STRING(source), PyBytes_GET_SIZE(source)) < 0:
+                return errno
+        return 0
+
+    cdef int _connect(self):
+        cdef bytes address = self.peer.sockaddr
+        while connect(self.fd, <sockaddr*>PyBytes_AS_STRING(address), PyBytes_GET_SIZE(address)) < 0:
+            if errno == EINPROGRESS:
+                return 0
+            if errno != EINTR:
+                return errno
+        return 0
+
+    def _wait_for_queue(self):
+        self.dial_tries += 1
+        delay_ms = min(FULL_QUEUE_PAUSE_MS << min(self.dial_tries, 4), 25)
+        self.reactor.loop.call_later(delay_ms / 1000.0, self._try_again)
+
+    def _try_again(self):
+        cdef int failure
+        if self.fd < 0 or self.asker is None:
+            return
+        self.reactor.refresh_clock()
+        failure = self._connect()
+        if failure == 0:
+            try:
+                self.reactor.register(self)
+                self.set_deadline(self.connect_deadline_ms)
+                return
+            except OSError as error:
+                failure = error.errno
+        elif failure == EAGAIN and self.reactor.now_ms < self.connect_deadline_ms:
+            self._wait_for_queue()
+            return
+        self._fail(kind_of_errno(failure, connected=False), os.strerror(failure))
+
+    cdef void _connected(self):
+        self.state = READY
+        self.connect_ns = self.reactor.now_ns - self.dialled_ns
+        self.set_deadline(0)
+        if self.asker is None:
+            self.end()
+            return
+        self.asker.upstream_connected()
+
+    # -- events -----------------------------------------------------------------------------------------------------
+
+    cdef void on_event(self, uint32_t events):
+        cdef int failure = 0
+        cdef socklen_t size = sizeof(failure)
+        if self.state == CONNECTING:
+            if not events & (EPOLLOUT | EPOLLERR | EPOLLHUP):
+                return
+            if getsockopt(self.fd, SOL_SOCKET, SO_ERROR, &failure, &size) < 0:
+                failure = errno
+            if failure != 0:
+                self._fail(kind_of_errno(failure, connected=False), os.strerror(failure))
+                return
+            self.is_writable = True
+            if self.peer.tls is not None:
+                self.state = HANDSHAKING
+                try:
+                    session = TlsSession(client_context(self.peer.tls), False, self.peer.tls.name)
+                except (OSError, ValueError) as error:
+                    self._fail(Kind.TLS_PROTOCOL_ERROR, str(error))
+                    return
+                self.start_tls(session)
+                if self.fd < 0 or self.state != READY:
+                    return
+            else:
+                self._connected()
+                if self.fd < 0:
+                    return
+        PooledConnection.on_event(self, events)
+
+    cdef void on_established(self):
+        self._connected()
+
+    cdef void on_ready(self):
+        if self.state == READY:
+            PooledConnection.on_ready(self)
+
+    cdef void on_readable(self):
+        cdef ssize_t size
+        cdef char* data = NULL
+        cdef Asker asker
+        cdef int turns = 0
+        while self.is_readable and self.is_reading and self.fd >= 0:
+            asker = self.asker
+            if turns == READS_IN_A_ROW:
+                self.reactor.call_soon(self)
+                return
+            turns += 1
+            size = self.read_some(&data)
+            if size == READ_NOTHING:
+                return
+            if asker is None:
+                self.end()      # closed while idle, or it spoke out of turn
+                return
+            if size > 0:
+                self.has_answered = True
+                self.touch()
+                asker.upstream_bytes(data, size)
+                if self.asker is not asker:
+                    return
+            elif size == READ_EOF:
+                asker.upstream_ended(self.is_truncated)
+                return
+            else:
+                if self.error == -1:
+                    self._fail(Kind.TLS_PROTOCOL_ERROR, self.tls.failure)
+                else:
+                    self._fail(kind_of_errno(self.error, connected=True), os.strerror(self.error))
+                return
+
+    cdef void on_drained(self):
+        if self.asker is not None:
+            self.touch()
+            self.asker.upstream_drained()
+
+    cdef void on_reset(self):
+        if self.error == -1:
+            if self.tls.is_certificate_failure:
+                self._fail(Kind.TLS_CERTIFICATE_ERROR, self.tls.failure)
+            else:
+                self._fail(Kind.TLS_PROTOCOL_ERROR, self.tls.failure)
+        elif self.state != READY:
+            self._fail(Kind.CONNECTION_TERMINATED, "closed during the handshake")
+        elif self.is_readable and self.is_reading and self.asker is not None:
+            # The write failed, but an answer may have come before: an early refusal is worth more than our EPIPE.
+            self.on_readable()
+            if self.asker is not None and self.is_reset and not self.is_readable:
+                self._fail(kind_of_errno(self.error, connected=True), os.strerror(self.error))
+        else:
+            self._fail(kind_of_errno(self.error, connected=True), os.strerror(self.error))
+
+    cdef void on_deadline(self):
+        if self.state != READY:
+            self._fail(Kind.CONNECTION_TIMEOUT, "not connected in time")
+        elif self.asker is None:
+            pass
+        elif self.has_answered:
+            self._fail(Kind.CONNECTION_READ_TIMEOUT, "silent in the middle of its answer")
+        elif self.backlog_end != 0:
+            self._fail(Kind.CONNECTION_WRITE_TIMEOUT, "does not take the request")
+        else:
+            self._fail(Kind.HTTP_RESPONSE_TIMEOUT, "no answer in time")
+
+    cdef void on_fault(self, object fault):
+        cdef Asker asker = self.asker
+        if asker is not None:
+            self._fail(Kind.PROXY_INTERNAL_ERROR, f"{type(fault).__name__}: {fault}")
+        else:
+            self.end()
+
+    cdef void _fail(self, object kind, str detail):
+        cdef Asker asker = self.asker
+        if asker is not None:
+            asker.failed_reused = self.uses > 1
+            asker.failed_answered = self.has_answered
+            asker.failed_handed = self.bytes_out - self.out_before
+        self.end()
+        if asker is not None:
+            asker.upstream_failed(kind, detail)
+
+    # -- use --------------------------------------------------------------------------------------------------------
+
+    cdef bint is_reusable(self):
+        return (
+            self.state == READY and self.fd >= 0 and self.asker is None and not self.hup_seen and not self.is_readable
+            and not self.is_reset and self.backlog_end == 0 and self.held_size == 0
+        )
+
+    cdef void attach(self, Asker asker, uint64_t read_timeout_ms) noexcept:
+        self.asker = asker
+        asker.connection = self
+        self.out_before = self.bytes_out
+        self.read_timeout_ms = read_timeout_ms
+        self.has_answered = False
+        self.is_reading = True
+
+    cdef void detach(self) noexcept:
+        if self.asker is not None:
+            self.asker.connection = None
+            self.asker = None
+
+    cdef void touch(self) noexcept:
+        if self.is_reading:
+            self.set_deadline(self.reactor.now_ms + self.read_timeout_ms)
+
+    cdef void discard(self):
+        """Closes it; the pool has counted it out, or is told by ``end``."""
+        self.detach()
+        self.drop_held()
+        self.close_fd()
+
+    cdef void end(self):
+        """Closes it and tells the pool."""
+        cdef Pool pool = self.pool
+        self.discard()
+        if pool is not None:
+            pool.forget(self, self.reactor.now_ms)
+
+    cdef int hold(self, const char* data, size_t size) except -1:
+        """Keeps part of a head until the rest comes."""
+        cdef char* grown
+        if self.held_size + size > self.held_room:
+            grown = <char*>PyMem_RawRealloc(self.held, self.held_size + size + 1024)
+            if grown == NULL:
+                raise MemoryError
+            self.held = grown
+            self.held_room = self.held_size + size + 1024
+        memcpy(self.held + self.held_size, data, size)
+        self.held_size += size
+        return 0
+
+    cdef int rehold(self, const char* data, size_t size) except -1:
+        """Keeps ``data``, which may be a part of what is held, and nothing else."""
+        if self.held_size == 0:
+            return self.hold(data, size)
+        memmove(self.held, data, size)
+        self.held_size = size
+        return 0
+
+    cdef void drop_held(self) noexcept:
+        PyMem_RawFree(self.held)
+        self.held = NULL
+        self.held_size = self.held_room = 0
+
+    def __repr__(self):
+        state = ("connecting", "in handshake", "ready")[self.state] if self.fd >= 0 else "closed"
+        label = self.peer.label if self.peer is not None else "?"
+        use = "idle" if self.asker is None else "in use"
+        return f"<UpstreamConnection {self.serial} to {label}: {state}, {use}, {self.uses} uses>"
+
+
+def _source(family, text):
+    """A sockaddr to bind to: the address, any port."""
+    import struct
+
+    packed = sockets.inet_pton(family, text)
+    if family == sockets.AF_INET:
+        return struct.pack("=HH4s8x", family, 0, packed)
+    return struct.pack("=HHI16sI", family, 0, 0, packed, 0)
