@@ -28,6 +28,8 @@ class EchoService:
             {}["surprise"]
 
     def start(self):
+        if os.environ.get("ECHO_TROUBLE") == "refuse-late":
+            raise ValueError("the echo lost its voice")
         for one in self.listeners:
             self.loop.add_reader(one, self.accept, one)
             self.accept(one)

@@ -147,6 +147,7 @@ def test_workers_without_a_supervisor_finish_what_they_serve():
     ("trouble", "reason"),
     [
         ("refuse", "the echo has no voice today"),
+        ("refuse-late", "the echo lost its voice"),
         ("crash", r"worker \d could not start: exited with code 9"),
         ("bug", r"KeyError: 'surprise' \(.*echo_service.py:\d+\)"),
     ],

@@ -1,12 +1,10 @@
 """All verbs in one application. Exit codes: 0 done, 1 failed, 2 usage, 3 invalid configuration."""
 
-import os
 import sys
 import traceback
 from collections.abc import Sequence
 from typing import Annotated
 
-import click
 import typer
 
 from tidegate import __version__
@@ -15,7 +13,7 @@ from tidegate.cli.quickstart import quickstart
 from tidegate.cli.run import run
 from tidegate.cli.status import status
 from tidegate.cli.stop import stop
-from tidegate.process.failure import EXIT_FAILED, StartError
+from tidegate.process.failure import EXIT_FAILED, EXIT_INVALID, EXIT_USAGE, StartError
 
 __all__ = ["main"]
 
@@ -48,22 +46,16 @@ def _root(
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one verb; returns the exit code."""
     try:
-        code = app(args=None if arguments is None else list(arguments), standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
+        app(args=None if arguments is None else list(arguments), prog_name="tidegate")
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else EXIT_FAILED
+        return code if code in (0, EXIT_USAGE, EXIT_INVALID) else EXIT_FAILED
     except StartError as error:
         return _fail(str(error), error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
-        return EXIT_FAILED
-    except BrokenPipeError:
-        # Whoever read the output has enough; nothing more can be written, at exit neither.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_FAILED
     except Exception as error:  # noqa: BLE001 - the last place where it can become a line
         where = traceback.extract_tb(error.__traceback__)[-1]
         return _fail(f"{type(error).__name__}: {error} ({where.filename}:{where.lineno})", EXIT_FAILED)
-    return code if isinstance(code, int) else 0
+    return 0
 
 
 def _fail(message: str, code: int) -> int:

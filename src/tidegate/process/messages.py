@@ -4,8 +4,8 @@ An order is the whole of what a process is told at its start: bytes in a memory 
 argument, with the other descriptors it inherits named inside. Messages travel over one socket pair per process; the
 supervisor's end closing means that the supervisor is gone.
 
-    supervisor ── Serve, Drain, ReopenLogs ──> worker        worker ── Prepared, ListeningEnded, Failed ──> supervisor
-    supervisor ── Roster, ReopenLogs, Finish ──> control      control ── Prepared, StopAsked, Failed ──> supervisor
+    supervisor ── Serve, Drain, ReopenLogs ──> worker ── Prepared, Serving, ListeningEnded, Failed ──> supervisor
+    supervisor ── Roster, ReopenLogs, Finish ──> control ── Prepared, StopAsked, Failed ──> supervisor
 """
 
 import fcntl
@@ -27,6 +27,7 @@ __all__ = [
     "ReopenLogs",
     "Roster",
     "Serve",
+    "Serving",
     "StopAsked",
     "SupervisorOrder",
     "WorkerOrder",
@@ -47,11 +48,14 @@ class Prepared(Message, frozen=True):
     snapshot: int = 0
 
 
+class Serving(Message, frozen=True):
+    """A worker that was told to serve accepts."""
+
+
 class Failed(Message, frozen=True):
     """The sender cannot go on and says why in one line; it exits next."""
 
     reason: str
-    is_configuration: bool = False
 
 
 class ListeningEnded(Message, frozen=True):
@@ -97,7 +101,7 @@ class Finish(Message, frozen=True):
     """Write out what is left of the logs and exit."""
 
 
-SupervisorMessage = Prepared | Failed | ListeningEnded | StopAsked
+SupervisorMessage = Prepared | Serving | Failed | ListeningEnded | StopAsked
 WorkerMessage = Serve | Drain | ReopenLogs
 ControlMessage = Roster | ReopenLogs | Finish
 

@@ -49,11 +49,13 @@ class WorkerPlace(Place):
     """A worker's place: its sockets and its slot of the shared memory stay, the workers in it come and go."""
 
     slot: Slot
+    is_told_to_serve: bool = False
     is_listening: bool = False
     is_steered_out: bool = False
 
     def fill(self, child: Child) -> None:
         super().fill(child)
+        self.is_told_to_serve = False
         self.is_listening = False
 
     def vacate(self, reason: str) -> float:

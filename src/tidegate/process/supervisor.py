@@ -31,7 +31,7 @@ from tidegate.process import runtime_directory
 from tidegate.process.channel import Channel, ChannelClosed, channel_pair
 from tidegate.process.child import Child
 from tidegate.process.cores import usable_cores
-from tidegate.process.failure import EXIT_FAILED, EXIT_INVALID, StartError
+from tidegate.process.failure import StartError
 from tidegate.process.listeners import ListenerGroup, open_listeners
 from tidegate.process.logs import open_error_log
 from tidegate.process.messages import (
@@ -263,8 +263,7 @@ class Supervisor:
             case Failed():
                 child.last_words = message.reason
                 if self.stage is Stage.STARTING and self._failure is None:
-                    code = EXIT_INVALID if message.is_configuration else EXIT_FAILED
-                    self._fail(StartError(message.reason, code))
+                    self._fail(StartError(message.reason))
             case StopAsked():
                 self._stop(at_once=message.at_once)
             case _ if isinstance(place, WorkerPlace):

@@ -28,6 +28,7 @@ from tidegate.process.messages import (
     Prepared,
     ReopenLogs,
     Serve,
+    Serving,
     WorkerMessage,
     WorkerOrder,
     read_memory_file,
@@ -53,6 +54,7 @@ class Worker:
         self._slot = self._region.slot(order.slot)
         self._ended = asyncio.Event()
         self._is_draining = False
+        self._exit_code = 0
         self._service: Service | None = None
 
     def __repr__(self) -> str:
@@ -67,15 +69,15 @@ class Worker:
         try:
             service = await self._prepare()
         except Exception as error:  # noqa: BLE001 - whatever it is, the operator reads it in one line
-            self._channel.send(Failed(reason=_in_one_line(error)))
-            return EXIT_FAILED
+            self._give_up(error)
+            return self._exit_code
         self._service = service
         self._loop.add_reader(self._channel.fileno(), self._hear)
         self._channel.send(Prepared(snapshot=self._snapshot.number))
         await self._ended.wait()
         service.close()
         self._error_log.close()
-        return 0
+        return self._exit_code
 
     async def _prepare(self) -> Service:
         self._snapshot = Snapshot.decode(read_memory_file(self._order.snapshot_fd))
@@ -115,9 +117,20 @@ class Worker:
             self._drain_as_configured()
 
     def _serve(self) -> None:
-        if self._service is not None and not self._is_draining:
+        if self._service is None or self._is_draining:
+            return
+        try:
             self._service.start()
-            self._slot.state = SlotState.READY
+        except Exception as error:  # noqa: BLE001 - as when it prepares
+            self._give_up(error)
+            return
+        self._slot.state = SlotState.READY
+        self._channel.send(Serving())
+
+    def _give_up(self, error: Exception) -> None:
+        self._channel.send(Failed(reason=_in_one_line(error)))
+        self._exit_code = EXIT_FAILED
+        self._ended.set()
 
     def _drain_as_configured(self) -> None:
         if self._service is None:

@@ -21,6 +21,7 @@ from tidegate.process.messages import (
     Prepared,
     ReopenLogs,
     Serve,
+    Serving,
     SupervisorMessage,
     WorkerOrder,
     WorkerStatus,
@@ -107,8 +108,11 @@ class Workforce:
             case Prepared():
                 place.has_prepared = True
                 self._serve_who_can()
+            case Serving():
+                place.is_listening = True
+                self.steer()
             case ListeningEnded():
-                place.is_listening = False
+                place.is_told_to_serve = place.is_listening = False
             case _:
                 pass
 
@@ -126,17 +130,15 @@ class Workforce:
     def _serve_who_can(self) -> None:
         if self.is_draining:
             return
-        waiting = [place for place in self.places if place.child is not None and not place.is_listening]
+        waiting = [place for place in self.places if place.child is not None and not place.is_told_to_serve]
         ready = [place for place in waiting if place.has_prepared]
         if self._region.snapshot_number < self._snapshot_number:
             if not ready or len(ready) < len(waiting):
                 return
             self._region.snapshot_number = self._snapshot_number
         for place in ready:
-            place.is_listening = True
+            place.is_told_to_serve = True
             self._tell(place, Serve())
-        if ready:
-            self.steer()
 
     # -- steering --------------------------------------------------------------------------------------------------
 
@@ -180,7 +182,7 @@ class Workforce:
             place.start_at_s = None
             if place.child is None:
                 continue
-            if place.is_listening:
+            if place.is_told_to_serve:
                 self._tell(place, Drain(timeout_s=timeout_s))
             else:
                 place.child.kill()
@@ -197,7 +199,7 @@ class Workforce:
     @property
     def is_listening(self) -> bool:
         """Whether a worker still accepts what waits in its sockets."""
-        return any(place.child is not None and place.is_listening for place in self.places)
+        return any(place.child is not None and place.is_told_to_serve for place in self.places)
 
     @property
     def is_gone(self) -> bool:

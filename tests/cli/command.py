@@ -1,0 +1,41 @@
+"""The command line as a process, as people start it."""
+
+import os
+import socket
+import subprocess
+import sys
+
+
+def tidegate(*arguments, environment=None, timeout=30):
+    """Runs it to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "tidegate", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+        env={**os.environ, "COLUMNS": "200", **(environment or {})},
+    )
+
+
+def free_port():
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+def configuration(port, admin_port):
+    """The least there is to run."""
+    return f"""
+[server]
+workers = 2
+admin = "127.0.0.1:{admin_port}"
+
+[[listeners]]
+bind = "127.0.0.1:{port}"
+
+[[routes]]
+name = "hello"
+path = "/hello"
+respond = {{ body = "hello\\n" }}
+"""
