@@ -23,5 +23,5 @@ cdef class Random(Balanced):
     pass
 
 cdef class ConsistentHash(Balanced):
-    cdef double load_factor         # how far over the mean an endpoint may be loaded
+    cdef public double load_factor         # how far over the mean an endpoint may be loaded
     cdef bint has_equal_weights

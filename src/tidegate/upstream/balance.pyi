@@ -9,6 +9,7 @@ class P2C(Balanced): ...
 class Random(Balanced): ...
 
 class ConsistentHash(Balanced):
+    load_factor: float
     def __init__(
         self,
         name: str,

@@ -39,7 +39,7 @@ cdef class Upstream:
     cdef readonly uint64_t connect_timeout_ms
     cdef readonly uint64_t read_timeout_ms
     cdef object pools                       # Pools: where the claims of its endpoints are
-    cdef object discovery                   # keeps ``endpoints`` up to date, or None
+    cdef public object discovery            # Discovery: keeps ``endpoints`` up to date, or None
     # discovery
     cdef readonly list endpoints            # Endpoint; replaced as a whole by ``replace_endpoints``
     cdef public object absence              # GatewayError: why there is no endpoint; None while there is one

@@ -1,14 +1,13 @@
 from dataclasses import dataclass
-from typing import Protocol
 
 from tidegate.config.upstreams import Upstream as UpstreamSettings
 from tidegate.errors import GatewayError
+from tidegate.upstream.discover import Discovery
 from tidegate.upstream.peer import Peer
 from tidegate.upstream.pool import Pool
 from tidegate.upstream.pools import Pools
 
-class Stoppable(Protocol):
-    def stop(self) -> None: ...
+HASH_SOURCES: dict[str, int]
 
 @dataclass(frozen=True)
 class EndpointStatistics:
@@ -46,6 +45,7 @@ class Upstream:
     connect_timeout_ms: int
     read_timeout_ms: int
     endpoints: list[Endpoint]
+    discovery: Discovery | None
     absence: GatewayError | None
     def __init__(
         self,
@@ -62,6 +62,5 @@ class Upstream:
         read_timeout_ms: int = 30000,
     ) -> None: ...
     def replace_endpoints(self, endpoints: list[Endpoint]) -> None: ...
-    def keep_discovery(self, discovery: Stoppable) -> None: ...
     def close(self) -> None: ...
     def statistics(self) -> tuple[EndpointStatistics, ...]: ...

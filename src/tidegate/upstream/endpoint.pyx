@@ -14,6 +14,15 @@ from libc.string cimport memcmp
 
 from dataclasses import dataclass
 
+# What ``hash_key`` of the configuration begins with, for Python.
+HASH_SOURCES = {
+    "client.ip": HASH_CLIENT_IP,
+    "header": HASH_HEADER,
+    "cookie": HASH_COOKIE,
+    "path": HASH_PATH,
+    "query": HASH_QUERY,
+}
+
 cdef enum:
     FAILURE_FACTOR = 4
 
@@ -212,10 +221,6 @@ cdef class Upstream:
         if self.pools is not None:
             for endpoint in self.endpoints:
                 self.pools.release(endpoint.pool)
-
-    def keep_discovery(self, discovery):
-        """Lets ``close`` end ``discovery`` too."""
-        self.discovery = discovery
 
     def statistics(self):
         """Statistics of every endpoint."""

@@ -3,15 +3,15 @@
 import hashlib
 import ssl
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 from tidegate.config.upstreams import UpstreamTLS
 
 __all__ = ["TlsSettings", "client_context", "prepare_context"]
 
-_VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
+_VERSIONS: Final = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +62,7 @@ def client_context(settings: TlsSettings) -> ssl.SSLContext:
         OSError: A file cannot be read, or (ssl.SSLError) is not what it should be.
         ValueError: The private key is encrypted.
     """
-    prepared = _prepared.get(settings)
+    prepared = _prepared.get(_nameless(settings))
     return prepared.context if prepared is not None else prepare_context(settings)
 
 
@@ -71,13 +71,19 @@ def prepare_context(settings: TlsSettings) -> ssl.SSLContext:
 
     A file that cannot be used raises and leaves the context that was there before.
     """
+    key = _nameless(settings)
     with _lock:
         files = [Path(path) for path in (settings.ca, settings.cert, settings.key) if path is not None]
         stamp = tuple(hashlib.blake2b(file.read_bytes()).digest() for file in files)
-        prepared = _prepared.get(settings)
+        prepared = _prepared.get(key)
         if prepared is None or prepared.stamp != stamp:
-            prepared = _prepared[settings] = _Prepared(_make_context(settings), stamp)
+            prepared = _prepared[key] = _Prepared(_make_context(settings), stamp)
         return prepared.context
+
+
+def _nameless(settings: TlsSettings) -> TlsSettings:
+    # A context knows no name, so endpoints that differ in nothing else share one.
+    return replace(settings, name="")
 
 
 def _make_context(settings: TlsSettings) -> ssl.SSLContext:
