@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from tidegate.exchange.filter import Filter
     from tidegate.exchange.views import Headers, Request, Response, ResponseHead
 
+__version__ = "0.1.0.dev0"
+
 __all__ = ["Filter", "Headers", "Request", "Response", "ResponseHead", "option", "required"]
 
 _HOMES = {
