@@ -131,3 +131,10 @@ def test_file_that_could_shrink_or_is_too_small_is_refused(region, tmp_path):
 def test_senseless_sizes_are_refused(arguments):
     with pytest.raises(ValueError, match=r"expected|slots"):
         Region.create(*arguments)
+
+
+def test_secret_is_the_same_for_all_who_attach_and_another_for_each_region() -> None:
+    one, other = Region.create(1), Region.create(1)
+    attached = Region.attach(os.dup(one.fd))
+    assert attached.secret == one.secret != other.secret
+    assert len(one.secret) == 32

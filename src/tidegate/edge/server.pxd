@@ -11,6 +11,7 @@ cdef class Server:
     cdef readonly Reactor reactor
     cdef readonly Context context
     cdef object region
+    cdef int slot
     cdef object pools                       # upstream.Pools: they outlive snapshots
     cdef object ring
     cdef list inherited                     # (settings, fd) of the listeners

@@ -42,6 +42,7 @@ cdef class Server:
         cdef Mapping mapping = region.mapping
         self.loop = loop
         self.region = region
+        self.slot = slot
         self.reactor = Reactor(loop)
         place = region.slot(slot)
         self.context = Context(self.reactor, place.take_meters(), error_log or _Silent(), self._switch)
@@ -57,13 +58,17 @@ cdef class Server:
 
     async def prepare(self, snapshot):
         """Builds all that serving with ``snapshot`` needs. Raises whatever makes that impossible."""
+        from tidegate.upstream import discover
         from tidegate.upstream.build import build_upstream
 
         gateway = snapshot.gateway
         filters = make_filters(gateway.filters)
-        upstreams = {}
-        for name, settings in gateway.upstreams.items():
-            upstreams[name] = await build_upstream(name, settings, self.pools)
+        secret = self.region.secret
+        upstreams = {
+            name: build_upstream(name, settings, self.pools, seed=self.slot, secret=secret)
+            for name, settings in gateway.upstreams.items()
+        }
+        await discover.prepare(upstreams.values())
         plan = Plan(snapshot, upstreams, filters)
         self.plans[snapshot.number] = plan
         if self.context.plan is None:

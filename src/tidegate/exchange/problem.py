@@ -1,8 +1,8 @@
 """Answers that the gateway makes itself: problem details (RFC 9457) with Proxy-Status (RFC 9209).
 
 ``type`` is ``urn:tidegate:`` and a name that does not change: for what a client did, the name of the refusal; for what
-failed on the way, the kind of RFC 9209, which ``Proxy-Status`` repeats with the next hop. An answer of the upstream never
-has either.
+failed on the way, the kind of RFC 9209, which ``Proxy-Status`` repeats with the next hop. An answer of the upstream
+never has either.
 """
 
 from tidegate.errors import STATUS, Kind

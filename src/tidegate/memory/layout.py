@@ -7,6 +7,7 @@ The header is the first page::
     16    size of the region                              u64
     24    worker slots, sections                          u32, u32
     64    snapshot number: the switch                     u64, alone in its cache line
+    128   secret made at start                            32 bytes
     256   section table: name, offset, size, stride       char[16], u64, u64, u64, 24 spare bytes
 
 A section with a stride has one part per worker slot; a section without one is shared by all. Later parts of the
@@ -23,6 +24,8 @@ MAGIC = b"TIDEGATE"
 LAYOUT_VERSION = 1
 HEADER_SIZE = 4096
 SNAPSHOT_OFFSET = 64
+SECRET_OFFSET = 128
+SECRET_SIZE = 32
 TABLE_OFFSET = 256
 SECTIONS_MAX = 48
 SLOTS_MAX = 1024

@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 
-from tidegate.memory.layout import pack_header, plan
+from tidegate.memory.layout import SECRET_OFFSET, SECRET_SIZE, pack_header, plan
 from tidegate.memory.log_ring import RING_HEADER_SIZE, ring_capacity
 from tidegate.memory.mapping import Mapping
 from tidegate.memory.meters import METERS_SIZE, SERIES_SIZE, MeterReader, MeterTotals
@@ -49,6 +49,7 @@ class Region:
         try:
             os.ftruncate(fd, layout.size)
             os.pwrite(fd, pack_header(layout), 0)
+            os.pwrite(fd, os.urandom(SECRET_SIZE), SECRET_OFFSET)
             fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
             return cls(fd)
         except BaseException:
@@ -73,6 +74,11 @@ class Region:
     @snapshot_number.setter
     def snapshot_number(self, number: int) -> None:
         self.mapping.store_snapshot(number)
+
+    @property
+    def secret(self) -> bytes:
+        """32 random bytes, the same for all processes while the gateway runs: what tokens and fingerprints are keyed with."""
+        return os.pread(self.fd, SECRET_SIZE, SECRET_OFFSET)
 
     def slot(self, index: int) -> Slot:
         """The worker slot ``index``."""
