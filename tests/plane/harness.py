@@ -50,7 +50,7 @@ class Answer(NamedTuple):
 
 
 class Peer:
-    """A connected socket with a buffer: a client of the gateway, or the server end of one of its upstream connections."""
+    """A connected socket with a buffer: a client of the gateway, or the server end of a connection it dialled."""
 
     def __init__(self, sock: socket.socket) -> None:
         sock.settimeout(TIMEOUT_S)

@@ -1,8 +1,8 @@
 """The worker slots and who is in them: start, switch, steer, replace, drain.
 
-    start ──> Prepared ──> all first workers prepared: the switch ──> Serve ──> Serving: live
-                           a successor: at once ────────────────────^
-    death ──> the slot's gauges go to zero, new connections go elsewhere, a successor gets the same sockets
+start ──> Prepared ──> all first workers prepared: the switch ──> Serve ──> Serving: live
+                       a successor: at once ────────────────────^
+death ──> the slot's gauges go to zero, new connections go elsewhere, a successor gets the same sockets
 """
 
 import math
