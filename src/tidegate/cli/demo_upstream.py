@@ -38,8 +38,9 @@ class Request:
 
 async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """One connection, request after request."""
-    # Whatever ends it, the gateway has gone or wants nothing more.
-    with contextlib.suppress(EOFError, OSError, ValueError, asyncio.LimitOverrunError):
+    # Whatever ends it, the gateway has gone or wants nothing more. Cancelled is how a connection ends with the server,
+    # which asyncio.streams would report as a failure.
+    with contextlib.suppress(EOFError, OSError, ValueError, asyncio.LimitOverrunError, asyncio.CancelledError):
         while (request := await _read(reader)) is not None:
             await _answer(request, reader, writer)
             await writer.drain()
