@@ -65,10 +65,10 @@ class Listener(Section):
         ),
     ] = 5.0
     max_head: Annotated[
-        int, Size(smallest=1024, largest=1 << 20), Doc("Largest request head: request line and fields.")
+        int, Size(smallest=1024, largest=128 << 10), Doc("Largest request head: request line and fields.")
     ] = 32 << 10
-    max_headers: Annotated[int, Ge(1), Le(1000), Doc("Most fields in a request head.")] = 100
-    max_uri: Annotated[int, Size(smallest=64, largest=1 << 20), Doc("Longest request target.")] = 8 << 10
+    max_headers: Annotated[int, Ge(1), Le(128), Doc("Most fields in a request head.")] = 100
+    max_uri: Annotated[int, Size(smallest=64, largest=64 << 10), Doc("Longest request target.")] = 8 << 10
     max_body: Annotated[
         int | None,
         Size(),
@@ -83,6 +83,13 @@ class Listener(Section):
         Off(),
         Doc("Requests after which a connection is closed, to spread long-lived clients over the workers anew."),
     ] = None
+    half_close: Annotated[
+        Literal["serve", "abort"],
+        Doc(
+            "What it means when a client ends its sending half after a request: that it waits for the answer, or that it "
+            "is gone and its request is cancelled. Programs that are stopped look the same as those that wait."
+        ),
+    ] = "serve"
     allow_underscores: Annotated[
         bool,
         Doc(

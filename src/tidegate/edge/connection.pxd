@@ -25,6 +25,7 @@ cdef class ConnectionSettings:
     cdef int64_t max_body                   # -1: none
     cdef uint64_t max_uses                  # 0: none
     cdef bint allows_underscores
+    cdef bint aborts_on_half_close
 
 cdef class Connection(Client):
     # process

@@ -22,7 +22,7 @@ from tidegate.memory.meters cimport (
 )
 from tidegate.net.reactor cimport Channel
 from tidegate.net.stream cimport READ_EOF, READ_NOTHING
-from tidegate.net.syscalls cimport EPOLLOUT, SO_LINGER, SOL_SOCKET, linger_option, setsockopt
+from tidegate.net.syscalls cimport EPOLLOUT, EPOLLRDHUP, SO_LINGER, SOL_SOCKET, linger_option, setsockopt
 from tidegate.net.tls cimport TlsSession
 from tidegate.wire.http1 cimport (
     COMPLETE, FIELDS_MAX, FRAMING_CHUNKED, FRAMING_CLOSE, FRAMING_LENGTH, HEAD_KEEP_ALIVE, NEED_MORE, parse_request_head,
@@ -48,6 +48,7 @@ cdef class ConnectionSettings:
         self.max_body = -1 if settings.max_body is None else settings.max_body
         self.max_uses = settings.keepalive_requests or 0
         self.allows_underscores = settings.allow_underscores
+        self.aborts_on_half_close = settings.half_close == "abort"
 
 
 cdef uint64_t _ms(double seconds):
@@ -419,6 +420,10 @@ cdef class Connection(Client):
         Client.on_event(self, events)
         if events & EPOLLOUT and self.fd >= 0 and self.backlog_end != 0 and self.bytes_out != before:
             self.touch()    # slow, but taking
+        elif events & EPOLLRDHUP and self.settings.aborts_on_half_close and self.mode == IN_EXCHANGE and (
+            self.exchange.body_done
+        ):
+            self._gone()
         elif self.fd < 0 and self.owner is not None:
             self._ended()
 

@@ -29,6 +29,7 @@ from tidegate.exchange.state cimport (
     FILTER, FINISHED, FREE, HEAD, NOTHING, RESPONDING, RUNNING, TUNNEL, WAITING, Client, fill, reserve,
 )
 from tidegate.exchange.views cimport Response, cut_off, request_view, response_view
+from tidegate.memory.atomics cimport load_acquire
 from tidegate.memory.meters cimport (
     CLIENT_ABORTS, EXCHANGES_ASYNC_FILTER, EXCHANGES_OPEN, EXCHANGES_STARTED, EXCHANGES_SYNC, REQUESTS_REFUSED,
     SERIES_ROUTE, SERIES_UPSTREAM, UPGRADES_OPEN, Meters,
@@ -75,18 +76,23 @@ cdef class Exchange(Forward):
 
     # == what the client's connection says ==============================================================================
 
-    cdef void begin(self, Client client, const char* data):
-        """Its head is complete."""
+    cdef void _enter(self, Client client):
+        """Counts it, and settles which snapshot it is served by."""
         cdef Context context = self.context
-        cdef Meters meters = context.meters
+        if load_acquire(context.snapshot_word) != (<Plan>context.plan).number:
+            context.switch_plan()
         self.number += 1
         self.client = client
         self.plan = <Plan>context.plan
         self.plan.exchanges += 1
         context.exchanges += 1
         self.began_ns = context.reactor.now_ns
-        meters.add(EXCHANGES_STARTED, 1)
-        meters.add(EXCHANGES_OPEN, 1)
+        context.meters.add(EXCHANGES_STARTED, 1)
+        context.meters.add(EXCHANGES_OPEN, 1)
+
+    cdef void begin(self, Client client, const char* data):
+        """Its head is complete."""
+        self._enter(client)
         fill(&self.raw, data, self.request.size)
         self.stage = RUNNING
         if self.request.framing == FRAMING_LENGTH:
@@ -105,16 +111,8 @@ cdef class Exchange(Forward):
 
     cdef void refuse(self, Client client, const char* data, size_t size, int status, str name):
         """The head could not be understood: an answer, and the end of the connection."""
-        cdef Context context = self.context
-        self.number += 1
-        self.client = client
-        self.plan = <Plan>context.plan
-        self.plan.exchanges += 1
-        context.exchanges += 1
-        self.began_ns = context.reactor.now_ns
-        context.meters.add(EXCHANGES_STARTED, 1)
-        context.meters.add(EXCHANGES_OPEN, 1)
-        context.meters.add(REQUESTS_REFUSED, 1)
+        self._enter(client)
+        self.context.meters.add(REQUESTS_REFUSED, 1)
         # Nothing of it is trusted, not even where its fields are.
         reset_request_head(&self.request)
         self.request.minor = 1
