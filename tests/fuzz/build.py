@@ -13,13 +13,14 @@ import tidegate
 
 HERE = Path(__file__).parent
 PACKAGES = Path(tidegate.__file__).parents[1]
+WIRE = PACKAGES / "tidegate" / "wire"
 SANITIZED = os.environ.get("TIDEGATE_SANITIZE") == "1"
 
 
 def key_of(source: Path) -> str:
     """A new name for every source, header, interpreter and way of building: nothing stale is ever loaded."""
     digest = hashlib.sha256(f"{sys.version}{SANITIZED}{PACKAGES}".encode())
-    for path in [source, *sorted((PACKAGES / "tidegate" / "wire").glob("*.pxd"))]:
+    for path in [source, *sorted([*WIRE.glob("*.pxd"), *WIRE.glob("*.h")])]:
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 
@@ -42,22 +43,11 @@ def load(name: str) -> ModuleType:
         c_file = folder / f"{name}.c"
         tool(sys.executable, "-m", "cython", "-3", "-I", PACKAGES, source, "-o", c_file)
         checks = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-g"] if SANITIZED else []
-        include = f"-I{sysconfig.get_path('include')}"
+        include = [f"-I{sysconfig.get_path('include')}", f"-I{WIRE}"]
         half = folder / f"{os.getpid()}.so"  # two test processes may build at once: the last rename wins
         compiler = os.environ.get("CC", "gcc")
-        tool(
-            compiler,
-            "-std=gnu11",
-            "-O2",
-            "-fno-strict-aliasing",
-            "-shared",
-            "-fPIC",
-            *checks,
-            include,
-            c_file,
-            "-o",
-            half,
-        )
+        flags = ["-std=gnu11", "-O2", "-fno-strict-aliasing", "-shared", "-fPIC", *checks, *include]
+        tool(compiler, *flags, c_file, "-o", half)
         half.rename(target)
     spec = importlib.util.spec_from_file_location(name, target)
     assert spec is not None and spec.loader is not None

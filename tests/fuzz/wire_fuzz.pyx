@@ -13,6 +13,15 @@ from posix.mman cimport MAP_ANONYMOUS, MAP_FAILED, MAP_PRIVATE, PROT_NONE, PROT_
 from tidegate.wire.http1 cimport *
 from tidegate.wire.target cimport *
 
+cdef extern from "scan.h" nogil:
+    enum: CLASS_VALUE
+    enum: CLASS_TARGET
+    enum: CLASS_SIMPLE
+    const char* scan_table(const char* p, const char* end, int wanted)
+    const char* scan_value(const char* floor, const char* p, const char* end)
+    const char* scan_target(const char* floor, const char* p, const char* end)
+    const char* scan_simple(const char* floor, const char* p, const char* end)
+
 cdef enum:
     PAGE = 4096
     ROOM = 2048                 # longest input
@@ -22,6 +31,7 @@ cdef enum Kind:
     KIND_RESPONSE
     KIND_CHUNKED
     KIND_PATH
+    KIND_SCAN
 
 cdef struct Arena:
     # guard page, one page of room, guard page
@@ -105,7 +115,7 @@ CHECKS = (
     "field line is not name, colon, value, CRLF", "name is not a token", "control byte in a value", "more fields than allowed",
     "head over its limit", "bad byte in the target", "framing fields contradict", "chunked data depends on cuts",
     "consumed beyond the input", "canonical form is not its own", "is_canonical disagrees", "canonical form grows",
-    "no progress", "span beyond what was consumed",
+    "no progress", "span beyond what was consumed", "vector scan and table disagree",
 )
 
 
@@ -322,6 +332,19 @@ cdef int try_path(Random* r, Arena* arena, Arena* output, const char* data, size
     return 0 if allow or is_canonical(out, n) else 15
 
 
+cdef int try_scan(Random* r, Arena* arena, const char* data, size_t size, int* verdict) noexcept nogil:
+    """The vector scans beside the table, which is all there is without SSE2, from every kind of place."""
+    cdef const char* floor = against_end(arena, data, size) if below(r, 2) else against_start(arena, data, size)
+    cdef const char* p = floor + below(r, <uint32_t>size + 1)
+    cdef const char* end = p + below(r, <uint32_t>(floor + size - p) + 1)
+    verdict[0] = COMPLETE
+    if scan_value(floor, p, end) != scan_table(p, end, CLASS_VALUE):
+        return 19
+    if scan_target(floor, p, end) != scan_table(p, end, CLASS_TARGET):
+        return 19
+    return 0 if scan_simple(floor, p, end) == scan_table(p, end, CLASS_SIMPLE) else 19
+
+
 cdef bint make_arena(Arena* a) noexcept nogil:
     a.base = <char*>mmap(NULL, 3 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
     if <void*>a.base == MAP_FAILED:
@@ -331,7 +354,7 @@ cdef bint make_arena(Arena* a) noexcept nogil:
 
 def run(str kind_name, list corpus, uint64_t executions, uint64_t seed):
     """Runs so many mutated inputs; (what failed or "", the input, inputs accepted, verdicts seen by number)."""
-    cdef int kind = ("request", "response", "chunked", "path").index(kind_name)
+    cdef int kind = ("request", "response", "chunked", "path", "scan").index(kind_name)
     cdef const char* inputs[1024]
     cdef size_t sizes[1024]
     cdef uint64_t counts[64]
@@ -375,6 +398,8 @@ def run(str kind_name, list corpus, uint64_t executions, uint64_t seed):
                 found = try_response(&r, &arena, data, size, &limits, &verdict)
             elif kind == KIND_CHUNKED:
                 found = try_chunked(&r, &arena, data, size, &verdict)
+            elif kind == KIND_SCAN:
+                found = try_scan(&r, &arena, data, size, &verdict)
             else:
                 found = try_path(&r, &arena, &output, data, size, &verdict)
             if found:

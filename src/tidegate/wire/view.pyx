@@ -236,19 +236,23 @@ def cookie(bytes text, bytes name):
 
 
 cdef HeadLimits _measured_limits():
-    return HeadLimits(head_bytes=65536, target_bytes=8192, fields=100)
+    return HeadLimits(head_bytes=1 << 20, target_bytes=1 << 20, fields=FIELDS_MAX)
 
 
-def parse_request_times(bytes data, int times):
-    """Parses one head again and again; for the micro-benchmark, which takes the time around it."""
+def parse_request_times(bytes data, int times, size_t step=0):
+    """Parses one head again and again, ``step`` bytes more at each call (0: whole); whoever calls takes the time."""
     cdef RequestHead head
     cdef HeadLimits limits = _measured_limits()
     cdef const char* p = data
     cdef size_t size = len(data)
+    cdef size_t fed
     cdef int verdict = NEED_MORE
     with nogil:
         for _ in range(times):
             reset_request_head(&head)
+            fed = step
+            while step and fed < size and parse_request_head(p, fed, &limits, &head) == NEED_MORE:
+                fed += step
             verdict = parse_request_head(p, size, &limits, &head)
     if verdict != COMPLETE:
         raise RefusalError(verdict)
