@@ -81,6 +81,14 @@ def test_quick_failure_makes_an_endpoint_dearer_and_not_cheaper() -> None:
     assert ewma_ms(fresh) == 10
 
 
+def test_exchange_that_measured_nothing_teaches_nothing() -> None:
+    server = endpoint()
+    answered(server, 20 * MS, 1 * S)
+    answered(server, 0, 30 * S)
+    assert ewma_ms(server) == 20
+    assert (server.inflight, server.picks, server.failures) == (0, 2, 0)
+
+
 def test_each_exchange_is_counted_in_and_out() -> None:
     server = endpoint()
     probe.started(server)

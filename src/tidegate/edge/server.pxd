@@ -16,6 +16,7 @@ cdef class Server:
     cdef object ring
     cdef list inherited                     # (settings, fd) of the listeners
     cdef list listeners
+    cdef list watches                       # tasks that look for renewed certificates
     cdef Bounds bounds
     # snapshots
     cdef dict plans                         # prepared, by number

@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 from tidegate.exchange.filter import make_filters
 from tidegate.memory.meters import Meters as MetersType
+from tidegate.process import tasks
 from tidegate.upstream.pools import Pools
 
 class ServerStatistics(NamedTuple):
@@ -53,6 +54,7 @@ cdef class Server:
         self.inherited = list(listeners)
         self.listeners = []
         self.plans = {}
+        self.watches = []
 
     # -- snapshots --------------------------------------------------------------------------------------------------
 
@@ -64,12 +66,16 @@ cdef class Server:
         gateway = snapshot.gateway
         filters = make_filters(gateway.filters)
         secret = self.region.secret
-        upstreams = {
-            name: build_upstream(name, settings, self.pools, seed=self.slot, secret=secret)
-            for name, settings in gateway.upstreams.items()
-        }
-        await discover.prepare(upstreams.values())
-        plan = Plan(snapshot, upstreams, filters)
+        upstreams = {}
+        try:
+            for name, settings in gateway.upstreams.items():
+                upstreams[name] = build_upstream(name, settings, self.pools, seed=self.slot, secret=secret)
+            await discover.prepare(upstreams.values())
+            plan = Plan(snapshot, upstreams, filters)
+        except BaseException:
+            for upstream in upstreams.values():
+                upstream.close()        # or what they claimed of the pools would never be given up
+            raise
         self.plans[snapshot.number] = plan
         if self.context.plan is None:
             self._activate(plan)
@@ -103,6 +109,7 @@ cdef class Server:
                 from tidegate.edge.tls import ServerTls
 
                 tls = ServerTls(settings.tls)
+                self.watches.append(tasks.start(tls.keep_current(), f"watch certificates of {settings.bind}"))
             listener = Listener(self.context, self.bounds, fd, settings, tls)
             listener.start()
             self.listeners.append(listener)
@@ -146,6 +153,9 @@ cdef class Server:
         for settings, fd in self.inherited:
             os.close(fd)
         self.inherited = []
+        for watch in self.watches:
+            watch.cancel()
+        self.watches = []
         self.pools.close()
         self.reactor.close()
 

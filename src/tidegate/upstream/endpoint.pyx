@@ -74,7 +74,11 @@ cdef class Endpoint:
         self.picks += 1
 
     cdef void ended(self, uint64_t latency_ns, uint64_t now_ns, bint failed) noexcept:
-        """Ends what ``started`` began. ``failed``: the endpoint's fault, not the client's or the gateway's."""
+        """Ends what ``started`` began.
+
+        latency_ns: time in system, 0 when nothing was measured. failed: by the endpoint's fault, not by the client's or
+        the gateway's.
+        """
         cdef double weight = decay(self.ewma_at_ns, now_ns)
         cdef double mean = self.ewma_ns * weight
         cdef double sample = <double>latency_ns
@@ -83,6 +87,8 @@ cdef class Endpoint:
         if failed:
             self.failures += 1
             sample = max(sample, FAILURE_LEAST_NS, min(FAILURE_FACTOR * mean, FAILURE_MOST_NS))
+        elif latency_ns == 0:
+            return      # a client that left before it was served must not make the endpoint look fast
         self.ewma_ns = sample if sample >= mean else mean + sample * (1.0 - weight)
         if now_ns > self.ewma_at_ns:
             self.ewma_at_ns = now_ns
