@@ -24,6 +24,8 @@ class EchoService:
             raise ValueError("the echo has no voice today")
         if name == "crash" or (name == "crash-if" and Path(path).exists()):  # noqa: ASYNC240 - nothing else runs
             os._exit(9)
+        if name == "hang":
+            await asyncio.Event().wait()
         if name == "bug":
             {}["surprise"]
 

@@ -161,6 +161,14 @@ def test_a_start_that_fails_says_why_in_one_line(trouble, reason):
         gateway.hear("^tidegate: " + reason + "$")
 
 
+def test_a_start_that_hangs_can_be_stopped():
+    with supervised(environment={"ECHO_TROUBLE": "hang"}) as gateway:
+        eventually(lambda: len(gateway.workers()) == 2, "workers are started")
+        gateway.signal(signal.SIGTERM)
+        assert gateway.wait(10) == 0
+        assert gateway.everything_said() == []
+
+
 def test_port_in_use_is_one_line():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

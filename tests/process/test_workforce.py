@@ -23,6 +23,7 @@ from tidegate.memory.slot import SlotState
 from tidegate.process.channel import ChannelClosed
 from tidegate.process.listeners import open_listeners
 from tidegate.process.messages import memory_file
+from tidegate.process.respawn import Respawn
 from tidegate.process.workforce import Workforce
 
 SLOTS = 3
@@ -218,8 +219,8 @@ def test_under_load_nobody_fails_but_who_was_with_the_killed_worker(chaos):
             else:
                 os.kill(victim, signal.SIGKILL)
                 killed.append(victim)
-                # Its places's crash loop guard is not what is looked at here.
-                chaos.workforce.places[slot].respawn.forgive()
+                # The guard against crash loops is not what is looked at here.
+                chaos.workforce.places[slot].respawn = Respawn()
                 chaos.until(lambda slot=slot: chaos.workforce.live != [0, 1, 2], "the death is noticed")
             chaos.until_live()
             served = [load.served for load in loads]
@@ -264,6 +265,15 @@ def test_drain_finishes_what_was_accepted_or_waited_and_lets_nobody_new_in(chaos
             assert one.recv(100) == b"last words\n"
             assert one.recv(100) == b""
         chaos.until(lambda: chaos.workforce.is_gone, "all workers are gone")
+
+
+def test_a_worker_that_never_prepares_is_overdue(chaos):
+    for place in chaos.workforce.places:
+        chaos.workforce.start(place)
+    assert chaos.workforce.overdue(time.monotonic() + 59) == []
+    assert chaos.workforce.overdue(time.monotonic() + 61) == chaos.workforce.places
+    chaos.until_live()
+    assert chaos.workforce.overdue(time.monotonic() + 61) == []
 
 
 def test_dead_workers_gauges_are_given_back(chaos):

@@ -1,7 +1,6 @@
 """All verbs in one application. Exit codes: 0 done, 1 failed, 2 usage, 3 invalid configuration."""
 
 import sys
-import traceback
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -13,7 +12,7 @@ from tidegate.cli.quickstart import quickstart
 from tidegate.cli.run import run
 from tidegate.cli.status import status
 from tidegate.cli.stop import stop
-from tidegate.process.failure import EXIT_FAILED, EXIT_INVALID, EXIT_USAGE, StartError
+from tidegate.process.failure import EXIT_FAILED, EXIT_INVALID, EXIT_USAGE, StartError, in_one_line
 
 __all__ = ["main"]
 
@@ -53,8 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except StartError as error:
         return _fail(str(error), error.exit_code)
     except Exception as error:  # noqa: BLE001 - the last place where it can become a line
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        return _fail(f"{type(error).__name__}: {error} ({where.filename}:{where.lineno})", EXIT_FAILED)
+        return _fail(in_one_line(error), EXIT_FAILED)
     return 0
 
 

@@ -47,7 +47,8 @@ def quickstart(
         raise typer.Exit(EXIT_INVALID)
     demo = ListenerGroup.open(_DemoListener(f"127.0.0.1:{upstream_port}"), 1, is_exclusive=True)
     argv = [sys.executable, "-P", "-m", "tidegate.cli.demo_upstream", str(demo.fd(0))]
-    url = f"http://{snapshot.gateway.listeners[0].bind}".replace("//0.0.0.0:", "//127.0.0.1:")
+    first = snapshot.gateway.listeners[0]
+    url = f"{'https' if first.tls else 'http'}://{first.bind}".replace("//0.0.0.0:", "//127.0.0.1:")
     launch(
         snapshot,
         companions=[Companion(name="demo upstream", argv=argv, fds=[demo.fd(0)])],

@@ -71,6 +71,7 @@ class Child:
         os.close(self.pidfd)
         if self.channel is not None:
             self.channel.close()
+            self.channel = None
         return self.last_words or describe_exit(code)
 
 

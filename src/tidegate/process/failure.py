@@ -1,6 +1,10 @@
 """Why the gateway cannot run: one clear line for the operator and an exit code, instead of a traceback."""
 
-__all__ = ["EXIT_FAILED", "EXIT_INVALID", "EXIT_USAGE", "StartError"]
+import traceback
+
+from tidegate.errors import GatewayError
+
+__all__ = ["EXIT_FAILED", "EXIT_INVALID", "EXIT_USAGE", "StartError", "in_one_line"]
 
 # Exit codes of every verb (0: done).
 EXIT_FAILED = 1
@@ -14,3 +18,12 @@ class StartError(Exception):
     def __init__(self, message: str, exit_code: int = EXIT_FAILED) -> None:
         super().__init__(" ".join(message.split()))
         self.exit_code = exit_code
+
+
+def in_one_line(error: Exception) -> str:
+    """What an operator can act on; for a fault of the program itself, also what it was and where."""
+    if isinstance(error, StartError | GatewayError | OSError | ValueError | ImportError) and str(error):
+        return " ".join(str(error).split())
+    where = traceback.extract_tb(error.__traceback__)[-1:]
+    place = f" ({where[0].filename}:{where[0].lineno})" if where else ""
+    return " ".join(f"{type(error).__name__}: {error}{place}".split())

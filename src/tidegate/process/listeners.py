@@ -46,7 +46,6 @@ class ListenerGroup:
 
     def __init__(self, address: str, sockets: list[socket.socket], slots: int, path: Path | None = None) -> None:
         self.address = address
-        self.is_steered = False
         self._sockets = sockets
         self._slots = slots
         self._path = path
@@ -151,7 +150,6 @@ class ListenerGroup:
         if self.is_unix or self._slots == 1:
             return
         steer(self._sockets[0], live_slots or range(self._slots))
-        self.is_steered = True
 
     def admit_nobody(self) -> None:
         """Lets nobody new in, while what waits is still accepted: the last thing before `close`."""

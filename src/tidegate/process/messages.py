@@ -138,8 +138,6 @@ class WorkerOrder(msgspec.Struct, frozen=True):
     """Everything a worker is told at its start."""
 
     slot: int
-    slots: int
-    generation: int
     channel_fd: int
     region_fd: int
     snapshot_fd: int
@@ -151,7 +149,6 @@ class WorkerOrder(msgspec.Struct, frozen=True):
 class ControlOrder(msgspec.Struct, frozen=True):
     """Everything control is told at its start."""
 
-    slots: int
     generation: int
     started_ns: int
     supervisor_pid: int

@@ -25,12 +25,3 @@ class Respawn:
         if self._young_deaths <= 1:
             return 0.0
         return min(_FIRST_DELAY_S * 2.0 ** min(self._young_deaths - 2, 30), _LONGEST_DELAY_S)
-
-    def forgive(self) -> None:
-        """The deaths so far were meant: the next one is answered at once."""
-        self._young_deaths = 0
-
-    @property
-    def is_looping(self) -> bool:
-        """Whether it has died young more than once in a row."""
-        return self._young_deaths > 1

@@ -31,7 +31,7 @@ from tidegate.process import runtime_directory
 from tidegate.process.channel import Channel, ChannelClosed, channel_pair
 from tidegate.process.child import Child
 from tidegate.process.cores import usable_cores
-from tidegate.process.failure import StartError
+from tidegate.process.failure import EXIT_FAILED, StartError, in_one_line
 from tidegate.process.listeners import ListenerGroup, open_listeners
 from tidegate.process.logs import open_error_log
 from tidegate.process.messages import (
@@ -147,7 +147,6 @@ class Supervisor:
     def _start_control(self, region: Region, admin_fd: int, socket_fd: int) -> Child:
         ours, theirs = channel_pair()
         order = ControlOrder(
-            slots=region.slots,
             generation=_GENERATION,
             started_ns=self._started_ns,
             supervisor_pid=os.getpid(),
@@ -396,6 +395,9 @@ def main(order: SupervisorOrder) -> int:
     except StartError as failure:
         sys.stderr.write(f"tidegate: {failure}\n")
         return failure.exit_code
+    except Exception as error:  # noqa: BLE001 - its workers notice that it is gone, and drain
+        sys.stderr.write(f"tidegate: the supervisor failed: {in_one_line(error)}\n")
+        return EXIT_FAILED
 
 
 if __name__ == "__main__":

@@ -9,17 +9,15 @@ import gc
 import os
 import signal
 import sys
-import traceback
 
 import uvloop
 
 from tidegate.config.snapshot import Snapshot
-from tidegate.errors import GatewayError
 from tidegate.memory.region import Region
 from tidegate.memory.slot import SlotState
 from tidegate.process import tasks
 from tidegate.process.channel import Channel, ChannelClosed
-from tidegate.process.failure import EXIT_FAILED, StartError
+from tidegate.process.failure import EXIT_FAILED, in_one_line
 from tidegate.process.logs import open_error_log, take_logging
 from tidegate.process.messages import (
     Drain,
@@ -62,8 +60,6 @@ class Worker:
 
     async def run(self) -> int:
         """Lives; returns the exit code."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            self._loop.add_signal_handler(number, self._drain_as_configured)
         self._pulse = Pulse(self._loop, self._slot, self._slot.take_meters())
         self._pulse.start()
         try:
@@ -72,6 +68,8 @@ class Worker:
             self._give_up(error)
             return self._exit_code
         self._service = service
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(number, self._drain_as_configured)
         self._loop.add_reader(self._channel.fileno(), self._hear)
         self._channel.send(Prepared(snapshot=self._snapshot.number))
         await self._ended.wait()
@@ -128,14 +126,11 @@ class Worker:
         self._channel.send(Serving())
 
     def _give_up(self, error: Exception) -> None:
-        self._channel.send(Failed(reason=_in_one_line(error)))
+        self._channel.send(Failed(reason=in_one_line(error)))
         self._exit_code = EXIT_FAILED
         self._ended.set()
 
     def _drain_as_configured(self) -> None:
-        if self._service is None:
-            self._ended.set()
-            raise SystemExit(0)
         self._drain(self._snapshot.gateway.server.drain_timeout)
 
     def _drain(self, timeout_s: float) -> None:
@@ -155,14 +150,6 @@ class Worker:
             pass
         finally:
             self._ended.set()
-
-
-def _in_one_line(error: Exception) -> str:
-    """What an operator can act on; for a fault of the program itself, where it is."""
-    if isinstance(error, StartError | GatewayError | OSError | ValueError | ImportError) and str(error):
-        return f"{error}"
-    where = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__}: {error} ({where.filename}:{where.lineno})"
 
 
 def main() -> int:

@@ -79,8 +79,6 @@ class Workforce:
         ours, theirs = channel_pair()
         order = WorkerOrder(
             slot=index,
-            slots=len(self.places),
-            generation=self._generation,
             channel_fd=theirs.fileno(),
             region_fd=self._region.fd,
             snapshot_fd=self._snapshot_fd,
