@@ -86,8 +86,8 @@ class Listener(Section):
     half_close: Annotated[
         Literal["serve", "abort"],
         Doc(
-            "What it means when a client ends its sending half after a request: that it waits for the answer, or that it "
-            "is gone and its request is cancelled. Programs that are stopped look the same as those that wait."
+            "What it means when a client ends its sending half after a request: that it waits for the answer, or that "
+            "it is gone and its request is cancelled. Programs that are stopped look the same as those that wait."
         ),
     ] = "serve"
     allow_underscores: Annotated[

@@ -77,7 +77,7 @@ class Region:
 
     @property
     def secret(self) -> bytes:
-        """32 random bytes, the same for all processes while the gateway runs: tokens and fingerprints are keyed with it."""
+        """32 random bytes, the same for all processes while it runs: tokens and fingerprints are keyed with it."""
         return os.pread(self.fd, SECRET_SIZE, SECRET_OFFSET)
 
     def slot(self, index: int) -> Slot:
