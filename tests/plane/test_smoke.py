@@ -32,3 +32,16 @@ def test_request_goes_through_and_leaves_nothing_behind() -> None:
                 assert client.answer().status == 204
         until(plane.is_at_rest, "at rest")
         assert not plane.error_log.said
+
+
+def test_client_that_resets_while_it_waits_ends_its_exchange() -> None:
+    with Upstream() as upstream, Plane(CONFIG.format(address=upstream.address)) as plane:
+        for _ in range(300):
+            client = plane.connect()
+            client.send(b"GET / HTTP/1.1\r\nHost: gateway.test\r\n\r\n")
+            with upstream.accept() as server:
+                server.head()
+                client.reset()
+                assert server.is_closed()
+        until(plane.is_at_rest, "at rest")
+        assert plane.counters()["client_aborts"] == 300

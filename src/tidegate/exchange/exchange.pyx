@@ -512,6 +512,7 @@ cdef class Exchange(Forward):
 
     cdef void finish(self):
         """The end of every exchange, exactly once."""
+        cdef Exchange kept = self   # the client's connection may hold the last reference, and lets go of it below
         cdef Context context = self.context
         cdef Meters meters = context.meters
         cdef Client client = self.client
@@ -563,7 +564,7 @@ cdef class Exchange(Forward):
         client.exchange_finished(is_clean)
         self.forget()
         if len(context.spare) < SPARE_MAX:
-            context.spare.append(self)
+            context.spare.append(kept)
 
     def __repr__(self):
         stage = ("free", "head", "running", "waiting", "sent", "responding", "tunnel", "finished")[self.stage]

@@ -28,6 +28,7 @@ from tidegate.wire.http1 cimport (
 from tidegate.errors import Kind
 
 cdef enum:
+    SLOW_READ = 65536       # what is read at once for a client that does not keep up; it grows again if it does
     CHUNK_HEAD = 24         # a chunk's size in hexadecimal, its CRLF, and the CRLF of the one before
 
 
@@ -216,6 +217,7 @@ cdef class Relay(ExchangeState):
             # The client is slower than the upstream. Its silence is not the upstream's: no read deadline meanwhile.
             self.connection.pause_reading()
             self.connection.set_deadline(0)
+            self.connection.read_size = SLOW_READ
 
     cdef int _send_answer(self, bint with_head, char* data, size_t size, bint is_last):
         """Frames one run of body data and sends it, with the head in front if asked. -1: the exchange is over."""

@@ -14,7 +14,7 @@ from libc.errno cimport errno
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcpy, memmove
 
-from tidegate.net.reactor cimport Reactor
+from tidegate.net.reactor cimport SCRATCH_SIZE, Reactor
 from tidegate.net.stream cimport READ_EOF, READ_NOTHING
 from tidegate.net.syscalls cimport (
     AF_UNIX, EAGAIN, EINPROGRESS, EINTR, EPOLLERR, EPOLLHUP, EPOLLOUT, IPPROTO_TCP, SO_ERROR, SO_KEEPALIVE, SOCK_CLOEXEC,
@@ -68,6 +68,7 @@ cdef UpstreamConnection open_connection(object reactor, Pool pool, DialSettings 
     connection.reactor = <Reactor>reactor
     connection.settings = settings
     connection.serial = serial
+    connection.read_size = SCRATCH_SIZE     # an answer of 100 KB in one read and one write
     pool.adopt(connection, connection.reactor.now_ms)
     return connection
 
