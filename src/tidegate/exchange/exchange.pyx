@@ -161,6 +161,8 @@ cdef class Exchange(Forward):
                 self.error_detail = "the client takes nothing"
                 self.finish()
             return
+        # To blame is who did not answer a request that it had whole, or stopped in the middle of an answer.
+        self.endpoint_failed = self.holds_endpoint and self.sent_ns != 0 and self.body_done
         self.leave_upstream()
         if self.stage < RESPONDING:
             self.error_kind = Kind.HTTP_RESPONSE_TIMEOUT
@@ -474,7 +476,7 @@ cdef class Exchange(Forward):
         """An answer that was made here, by the gateway or a filter."""
         cdef bytes head = response.render()
         self.leave_upstream()
-        self.release_endpoint(self.error_kind is not None)
+        self.release_endpoint(self.endpoint_failed)
         self.is_local = True
         self.set_cookie = None
         self.stage = RUNNING
@@ -527,7 +529,7 @@ cdef class Exchange(Forward):
         is_clean = self.status != 0 and self.response_done and stage == RESPONDING
         # first what it holds
         self.leave_upstream()
-        self.release_endpoint(self.error_kind is not None and self.upstream_status == 0)
+        self.release_endpoint(self.endpoint_failed)
         # then what is known of it
         duration_ns = context.reactor.now_ns - self.began_ns
         meters.take(EXCHANGES_OPEN, 1)

@@ -32,8 +32,9 @@ from tidegate.wire.http1 cimport (
 import asyncio
 import os
 
-from tidegate.errors import Kind, kind_of_errno
+from tidegate.errors import Kind
 from tidegate.exchange.problem import problem_for
+from tidegate.upstream.retry import blames_endpoint, kind_of_dial_errno, may_retry
 
 cdef enum:
     ATTEMPTS_MAX = 2
@@ -131,7 +132,9 @@ cdef class Forward(Relay):
             self.failed_reused = False
             self.failed_answered = False
             self.failed_handed = 0
-            self.upstream_failed(kind_of_errno(failure, connected=False), os.strerror(failure))
+            self.upstream_failed(
+                kind_of_dial_errno(failure, is_unix=self.endpoint.peer.is_unix), os.strerror(failure)
+            )
 
     cdef void connection_available(self, PooledConnection connection):
         """The pool has a connection for us, or room to dial one."""
@@ -297,12 +300,13 @@ cdef class Forward(Relay):
         if self.status == 0 and self.tries_again(kind):
             self.context.meters.add(UPSTREAM_RETRIES, 1)
             self.failed_endpoint = self.endpoint
-            self.release_endpoint(True)
+            self.release_endpoint(blames_endpoint(kind))
             self.stage = RUNNING
             self.pick()
             return
         self.error_kind = kind
         self.error_detail = detail
+        self.endpoint_failed = blames_endpoint(kind)
         if kind == Kind.GATEWAY_EXHAUSTED:
             self.context.meters.add(GATEWAY_EXHAUSTED, 1)
         self.context.error_log.say(
@@ -320,14 +324,19 @@ cdef class Forward(Relay):
         cdef uint8_t method = self.request.method
         if self.attempts == 0 or self.attempts >= ATTEMPTS_MAX or kind == Kind.GATEWAY_EXHAUSTED or self.request_bytes != 0:
             return False
-        if kind == Kind.CONNECTION_LIMIT_REACHED or kind == Kind.PROXY_INTERNAL_ERROR or self.failed_answered:
+        if kind == Kind.CONNECTION_LIMIT_REACHED or kind == Kind.PROXY_INTERNAL_ERROR:
             return False
-        if self.failed_handed == 0:
-            # Nothing of it was handed to the kernel. A dial that failed is tried elsewhere only.
-            return self.failed_reused or len(self.destination.upstream.endpoints) > 1
-        return self.failed_reused and kind == Kind.CONNECTION_TERMINATED and (
-            method == METHOD_GET or method == METHOD_HEAD or method == METHOD_PUT or method == METHOD_DELETE
-            or method == METHOD_OPTIONS or method == METHOD_TRACE
+        if self.failed_handed == 0 and not self.failed_reused and len(self.destination.upstream.endpoints) < 2:
+            return False        # a dial that failed is tried elsewhere only
+        return may_retry(
+            method_is_idempotent=(
+                method == METHOD_GET or method == METHOD_HEAD or method == METHOD_PUT or method == METHOD_DELETE
+                or method == METHOD_OPTIONS or method == METHOD_TRACE
+            ),
+            body_replayable=True,       # none of it has been taken from the client
+            reused=self.failed_reused and kind == Kind.CONNECTION_TERMINATED,
+            bytes_handed_to_kernel=self.failed_handed,
+            answer_bytes=self.failed_answered,
         )
 
     cdef void answer_complete(self, bint upstream_is_reusable):

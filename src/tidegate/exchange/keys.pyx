@@ -1,27 +1,16 @@
 """What a request is told apart by: its id, the key it is balanced by, the endpoint its cookie names."""
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
-from libc.stdint cimport uint8_t, uint64_t
+from libc.stdint cimport uint64_t
 from libc.string cimport memcpy
 
 from tidegate.exchange.state cimport ExchangeState, client_address
+from tidegate.upstream.balance cimport hash_key as hash_of
 from tidegate.upstream.endpoint cimport HASH_CLIENT_IP, HASH_COOKIE, HASH_PATH, HASH_QUERY, Endpoint, Upstream
 from tidegate.wire.http1 cimport FIELD_COOKIE, FIELD_X_REQUEST_ID, Field, Span, same_name
 from tidegate.wire.target cimport cookie_value, query_value
 
 cdef char* HEX = b"0123456789abcdef"
-
-
-cdef uint64_t _fnv(const char* data, size_t size) noexcept nogil:
-    # FNV-1a, finished with a mixer: a key's place on the ring is the same in every worker and after every restart.
-    cdef uint64_t hash = 14695981039346656037UL
-    cdef size_t i
-    for i in range(size):
-        hash = (hash ^ <uint8_t>data[i]) * 1099511628211UL
-    hash ^= hash >> 33
-    hash *= 0xff51afd7ed558ccdUL
-    hash ^= hash >> 33
-    return hash | 1
 
 
 cdef void make_request_id(ExchangeState x) noexcept:
@@ -59,14 +48,14 @@ cdef uint64_t hash_key(ExchangeState x):
     cdef int i
     if upstream.hash_source == HASH_CLIENT_IP:
         address = client_address(x)
-        return _fnv(PyBytes_AS_STRING(address), PyBytes_GET_SIZE(address))
+        return hash_of(PyBytes_AS_STRING(address), PyBytes_GET_SIZE(address))
     if upstream.hash_source == HASH_PATH:
         if x.path_is_own:
-            return _fnv(x.path.at, x.path.size)
-        return _fnv(raw + x.request.path.start, x.request.path.size)
+            return hash_of(x.path.at, x.path.size)
+        return hash_of(raw + x.request.path.start, x.request.path.size)
     if upstream.hash_source == HASH_QUERY:
         if query_value(raw + x.request.query.start, x.request.query.size, name, name_size, &value):
-            return _fnv(raw + x.request.query.start + value.start, value.size)
+            return hash_of(raw + x.request.query.start + value.start, value.size)
         return 0
     for i in range(x.request.n_fields):
         field = &x.request.fields[i]
@@ -74,9 +63,9 @@ cdef uint64_t hash_key(ExchangeState x):
             if field.id == FIELD_COOKIE and cookie_value(
                 raw + field.value.start, field.value.size, name, name_size, &value
             ):
-                return _fnv(raw + field.value.start + value.start, value.size)
+                return hash_of(raw + field.value.start + value.start, value.size)
         elif field.name.size == name_size and same_name(raw + field.name.start, name_size, name, name_size):
-            return _fnv(raw + field.value.start, field.value.size)
+            return hash_of(raw + field.value.start, field.value.size)
     return 0
 
 

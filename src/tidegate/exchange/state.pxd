@@ -125,6 +125,7 @@ cdef class ExchangeState(Asker):
     # exchange: trouble
     cdef object error_kind                  # errors.Kind when something failed
     cdef str error_detail
+    cdef bint endpoint_failed               # … and it is the endpoint that is to blame
     cdef int attempts
     # exchange: time
     cdef uint64_t began_ns

@@ -121,6 +121,7 @@ cdef class ExchangeState(Asker):
         self.task = None
         self.step = 0
         self.error_kind = None
+        self.endpoint_failed = False
         self.error_detail = None
         self.attempts = 0
         self.sent_ns = 0
