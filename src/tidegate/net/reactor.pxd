@@ -43,6 +43,7 @@ cdef class Reactor:
     # memory of the worker
     cdef char* scratch          # what the last read brought; valid until the next one
     cdef char* compose          # where outgoing heads are written; SCRATCH_SIZE bytes, valid within one callback
+    cdef char* staging          # where parts are joined into one TLS record; 16 KiB, valid within one call
     # readiness
     cdef readonly int epoll_fd
     cdef object loop

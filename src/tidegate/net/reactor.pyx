@@ -114,9 +114,10 @@ cdef class Reactor:
         self.tick_hooks = []
         self.scratch = <char*>PyMem_RawMalloc(SCRATCH_SIZE)
         self.compose = <char*>PyMem_RawMalloc(SCRATCH_SIZE)
+        self.staging = <char*>PyMem_RawMalloc(16384)
         self.events = <epoll_event*>PyMem_RawCalloc(BATCH_EVENTS, sizeof(epoll_event))
         self.slots = <Timer*>PyMem_RawCalloc(WHEEL_SLOTS, sizeof(Timer))
-        if self.scratch == NULL or self.compose == NULL or self.events == NULL or self.slots == NULL:
+        if self.scratch == NULL or self.compose == NULL or self.staging == NULL or self.events == NULL or self.slots == NULL:
             raise MemoryError
         for i in range(WHEEL_SLOTS):
             self.slots[i].next = &self.slots[i]
@@ -139,6 +140,7 @@ cdef class Reactor:
                     unlink(head.next)
         PyMem_RawFree(self.scratch)
         PyMem_RawFree(self.compose)
+        PyMem_RawFree(self.staging)
         PyMem_RawFree(self.events)
         PyMem_RawFree(self.slots)
         if self.epoll_fd >= 0:

@@ -55,6 +55,8 @@ cdef class Stream(Channel):
     cdef int _keep(self, const char* data, size_t size) except -1
     cdef int _send_raw(self, const char* data, size_t size)
     cdef int _send_tls(self, const char* data, size_t size) except -2
+    cdef int _send_tls_parts(self, iovec* parts, int count) except -2
+    cdef int _encrypt(self, const char* data, size_t size) except -2
     cdef int _push_tls(self) except -2
     cdef ssize_t _read_raw(self)
     cdef ssize_t _read_tls(self) except -3

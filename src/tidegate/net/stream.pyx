@@ -29,6 +29,7 @@ import ssl
 cdef enum:
     FIRST_READ = 65536          # a stream that fills its reads gets larger ones
     BACKLOG_STEP = 4096
+    RECORD_SIZE = 16384         # most plaintext of one record
     TLS_PIECE = 131072          # plaintext encrypted before it is sent; bounds the ciphertext that collects
 
 
@@ -144,11 +145,12 @@ cdef class Stream(Channel):
         cdef bint kernel_empty = False
         cdef char* scratch = self.reactor.scratch
         while True:
-            # Plaintext first: what TLS holds is announced by nobody.
-            while total < SCRATCH_SIZE - 16384 and (tls.incoming.pending or tls.session.pending()):
+            # What TLS holds is announced by nobody. A record has at most 16 KiB of plaintext, so each read empties one.
+            while tls.has_input and total <= SCRATCH_SIZE - RECORD_SIZE:
                 try:
-                    size = tls.read(16384, PyMemoryView_FromMemory(scratch + total, 16384, PyBUF_WRITE))
+                    size = tls.read(RECORD_SIZE, PyMemoryView_FromMemory(scratch + total, RECORD_SIZE, PyBUF_WRITE))
                 except ssl.SSLWantReadError:
+                    tls.has_input = False   # part of a record
                     break
                 except ssl.SSLZeroReturnError:
                     size = 0
@@ -159,9 +161,10 @@ cdef class Stream(Channel):
                     return READ_FAILED if total == 0 else total
                 if size == 0:       # close_notify
                     self.saw_eof = True
-                    self.is_readable = False
+                    tls.has_input = False
                     break
                 total += size
+                tls.has_input = tls.incoming.pending != 0
             if tls.outgoing.pending and self._push_tls() < 0:
                 return READ_FAILED
             if total != 0 or self.saw_eof or kernel_empty:
@@ -174,9 +177,9 @@ cdef class Stream(Channel):
                 return size
             tls.feed(scratch, size)
             kernel_empty = not self.is_readable
+        if tls.has_input or (self.saw_eof and total != 0):
+            self.is_readable = True     # more behind it; the reader asks again
         if total != 0:
-            if tls.incoming.pending or tls.session.pending() or self.saw_eof:
-                self.is_readable = True     # more behind it; the reader asks again
             return total
         if self.saw_eof:
             return READ_EOF
@@ -225,10 +228,7 @@ cdef class Stream(Channel):
         cdef ssize_t sent
         cdef int failure, i = 0
         if self.tls is not None:
-            for i in range(count):
-                if parts[i].iov_len and self._send_tls(<const char*>parts[i].iov_base, parts[i].iov_len) < 0:
-                    return -1
-            return 0
+            return self._send_tls_parts(parts, count)
         if self.fd < 0:
             return -1
         while self.backlog_end == 0 and self.is_writable:
@@ -361,7 +361,8 @@ cdef class Stream(Channel):
                 return
             if done > 0:
                 # Bytes behind the handshake are in ``incoming`` already, and no event will announce them.
-                if self.tls.incoming.pending:
+                self.tls.has_input = self.tls.incoming.pending != 0
+                if self.tls.has_input:
                     self.is_readable = True
                 self.on_established()
                 return
@@ -387,17 +388,45 @@ cdef class Stream(Channel):
             return 0
         return self._send_raw(PyBytes_AS_STRING(ciphertext), PyBytes_GET_SIZE(ciphertext))
 
-    cdef int _send_tls(self, const char* data, size_t size) except -2:
-        cdef size_t piece
+    cdef int _send_tls_parts(self, iovec* parts, int count) except -2:
+        """The first parts share a record: a head and a small body are one record and one system call."""
+        cdef char* staged = self.reactor.staging
+        cdef size_t size = 0, piece
+        cdef int i
+        for i in range(count):
+            piece = min(parts[i].iov_len, RECORD_SIZE - size)
+            if piece != 0:
+                memcpy(staged + size, parts[i].iov_base, piece)
+                size += piece
+            if piece != parts[i].iov_len:
+                break
+        else:
+            return self._send_tls(staged, size)
+        if self._encrypt(staged, size) < 0:
+            return -1
+        if self._send_tls(<const char*>parts[i].iov_base + piece, parts[i].iov_len - piece) < 0:
+            return -1
+        for i in range(i + 1, count):
+            if parts[i].iov_len and self._send_tls(<const char*>parts[i].iov_base, parts[i].iov_len) < 0:
+                return -1
+        return 0
+
+    cdef int _encrypt(self, const char* data, size_t size) except -2:
         if self.fd < 0 or not self.tls.is_established or self.tls.is_shut:
             return -1
+        try:
+            self.tls.write(PyMemoryView_FromMemory(<char*>data, size, PyBUF_READ))
+        except ssl.SSLError as error:
+            self.tls.failure = (error.reason or str(error)).lower().replace("_", " ")
+            self.error = -1
+            return -1
+        return 0
+
+    cdef int _send_tls(self, const char* data, size_t size) except -2:
+        cdef size_t piece
         while size != 0:
             piece = size if size < TLS_PIECE else TLS_PIECE
-            try:
-                self.tls.write(PyMemoryView_FromMemory(<char*>data, piece, PyBUF_READ))
-            except ssl.SSLError as error:
-                self.tls.failure = (error.reason or str(error)).lower().replace("_", " ")
-                self.error = -1
+            if self._encrypt(data, piece) < 0:
                 return -1
             data += piece
             size -= piece

@@ -7,6 +7,7 @@ cdef class TlsSession:
     cdef object read                # bound methods, looked up once
     cdef object write
     cdef object take_outgoing
+    cdef bint has_input             # ``incoming`` holds bytes that ``read`` has not been asked about
     cdef bint is_established
     cdef bint is_server
     cdef bint is_shut               # close_notify was sent

@@ -22,8 +22,10 @@ cdef class TlsSession:
         self.incoming = ssl.MemoryBIO()
         self.outgoing = ssl.MemoryBIO()
         self.session = context.wrap_bio(self.incoming, self.outgoing, server_side=is_server, server_hostname=name)
-        self.read = self.session.read
-        self.write = self.session.write
+        # The C object behind SSLObject, where there is one: its methods without a Python frame around each.
+        inner = getattr(self.session, "_sslobj", self.session)
+        self.read = inner.read
+        self.write = inner.write
         self.take_outgoing = self.outgoing.read
         self.is_server = is_server
 
@@ -44,6 +46,7 @@ cdef class TlsSession:
 
     cdef int feed(self, const char* data, ssize_t size) except -1:
         self.incoming.write(PyMemoryView_FromMemory(<char*>data, size, PyBUF_READ))
+        self.has_input = True
         return 0
 
     cdef void close_notify(self):
