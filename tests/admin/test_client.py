@@ -19,7 +19,10 @@ def answering(path, answer):
         def serve():
             connection, _ = listener.accept()
             with connection:
-                asked.append(connection.recv(65536))
+                request = connection.recv(65536)
+                while not request.endswith(b"}" if request.startswith(b"POST") else b"\r\n\r\n"):
+                    request += connection.recv(65536)  # the body may come behind the head
+                asked.append(request)
                 connection.sendall(answer)
 
         thread = threading.Thread(target=serve)
