@@ -71,9 +71,11 @@ class Probe:
         self.contender = contender
         self.program = programs.build("closed", session.ground.programs)
         self.complaint = ""
+        # What still starts up would look busier than the worker under load.
+        processes.idle_soon(contender.refresh())
         self.idle = {pid: processes.memory(pid) for pid in contender.refresh()}
         before = {pid: processes.cpu_ns([pid]) for pid in contender.pids}
-        by_own("/small", 16)(session, contender, 0.3, Meter())
+        by_own("/small", 16)(session, contender, 1.0, Meter())
         self.worker = max(before, key=lambda pid: processes.cpu_ns([pid]) - before[pid])
 
     def __repr__(self) -> str:
