@@ -20,5 +20,6 @@ cdef class Server:
     cdef Bounds bounds
     # snapshots
     cdef dict plans                         # prepared, by number
+    cdef dict upstreams                     # what each of them claims of the pools, by number
     cdef object drained_event
     cdef object drain_handle

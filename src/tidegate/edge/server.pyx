@@ -54,6 +54,7 @@ cdef class Server:
         self.inherited = list(listeners)
         self.listeners = []
         self.plans = {}
+        self.upstreams = {}
         self.watches = []
 
     # -- snapshots --------------------------------------------------------------------------------------------------
@@ -77,6 +78,7 @@ cdef class Server:
                 upstream.close()        # or what they claimed of the pools would never be given up
             raise
         self.plans[snapshot.number] = plan
+        self.upstreams[snapshot.number] = tuple(upstreams.values())
         if self.context.plan is None:
             self._activate(plan)
         return plan
@@ -156,6 +158,10 @@ cdef class Server:
         for watch in self.watches:
             watch.cancel()
         self.watches = []
+        for upstreams in self.upstreams.values():
+            for upstream in upstreams:
+                upstream.close()        # ends its look-ups
+        self.upstreams = {}
         self.pools.close()
         self.reactor.close()
 
