@@ -50,6 +50,8 @@ cdef class Connection(Client):
     cdef void _at_eof(self)
     cdef void _gone(self)
     cdef void _end(self)
+    cdef void _close_when_taken(self)
+    cdef void _rest(self) noexcept
     cdef void _linger(self)
     cdef void _arm(self) noexcept
     cdef bint _swallow_body(self)

@@ -91,7 +91,9 @@ cdef class Connection(Client):
                 self.reactor.call_soon(self)
                 return
             turns += 1
-            size = self.read_some(&data)
+            # What is thrown away is not decrypted: after our close_notify TLS takes it for an error, and the reset that
+            # follows an error could destroy the answer.
+            size = self._read_raw() if self.mode == LINGERING else self.read_some(&data)
             if size == READ_NOTHING:
                 return
             if size == READ_EOF:
@@ -167,6 +169,10 @@ cdef class Connection(Client):
         cdef char* head
         cdef int verdict
         while self.fd >= 0:
+            if self.mode == IDLE and self.waiting_bytes() > HIGH_WATER:
+                # Requests of a client that does not take its answers wait, or each would add its own to the backlog.
+                self.is_reading = False
+                return
             if self.mode == IN_EXCHANGE:
                 if not self.exchange.body_done:
                     self._pump()
@@ -332,9 +338,8 @@ cdef class Connection(Client):
             return
         if is_clean and self.keeps_alive and body_done and not self.is_reset:
             self.mode = IDLE
-            self.is_reading = True
-            self.set_deadline(self.reactor.now_ms + self.settings.idle_timeout_ms)
-            if not self.is_consuming and (self.kept_size != 0 or self.is_readable):
+            self._rest()
+            if self.is_reading and not self.is_consuming and (self.kept_size != 0 or self.is_readable):
                 self.reactor.call_soon(self)
             return
         if not is_clean:
@@ -342,16 +347,34 @@ cdef class Connection(Client):
                 exchange.response.framing != FRAMING_LENGTH
             ):
                 self._reset_on_close()
-            self._end()
+            if self.mode == IN_TUNNEL and exchange.response_done and not self.is_reset:
+                self._close_when_taken()    # what the upstream said last
+            else:
+                self._end()
         elif not body_done or self.kept_size != 0 or self.window_size != 0 or (self.is_readable and not self.saw_eof):
             self._linger()
         else:
-            self.mode = LINGERING
-            self.finish_closing()
-            if self.fd >= 0:
-                self.set_deadline(self.reactor.now_ms + self.settings.body_timeout_ms)
-            else:
-                self._ended()
+            self._close_when_taken()
+
+    cdef void _rest(self) noexcept:
+        """Between two requests. While much of the last answer waits to be taken, no other request is begun."""
+        self.is_reading = self.waiting_bytes() <= HIGH_WATER
+        if self.backlog_end == 0:
+            self.set_deadline(self.reactor.now_ms + self.settings.idle_timeout_ms)
+        else:
+            self.set_deadline(self.reactor.now_ms + self.body_timeout_ms)
+
+    cdef void _close_when_taken(self):
+        """Ends it as soon as the client has taken what waits for it; nothing more is read."""
+        if self.mode == READING_HEAD:
+            give_up(self.exchange)
+        self.exchange = None
+        self.mode = LINGERING
+        self.finish_closing()
+        if self.fd >= 0:
+            self.set_deadline(self.reactor.now_ms + self.body_timeout_ms)
+        else:
+            self._ended()
 
     cdef void _reset_on_close(self):
         # The answer would have ended with the connection: only a reset says that it was cut.
@@ -362,10 +385,13 @@ cdef class Connection(Client):
 
     cdef void _linger(self):
         self.mode = LINGERING
-        self.set_deadline(self.reactor.now_ms + self.settings.lingering_timeout_ms)
         if self.half_close() < 0:
             self._end()
             return
+        # The rest of the answer first, for as long as it is being taken.
+        self.set_deadline(self.reactor.now_ms + (
+            self.settings.lingering_timeout_ms if self.backlog_end == 0 else self.body_timeout_ms
+        ))
         self.is_reading = True
         if self.is_readable and self.fd >= 0:
             self.reactor.call_soon(self)
@@ -419,7 +445,11 @@ cdef class Connection(Client):
         cdef uint64_t before = self.bytes_out
         Client.on_event(self, events)
         if events & EPOLLOUT and self.fd >= 0 and self.backlog_end != 0 and self.bytes_out != before:
-            self.touch()    # slow, but taking
+            # slow, but taking
+            if self.mode == IN_EXCHANGE or self.mode == IN_TUNNEL:
+                self.touch()
+            elif self.mode != READING_HEAD:
+                self.set_deadline(self.reactor.now_ms + self.body_timeout_ms)
         elif events & EPOLLRDHUP and self.settings.aborts_on_half_close and self.mode == IN_EXCHANGE and (
             self.exchange.body_done
         ):
@@ -434,6 +464,12 @@ cdef class Connection(Client):
             if self.mode == IN_EXCHANGE:
                 self._arm()
             self.exchange.client_drained()
+        elif self.mode == IDLE:
+            self._rest()
+            if self.kept_size != 0 or self.is_readable:
+                self.reactor.call_soon(self)
+        elif self.mode == LINGERING:
+            self.set_deadline(self.reactor.now_ms + self.settings.lingering_timeout_ms)
 
     cdef void _at_eof(self):
         if self.mode == IN_TUNNEL:
@@ -443,7 +479,7 @@ cdef class Connection(Client):
             if not self.exchange.body_done:
                 self.exchange.client_gone()     # half a body: nothing that could still be served
         else:
-            self._end()
+            self._close_when_taken()            # it has nothing more to say; what it was answered is still its own
 
     cdef void on_abandoned(self):
         self._gone()

@@ -48,7 +48,8 @@ cdef class Stream(Channel):
     cdef void on_event(self, uint32_t events):
         if events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR):
             self.hup_seen = True
-            if events & (EPOLLHUP | EPOLLERR):
+            # EPOLLHUP after our own half-close is the ordinary end of both directions, with bytes perhaps still to be read.
+            if events & EPOLLERR or (events & EPOLLHUP and not self.is_half_closing):
                 self.is_reset = True
         if events & EPOLLOUT:
             self.is_writable = True
@@ -157,7 +158,7 @@ cdef class Stream(Channel):
                 except ssl.SSLError as error:
                     tls.failure = (error.reason or str(error)).lower().replace("_", " ")
                     self.error = -1
-                    self.is_readable = False
+                    self.is_readable = total != 0       # what came before it first; then it fails again
                     return READ_FAILED if total == 0 else total
                 if size == 0:       # close_notify
                     self.saw_eof = True
