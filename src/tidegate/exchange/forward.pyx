@@ -369,7 +369,8 @@ cdef class Forward(Relay):
 
     cdef void tunnel_ended(self):
         if self.connection is None or self.connection.half_close() < 0 or self.response_done:
-            self.finish()
+            self.finish()       # from here on the object may serve another exchange
+            return
         self.request_sent = True
 
     cdef void client_drained(self):
