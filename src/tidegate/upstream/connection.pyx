@@ -210,8 +210,11 @@ cdef class UpstreamConnection(PooledConnection):
         self._connected()
 
     cdef void on_ready(self):
-        if self.state == READY:
-            PooledConnection.on_ready(self)
+        if self.state != READY:
+            return
+        PooledConnection.on_ready(self)
+        if self.asker is not None and self.is_reset and self.is_reading and not self.is_readable:
+            self._fail(kind_of_errno(self.error, connected=True), os.strerror(self.error))
 
     cdef void on_readable(self):
         cdef ssize_t size
@@ -260,10 +263,9 @@ cdef class UpstreamConnection(PooledConnection):
         elif self.state != READY:
             self._fail(Kind.CONNECTION_TERMINATED, "closed during the handshake")
         elif self.is_readable and self.is_reading and self.asker is not None:
-            # The write failed, but an answer may have come before: an early refusal is worth more than our EPIPE.
-            self.on_readable()
-            if self.asker is not None and self.is_reset and not self.is_readable:
-                self._fail(kind_of_errno(self.error, connected=True), os.strerror(self.error))
+            # The write failed, but an answer may have come before: an early refusal is worth more than our EPIPE. Not read
+            # here: the client whose bytes were to be written may still be working on them in the scratch.
+            self.reactor.call_soon(self)
         else:
             self._fail(kind_of_errno(self.error, connected=True), os.strerror(self.error))
 
