@@ -25,5 +25,5 @@ cdef class Listener(Channel):
     cdef bint is_paused                     # out of descriptors, or at the bound
     cdef object connections                 # set of open ones, for the end of a drain
     cdef readonly uint64_t accepted
-    cdef void _accept(self)
+    cdef bint _accept(self)
     cdef void _pause(self, double seconds)

@@ -68,7 +68,8 @@ cdef class Listener(Channel):
 
     def accept_what_waits(self):
         """Accepts once more what the kernel has, pause or not."""
-        self._accept()
+        while self.fd >= 0 and self._accept():
+            pass
 
     def stop(self):
         """Stops listening; connections go on."""
@@ -92,7 +93,8 @@ cdef class Listener(Channel):
         self.context.error_log.say("accept_failed", f"{type(fault).__name__}: {fault}", listener=self.label, error=fault)
         self._pause(EXHAUSTED_PAUSE_S)
 
-    cdef void _accept(self):
+    cdef bint _accept(self):
+        """Accepts some; True when others may wait still."""
         cdef sockaddr_storage address
         cdef socklen_t size
         cdef int fd, failure, turns = 0
@@ -108,17 +110,17 @@ cdef class Listener(Channel):
                     "max_connections", "as many connections as server.max_connections allows; the next ones wait",
                     listener=self.label, open=self.bounds.open,
                 )
-                return
+                return False
             if turns == ACCEPTS_IN_A_ROW:
                 self.context.reactor.call_soon(self)
-                return
+                return True
             turns += 1
             size = sizeof(address)
             fd = accept4(self.fd, <sockaddr*>&address, &size, SOCK_NONBLOCK | SOCK_CLOEXEC)
             if fd < 0:
                 failure = errno
                 if failure == EAGAIN:
-                    return
+                    return False
                 if failure == EMFILE or failure == ENFILE or failure == ENOBUFS or failure == ENOMEM:
                     self.context.meters.add(ACCEPT_PAUSES, 1)
                     self.context.error_log.say(
@@ -126,7 +128,7 @@ cdef class Listener(Channel):
                         listener=self.label,
                     )
                     self._pause(EXHAUSTED_PAUSE_S)
-                    return
+                    return False
                 if failure == ECONNABORTED or failure == EINTR or failure == EPERM or failure == EPROTO:
                     continue    # of that one connection, not of the socket
                 raise OSError(failure, os.strerror(failure))
@@ -148,9 +150,14 @@ cdef class Listener(Channel):
             connection.serial = self.context.last_serial
             connection.owner = self
             self.connections.add(connection)
-            self.context.reactor.register(connection)
-            connection.is_trusted = self.context.trusted.trusts(connection.address, len(connection.address))
-            connection.accepted(None if self.tls is None else self.tls.context)
+            try:
+                self.context.reactor.register(connection)
+                connection.is_trusted = self.context.trusted.trusts(connection.address, len(connection.address))
+                connection.accepted(None if self.tls is None else self.tls.context)
+            except BaseException:
+                connection._end()       # it is counted already
+                raise
+        return False
 
     def _admit(self, Connection connection):
         """Counts it, unless its address has too many already."""
