@@ -4,6 +4,7 @@ import datetime as dt
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -28,6 +29,8 @@ def cpu_model() -> str:
 
 def revision() -> str:
     """The commit that was measured, with a mark when files were changed."""
+    if shutil.which("git") is None:
+        return "unknown"
     root = Path(__file__).parent
     done = subprocess.run(
         ["git", "-C", str(root), "describe", "--always", "--dirty"], capture_output=True, text=True, check=False

@@ -39,6 +39,7 @@ def test_scenarios_are_listed() -> None:
 @pytest.mark.skipif(not Path("/usr/sbin/nginx").exists(), reason="nginx is not installed (Debian: nginx-light)")
 @pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed (Debian: wrk)")
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="no C compiler for the generators")
+@pytest.mark.skipif(not Path("/usr/include/openssl/ssl.h").exists(), reason="no OpenSSL headers (Debian: libssl-dev)")
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="contender and load need a core each")
 @pytest.mark.parametrize("generator", ["own", "wrk"])
 def test_two_short_rounds_of_nginx_against_itself(generator: str) -> None:

@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -74,6 +75,7 @@ def access_log(tmp_path):
     return [json.loads(line) for line in (tmp_path / "stdout").read_text().splitlines()]
 
 
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed (Debian: curl)")
 def test_quickstart_prints_three_lines_worth_trying_and_they_work(tmp_path):
     with quickstart(tmp_path) as gateway:
         gateway.hear("configuration: .*quickstart.toml")
