@@ -28,7 +28,8 @@ cdef int reserve(Bytes* bytes, size_t room) except -1:
 cdef int fill(Bytes* bytes, const char* data, size_t size) except -1:
     """Replaces what is in ``bytes``."""
     reserve(bytes, size)
-    memcpy(bytes.at, data, size)
+    if size != 0:
+        memcpy(bytes.at, data, size)    # which takes no NULL, not even for nothing
     bytes.size = size
     return 0
 
