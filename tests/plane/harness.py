@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import socket
 import struct
@@ -312,12 +313,17 @@ class Plane:
         until(read, f"{count} lines in the access log, there are {lines}")
         return lines
 
+    def log_records(self, count: int) -> list[dict[str, Any]]:
+        """The same, each line as the JSON object that it is."""
+        return [json.loads(line) for line in self.log_lines(count)]
+
     def is_at_rest(self) -> bool:
         """Nothing is left of any exchange: no client, none in flight, no connection in use, no fault."""
         now = self.statistics()
         return (
             now.connections == 0
             and now.exchanges == 0
+            and now.inflight == 0
             and now.faults == 0
             and all(pool.open == pool.idle and pool.waiting == 0 for pool in now.pools)
         )

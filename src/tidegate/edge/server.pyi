@@ -11,6 +11,7 @@ from tidegate.upstream.pool import PoolStatistics
 class ServerStatistics(NamedTuple):
     connections: int
     exchanges: int
+    inflight: int
     spare_exchanges: int
     channels: int
     faults: int

@@ -28,6 +28,7 @@ class ServerStatistics(NamedTuple):
 
     connections: int
     exchanges: int
+    inflight: int
     spare_exchanges: int
     channels: int
     faults: int
@@ -167,8 +168,13 @@ cdef class Server:
 
     def statistics(self):
         statistics = self.reactor.statistics()
+        inflight = sum(
+            endpoint.inflight
+            for plan in self.plans.values() for destination in plan.destinations.values()
+            for endpoint in destination.upstream.endpoints
+        )
         return ServerStatistics(
-            0 if self.bounds is None else self.bounds.open, self.context.exchanges, len(self.context.spare),
+            0 if self.bounds is None else self.bounds.open, self.context.exchanges, inflight, len(self.context.spare),
             statistics.channels, statistics.faults, self.pools.statistics(),
         )
 
