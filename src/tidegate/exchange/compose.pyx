@@ -223,6 +223,26 @@ cdef size_t compose_request(ExchangeState x, char* out, const char* host, size_t
     return out - start
 
 
+cdef size_t compose_interim(const ResponseHead* head, const char* raw, char* out) noexcept:
+    """Writes the head of an interim answer (1xx), hardly longer than the one that came. Returns its size.
+
+    It has no body whatever it says, so nobody behind the gateway gets to see a length.
+    """
+    cdef char* start = out
+    cdef const Field* field
+    cdef size_t i
+    out = _put(out, b"HTTP/1.1 ", 9)
+    out = _put_number(out, head.status)
+    out[0] = c" "
+    out = _put(out + 1, raw + head.reason.start, head.reason.size)
+    out = _put(out, b"\r\n", 2)
+    for i in range(head.n_fields):
+        field = &head.fields[i]
+        if not (HOP_BY_HOP | ONE << FIELD_CONTENT_LENGTH) >> field.id & 1 and not field.flags & FIELD_NAMED_BY_CONNECTION:
+            out = _put(out, raw + field.name.start, field.line_end - field.name.start)
+    return _put(out, b"\r\n", 2) - start
+
+
 cdef size_t compose_response(ExchangeState x, char* out, bint close):
     """Writes the head of the upstream's answer for the client; the caller has seen to ``response_room``.
 
@@ -248,6 +268,8 @@ cdef size_t compose_response(ExchangeState x, char* out, bint close):
         x.route is not None and x.route.on_response_body is not None and not x.has_no_body_out
     ):
         dropped |= ONE << FIELD_CONTENT_LENGTH
+    elif x.status == 204 or x.status == 101:
+        dropped |= ONE << FIELD_CONTENT_LENGTH      # there is no body, and who believes the length waits for one
     if head.n_fields:
         run = head.fields[0].name.start
         for i in range(head.n_fields):
