@@ -432,6 +432,9 @@ cdef class Exchange(Forward):
         if self.send_switch() < 0:
             return
         self.stage = TUNNEL
+        # From here on these two say which half has been closed.
+        self.request_sent = False
+        self.response_done = False
         client.keeps_alive = False
         connection.set_deadline(0)
         self.context.meters.add(UPGRADES_OPEN, 1)
@@ -491,6 +494,8 @@ cdef class Exchange(Forward):
         self.local_body = response.body
         if self.response_edits is None:
             self.response_edits = Edits()
+        else:
+            self.response_edits.clear()     # they were for another answer
         date = self.context.date()
         self.response_edits.put(EDIT_ADD, b"Date", 4, PyBytes_AS_STRING(date), PyBytes_GET_SIZE(date))
         self.respond()

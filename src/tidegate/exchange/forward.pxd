@@ -1,5 +1,7 @@
 """The way of a request to its upstream, and of the answer back."""
 
+from libc.stdint cimport uint64_t
+
 from tidegate.exchange.relay cimport Relay
 from tidegate.exchange.views cimport Response
 from tidegate.wire.http1 cimport HeadLimits
@@ -14,9 +16,17 @@ cdef class Forward(Relay):
     cdef void send(self)
     cdef bint rewrite_path(self)
     cdef void upstream_write_failed(self)
+    # what the upstream's connection says
+    cdef void caught(self, uint64_t number, object error)
+    cdef void _go_on(self)
+    cdef void _feed(self)
+    cdef void _take(self, char* data, size_t size)
+    cdef void _at_end(self, bint is_truncated)
+    cdef void _cut_off(self, object kind, str detail)
     # once upgraded
     cdef void tunnel_bytes(self, char* data, size_t size)
     cdef void tunnel_ended(self)                        # the client has closed its half
+    cdef void end_tunnel(self)
     cdef void client_drained(self)                      # the client has taken what waited for it
     # ends
     cdef void fail(self, object kind, str detail, int status)       # status 0: what RFC 9209 recommends for the kind

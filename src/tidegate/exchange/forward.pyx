@@ -9,6 +9,7 @@ has none yet, and else the end of the client's connection.
 from cpython.bytes cimport PyBytes_GET_SIZE
 from libc.stdint cimport uint8_t, uint64_t
 
+from tidegate.exchange.compose cimport compose_interim
 from tidegate.exchange.keys cimport hash_key, sticky_endpoint
 from tidegate.exchange.plan cimport Route
 from tidegate.exchange.relay cimport HIGH_WATER
@@ -26,8 +27,9 @@ from tidegate.upstream.pool cimport DIAL as POOL_DIAL
 from tidegate.upstream.pool cimport FULL, REUSE, WAIT, Pool, PooledConnection
 from tidegate.wire.http1 cimport (
     FRAMING_CLOSE, HEAD_KEEP_ALIVE, HEAD_UPGRADE, METHOD_DELETE, METHOD_GET, METHOD_HEAD, METHOD_OPTIONS, METHOD_PUT,
-    METHOD_TRACE, NEED_MORE, HeadLimits, parse_response_head, refusal_name, reset_response_head,
+    METHOD_TRACE, NEED_MORE, HeadLimits, parse_response_head, refusal_name, reset_response_head, same_name,
 )
+from tidegate.wire.refusal cimport HEAD_TOO_LARGE, TOO_MANY_FIELDS, UNSUPPORTED_TRANSFER_ENCODING
 
 import asyncio
 import os
@@ -42,6 +44,15 @@ cdef enum:
 RESPONSE_LIMITS.head_bytes = 131072
 RESPONSE_LIMITS.target_bytes = 0
 RESPONSE_LIMITS.fields = 128
+
+
+cdef object _kind_of_refusal(int refusal):
+    """The word of RFC 9209 for what is wrong with an answer's head."""
+    if refusal == HEAD_TOO_LARGE or refusal == TOO_MANY_FIELDS:
+        return Kind.HTTP_RESPONSE_HEADER_SECTION_SIZE
+    if refusal == UNSUPPORTED_TRANSFER_ENCODING:
+        return Kind.HTTP_RESPONSE_TRANSFER_CODING
+    return Kind.HTTP_PROTOCOL_ERROR
 
 
 cdef class Forward(Relay):
@@ -66,6 +77,7 @@ cdef class Forward(Relay):
                 0 if upstream.hash_source == HASH_NONE else hash_key(self), self.failed_endpoint, self.context.reactor.now_ns
             )
         if endpoint is None:
+            self.endpoint = None
             absence = upstream.absence
             if absence is None:
                 self.fail(Kind.DESTINATION_UNAVAILABLE, "no endpoint", 0)
@@ -74,6 +86,9 @@ cdef class Forward(Relay):
             return
         if is_new_client:
             self.set_cookie = endpoint.sticky_line_secure if self.client.is_tls else endpoint.sticky_line
+        self.failed_reused = False
+        self.failed_answered = False
+        self.failed_handed = 0
         endpoint.started()
         self.endpoint = endpoint
         self.holds_endpoint = True
@@ -98,6 +113,11 @@ cdef class Forward(Relay):
         cdef Pool pool = self.endpoint.pool
         cdef UpstreamConnection connection
         cdef int decision = pool.decide(self.endpoint.peer, self.context.reactor.now_ms)
+        while decision == REUSE and self.attempts > 1 and not (<UpstreamConnection>pool.chosen).looks_alive():
+            # One connection was dead when it was used, and there is no third attempt: the next one is asked first.
+            connection = <UpstreamConnection>pool.chosen
+            connection.end()
+            decision = pool.decide(self.endpoint.peer, self.context.reactor.now_ms)
         if decision == REUSE:
             connection = <UpstreamConnection>pool.chosen
             pool.chosen = None
@@ -129,15 +149,13 @@ cdef class Forward(Relay):
         connection.attach(self, self.destination.upstream.read_timeout_ms)
         failure = connection.dial()
         if failure != 0:
-            self.failed_reused = False
-            self.failed_answered = False
-            self.failed_handed = 0
             self.upstream_failed(
                 kind_of_dial_errno(failure, is_unix=self.endpoint.peer.is_unix), os.strerror(failure)
             )
 
     cdef void connection_available(self, PooledConnection connection):
         """The pool has a connection for us, or room to dial one."""
+        cdef uint64_t number = self.number
         if self.stage != WAITING or self.waits_for != POOL:
             if connection is not None:
                 (<UpstreamConnection>connection).end()
@@ -154,9 +172,10 @@ cdef class Forward(Relay):
                 (<UpstreamConnection>connection).attach(self, self.destination.upstream.read_timeout_ms)
                 self.send()
         except Exception as error:
-            self.client.on_fault(error)
+            self.caught(number, error)
 
     cdef void wait_failed(self):
+        cdef uint64_t number = self.number
         if self.stage != WAITING or self.waits_for != POOL:
             return
         try:
@@ -164,9 +183,55 @@ cdef class Forward(Relay):
             self.stage = RUNNING
             self.fail(Kind.CONNECTION_LIMIT_REACHED, "no connection became free in time", 0)
         except Exception as error:
-            self.client.on_fault(error)
+            self.caught(number, error)
+
+    # What an upstream's connection says. Whatever fails in it ends this exchange, and not that connection, which may serve
+    # another one by then.
 
     cdef void upstream_connected(self):
+        cdef uint64_t number = self.number
+        try:
+            self._go_on()
+        except Exception as error:
+            self.caught(number, error)
+
+    cdef void upstream_drained(self):
+        cdef uint64_t number = self.number
+        try:
+            self._feed()
+        except Exception as error:
+            self.caught(number, error)
+
+    cdef void upstream_bytes(self, char* data, size_t size):
+        cdef uint64_t number = self.number
+        try:
+            self._take(data, size)
+        except Exception as error:
+            self.caught(number, error)
+
+    cdef void upstream_ended(self, bint is_truncated):
+        cdef uint64_t number = self.number
+        try:
+            self._at_end(is_truncated)
+        except Exception as error:
+            self.caught(number, error)
+
+    cdef void upstream_failed(self, object kind, str detail):
+        cdef uint64_t number = self.number
+        try:
+            self._cut_off(kind, detail)
+        except Exception as error:
+            self.caught(number, error)
+
+    cdef void caught(self, uint64_t number, object error):
+        self.context.reactor.faults += 1
+        if self.number == number and self.client is not None:
+            self.client.on_fault(error)
+        else:
+            self.context.error_log.say("gateway_fault", f"{type(error).__name__}: {error}", error=error)
+
+    cdef void _go_on(self):
+        """Connected."""
         if self.stage != WAITING or self.waits_for != DIAL:
             self.connection.end()
             return
@@ -191,17 +256,27 @@ cdef class Forward(Relay):
         if self.connection is not None:
             self.connection.on_reset()
 
-    cdef void upstream_drained(self):
+    cdef void _feed(self):
+        """The upstream has taken what waited for it."""
         if self.stage == TUNNEL:
-            self.client.resume_reading()
+            if self.request_sent:
+                self.end_tunnel()
+            else:
+                self.client.resume_reading()
         elif not self.body_done:
             self.client.pump_body()
 
-    cdef void upstream_bytes(self, char* data, size_t size):
+    cdef bint awaits_upstream(self):
+        # While the client still sends it is the client's turn, unless the upstream does not take what there is. An upgraded
+        # connection may be silent in both directions, up to its own bound.
+        return self.stage != TUNNEL and (self.request_sent or self.connection.backlog_end != 0)
+
+    cdef void _take(self, char* data, size_t size):
         """The upstream's answer, or more of it."""
         cdef UpstreamConnection connection = self.connection
         cdef Client client = self.client
         cdef int verdict
+        cdef size_t room
         cdef uint64_t number = self.number
         self.context.meters.add(BYTES_UPSTREAM_IN, size)
         if self.stage == RESPONDING:
@@ -232,13 +307,15 @@ cdef class Forward(Relay):
                     connection.rehold(data, size)
                 return
             if verdict < 0:
-                self.fail(Kind.HTTP_PROTOCOL_ERROR, refusal_name(-verdict).decode(), 0)
+                self.fail(_kind_of_refusal(-verdict), refusal_name(-verdict).decode(), 0)
                 return
             if self.response.status >= 200 or self.response.status == 101:
                 break
-            # An interim answer. 100 was given by the gateway itself already; others go on to who can understand them.
-            if self.response.status != 100 and self.request.minor == 1:
-                if client.send(data, self.response.size) < 0:
+            # An interim answer. 100 was given by the gateway itself already; others go on to who can understand them, and
+            # not to who does not even take what there is: nothing bounds their number.
+            if self.response.status != 100 and self.request.minor == 1 and client.waiting_bytes() < HIGH_WATER:
+                room = compose_interim(&self.response, data, self.context.reactor.compose)
+                if client.send(self.context.reactor.compose, room) < 0:
                     self.client_failed()
                     return
             data += self.response.size
@@ -251,10 +328,15 @@ cdef class Forward(Relay):
         self.upstream_status = self.response.status
         self.answered_ns = self.context.reactor.now_ns
         self.response_at = data
-        if self.response.status == 101 and not self.request.flags & HEAD_UPGRADE:
-            self.status = 0
-            self.fail(Kind.HTTP_PROTOCOL_ERROR, "changed the protocol without being asked", 0)
-            return
+        if self.response.status == 101:
+            if not self.request.flags & HEAD_UPGRADE:
+                self.status = 0
+                self.fail(Kind.HTTP_PROTOCOL_ERROR, "changed the protocol without being asked", 0)
+                return
+            if not same_name(data + self.response.upgrade.start, self.response.upgrade.size, b"websocket", 9):
+                self.status = 0
+                self.fail(Kind.HTTP_UPGRADE_FAILED, "changed to another protocol than was asked for", 0)
+                return
         self.rest = data + self.response.size
         self.rest_size = size - self.response.size
         self.respond()
@@ -263,28 +345,31 @@ cdef class Forward(Relay):
         ):
             connection.drop_held()
 
-    cdef void upstream_ended(self, bint is_truncated):
+    cdef void _at_end(self, bint is_truncated):
         """The upstream has closed its half."""
         cdef UpstreamConnection connection = self.connection
         if self.stage == TUNNEL:
-            self.response_done = True
-            self.connection.pause_reading()
-            if self.request_sent or self.client.half_close() < 0:
-                self.finish()
+            connection.pause_reading()
+            if not self.response_done:
+                self.response_done = True
+                if self.client.half_close() < 0:
+                    self.finish()
+                    return
+            self.end_tunnel()
         elif self.stage == RESPONDING:
             self.end_answer_at_eof(is_truncated)
         else:
-            self.failed_reused = connection.uses > 1
-            self.failed_answered = connection.has_answered
-            self.failed_handed = connection.bytes_out - connection.out_before
+            connection.account()
             self.leave_upstream()
             self.upstream_failed(
                 Kind.HTTP_RESPONSE_INCOMPLETE if self.failed_answered else Kind.CONNECTION_TERMINATED,
                 "closed before its answer was whole" if self.failed_answered else "closed without an answer",
             )
 
-    cdef void upstream_failed(self, object kind, str detail):
+    cdef void _cut_off(self, object kind, str detail):
         if self.stage == TUNNEL:
+            self.error_kind = kind
+            self.error_detail = detail
             self.finish()
         elif self.stage == WAITING and self.waits_for == DIAL:
             self.waits_for = NOTHING
@@ -296,11 +381,23 @@ cdef class Forward(Relay):
 
     cdef void fail(self, object kind, str detail, int status):
         """The upstream, or the way to it, has failed."""
+        cdef Upstream upstream
+        if self.connection is not None:
+            self.connection.account()
         self.leave_upstream()
         if self.status == 0 and self.tries_again(kind):
             self.context.meters.add(UPSTREAM_RETRIES, 1)
-            self.failed_endpoint = self.endpoint
-            self.release_endpoint(blames_endpoint(kind))
+            upstream = self.destination.upstream
+            if self.failed_reused:
+                # The server may close a connection that rests: that is no failure of its own. Who is to stay with one
+                # server stays with it; others go where nothing has just been closed.
+                self.release_endpoint(False)
+                if upstream.hash_source == HASH_NONE and not PyBytes_GET_SIZE(upstream.sticky_cookie):
+                    self.failed_endpoint = self.endpoint
+            else:
+                self.release_endpoint(blames_endpoint(kind))
+                self.failed_endpoint = self.endpoint
+            self.sent_ns = 0
             self.stage = RUNNING
             self.pick()
             return
@@ -322,7 +419,7 @@ cdef class Forward(Relay):
     cdef bint tries_again(self, object kind):
         """Whether the request may be sent once more (DESIGN section 10)."""
         cdef uint8_t method = self.request.method
-        if self.attempts == 0 or self.attempts >= ATTEMPTS_MAX or kind == Kind.GATEWAY_EXHAUSTED or self.request_bytes != 0:
+        if self.endpoint is None or self.attempts >= ATTEMPTS_MAX or kind == Kind.GATEWAY_EXHAUSTED or self.request_bytes != 0:
             return False
         if kind == Kind.CONNECTION_LIMIT_REACHED or kind == Kind.PROXY_INTERNAL_ERROR:
             return False
@@ -368,14 +465,26 @@ cdef class Forward(Relay):
             self.client.pause_reading()
 
     cdef void tunnel_ended(self):
-        if self.connection is None or self.connection.half_close() < 0 or self.response_done:
-            self.finish()       # from here on the object may serve another exchange
-            return
-        self.request_sent = True
+        """The client has closed its half."""
+        if not self.request_sent:
+            self.request_sent = True
+            if self.connection.half_close() < 0:
+                self.finish()
+                return
+        self.end_tunnel()
+
+    cdef void end_tunnel(self):
+        """Ends it when both halves are closed and what was said before has been taken."""
+        if self.request_sent and self.response_done and (
+            self.connection.waiting_bytes() == 0 and self.client.waiting_bytes() == 0
+        ):
+            self.finish()
 
     cdef void client_drained(self):
         """The client has taken what waited for it."""
-        if self.connection is not None and not self.connection.is_reading and self.waits_for == NOTHING:
+        if self.stage == TUNNEL and self.response_done:
+            self.end_tunnel()
+        elif self.connection is not None and not self.connection.is_reading and self.waits_for == NOTHING:
             self.connection.resume_reading()
             if self.stage != TUNNEL:
                 self.connection.touch()

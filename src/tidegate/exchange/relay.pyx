@@ -101,12 +101,21 @@ cdef class Relay(ExchangeState):
         self.context.meters.add(BYTES_UPSTREAM_OUT, head_size + body_size)
         if body_size == 0:
             return connection.send(out, head_size)
-        return connection.send_parts(parts, 2)
+        if connection.send_parts(parts, 2) == 0:
+            return 0
+        if connection.bytes_out == connection.out_before:
+            # Nothing of it has left: what was taken from the client goes back, so that it can be sent elsewhere.
+            client.window -= body_size
+            client.window_size += body_size
+            self.body_left += body_size
+            self.request_bytes -= body_size
+            self.body_done = self.request_sent = False
+        return -1
 
     cdef bint takes_request_data(self) noexcept:
         return (
             (self.stage == SENT or self.stage == RESPONDING) and self.connection is not None
-            and self.connection.waiting_bytes() < HIGH_WATER
+            and self.connection.waiting_bytes() < HIGH_WATER and not self.connection.is_reset
         )
 
     cdef int send_request_data(self, char* data, size_t size, bint is_last):
@@ -160,6 +169,7 @@ cdef class Relay(ExchangeState):
         )
         has_body = self.response.framing != FRAMING_NONE and not self.has_no_body_out
         client.answer_came()
+        self.response_is_chunked_out = False    # of an upstream's answer that broke before its head was sent
         if has_body:
             if self.response.framing == FRAMING_LENGTH:
                 self.answer_left = self.response.content_length

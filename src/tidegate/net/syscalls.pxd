@@ -51,7 +51,7 @@ cdef extern from "<sys/uio.h>" nogil:
         size_t iov_len
 
 cdef extern from "<netinet/in.h>" nogil:
-    enum: IPPROTO_TCP, INET6_ADDRSTRLEN
+    enum: IPPROTO_IP, IPPROTO_TCP, INET6_ADDRSTRLEN, IP_BIND_ADDRESS_NO_PORT
     struct in_addr:
         uint32_t s_addr
     struct in6_addr:

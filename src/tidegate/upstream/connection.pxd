@@ -21,6 +21,7 @@ cdef class Asker(Waiter):
     cdef void upstream_bytes(self, char* data, size_t size)     # in scratch, may be changed in place
     cdef void upstream_ended(self, bint is_truncated)           # the peer has closed its half
     cdef void upstream_drained(self)                            # the backlog is empty again
+    cdef bint awaits_upstream(self)                             # it is the peer's turn: its silence counts
 
 cdef enum ConnectionState:
     CONNECTING = 0
@@ -53,6 +54,8 @@ cdef class UpstreamConnection(PooledConnection):
     cdef void attach(self, Asker asker, uint64_t read_timeout_ms) noexcept
     cdef void detach(self) noexcept
     cdef void touch(self) noexcept          # something moved: the read deadline begins anew
+    cdef void account(self) noexcept        # tells the asker what a retry will have to know
+    cdef bint looks_alive(self) noexcept    # asks the kernel: neither closed nor unread bytes
     cdef void end(self)                     # closes it and tells the pool
     cdef int hold(self, const char* data, size_t size) except -1
     cdef int rehold(self, const char* data, size_t size) except -1      # keeps this and nothing else

@@ -17,17 +17,18 @@ from libc.string cimport memcpy, memmove
 from tidegate.net.reactor cimport SCRATCH_SIZE, Reactor
 from tidegate.net.stream cimport READ_EOF, READ_NOTHING
 from tidegate.net.syscalls cimport (
-    AF_UNIX, EAGAIN, EINPROGRESS, EINTR, EPOLLERR, EPOLLHUP, EPOLLOUT, IPPROTO_TCP, SO_ERROR, SO_KEEPALIVE, SOCK_CLOEXEC,
+    AF_UNIX, EAGAIN, EINPROGRESS, EINTR, EPOLLERR, EPOLLHUP, EPOLLOUT, IP_BIND_ADDRESS_NO_PORT, IPPROTO_IP, IPPROTO_TCP,
+    MSG_DONTWAIT, MSG_PEEK, SO_ERROR, SO_KEEPALIVE, SOCK_CLOEXEC,
     SOCK_NONBLOCK, SOCK_STREAM, SOL_SOCKET, TCP_KEEPCNT, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_NODELAY, TCP_USER_TIMEOUT,
-    bind, connect, getsockopt, setsockopt, sockaddr, socket, socklen_t,
+    bind, connect, getsockopt, recv, setsockopt, sockaddr, socket, socklen_t,
 )
 from tidegate.net.tls cimport TlsSession
 from tidegate.upstream.pool cimport Pool
 
 import os
-import socket as sockets
 
 from tidegate.errors import Kind, kind_of_errno
+from tidegate.upstream.retry import kind_of_dial_errno
 from tidegate.upstream.tls import client_context
 
 cdef enum:
@@ -51,6 +52,9 @@ cdef class Asker(Waiter):
 
     cdef void upstream_drained(self):
         pass
+
+    cdef bint awaits_upstream(self):
+        return True
 
 
 cdef class DialSettings:
@@ -129,8 +133,10 @@ cdef class UpstreamConnection(PooledConnection):
         if self.settings.user_timeout_ms:
             timeout = self.settings.user_timeout_ms
             setsockopt(self.fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout, sizeof(timeout))
-        if self.peer.source_address:
-            source = _source(self.peer.family, self.peer.source_address)
+        source = self.peer.source_sockaddr
+        if PyBytes_GET_SIZE(source):
+            # The port is chosen by connect(2): bind(2) would take one that no other destination could use meanwhile.
+            setsockopt(self.fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof(one))
             if bind(self.fd, <sockaddr*>PyBytes_AS_STRING(source), PyBytes_GET_SIZE(source)) < 0:
                 return errno
         return 0
@@ -165,7 +171,7 @@ cdef class UpstreamConnection(PooledConnection):
         elif failure == EAGAIN and self.reactor.now_ms < self.connect_deadline_ms:
             self._wait_for_queue()
             return
-        self._fail(kind_of_errno(failure, connected=False), os.strerror(failure))
+        self._fail(kind_of_dial_errno(failure, is_unix=self.peer.is_unix), os.strerror(failure))
 
     cdef void _connected(self):
         self.state = READY
@@ -174,11 +180,13 @@ cdef class UpstreamConnection(PooledConnection):
         if self.asker is None:
             self.end()
             return
+        self.out_before = self.bytes_out    # a TLS handshake is no part of the request
         self.asker.upstream_connected()
 
     # -- events -----------------------------------------------------------------------------------------------------
 
     cdef void on_event(self, uint32_t events):
+        cdef uint64_t before = self.bytes_out
         cdef int failure = 0
         cdef socklen_t size = sizeof(failure)
         if self.state == CONNECTING:
@@ -187,7 +195,7 @@ cdef class UpstreamConnection(PooledConnection):
             if getsockopt(self.fd, SOL_SOCKET, SO_ERROR, &failure, &size) < 0:
                 failure = errno
             if failure != 0:
-                self._fail(kind_of_errno(failure, connected=False), os.strerror(failure))
+                self._fail(kind_of_dial_errno(failure, is_unix=self.peer.is_unix), os.strerror(failure))
                 return
             self.is_writable = True
             if self.peer.tls is not None:
@@ -205,6 +213,8 @@ cdef class UpstreamConnection(PooledConnection):
                 if self.fd < 0:
                     return
         PooledConnection.on_event(self, events)
+        if self.backlog_end != 0 and self.bytes_out != before and self.state == READY and self.fd >= 0:
+            self.touch()        # slow, but taking
 
     cdef void on_established(self):
         self._connected()
@@ -240,7 +250,8 @@ cdef class UpstreamConnection(PooledConnection):
                 if self.asker is not asker:
                     return
             elif size == READ_EOF:
-                asker.upstream_ended(self.is_truncated)
+                # After a write that failed the kernel may say "end" where it was a reset.
+                asker.upstream_ended(self.is_truncated or self.error != 0)
                 return
             else:
                 if self.error == -1:
@@ -250,7 +261,7 @@ cdef class UpstreamConnection(PooledConnection):
                 return
 
     cdef void on_drained(self):
-        if self.asker is not None:
+        if self.asker is not None and self.state == READY:
             self.touch()
             self.asker.upstream_drained()
 
@@ -262,18 +273,18 @@ cdef class UpstreamConnection(PooledConnection):
                 self._fail(Kind.TLS_PROTOCOL_ERROR, self.tls.failure)
         elif self.state != READY:
             self._fail(Kind.CONNECTION_TERMINATED, "closed during the handshake")
-        elif self.is_readable and self.is_reading and self.asker is not None:
-            # The write failed, but an answer may have come before: an early refusal is worth more than our EPIPE. Not read
-            # here: the client whose bytes were to be written may still be working on them in the scratch.
-            self.reactor.call_soon(self)
         else:
-            self._fail(kind_of_errno(self.error, connected=True), os.strerror(self.error))
+            # A write failed, but an answer may have come before: an early refusal is worth more than our EPIPE. It is not
+            # read here: whoever was writing may still have bytes of its own in the reactor's scratch.
+            self.hup_seen = True
+            self.is_readable = True
+            self.reactor.call_soon(self)
 
     cdef void on_deadline(self):
         if self.state != READY:
             self._fail(Kind.CONNECTION_TIMEOUT, "not connected in time")
-        elif self.asker is None:
-            pass
+        elif self.asker is None or not self.asker.awaits_upstream():
+            pass                # nothing is expected of it
         elif self.has_answered:
             self._fail(Kind.CONNECTION_READ_TIMEOUT, "silent in the middle of its answer")
         elif self.backlog_end != 0:
@@ -290,15 +301,22 @@ cdef class UpstreamConnection(PooledConnection):
 
     cdef void _fail(self, object kind, str detail):
         cdef Asker asker = self.asker
-        if asker is not None:
-            asker.failed_reused = self.uses > 1
-            asker.failed_answered = self.has_answered
-            asker.failed_handed = self.bytes_out - self.out_before
+        self.account()
         self.end()
         if asker is not None:
             asker.upstream_failed(kind, detail)
 
     # -- use --------------------------------------------------------------------------------------------------------
+
+    cdef void account(self) noexcept:
+        if self.asker is not None:
+            self.asker.failed_reused = self.uses > 1
+            self.asker.failed_answered = self.has_answered
+            self.asker.failed_handed = self.bytes_out - self.out_before if self.state == READY else 0
+
+    cdef bint looks_alive(self) noexcept:
+        cdef char byte
+        return recv(self.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 and errno == EAGAIN
 
     cdef bint is_reusable(self):
         return (
@@ -367,13 +385,3 @@ cdef class UpstreamConnection(PooledConnection):
         label = self.peer.label if self.peer is not None else "?"
         use = "idle" if self.asker is None else "in use"
         return f"<UpstreamConnection {self.serial} to {label}: {state}, {use}, {self.uses} uses>"
-
-
-def _source(family, text):
-    """A sockaddr to bind to: the address, any port."""
-    import struct
-
-    packed = sockets.inet_pton(family, text)
-    if family == sockets.AF_INET:
-        return struct.pack("=HH4s8x", family, 0, packed)
-    return struct.pack("=HHI16sI", family, 0, 0, packed, 0)
