@@ -57,7 +57,6 @@ OWED = {
     "tidegate.edge.server",
     "tidegate.exchange.compose",
     "tidegate.exchange.context",
-    "tidegate.exchange.edits",
     "tidegate.exchange.exchange",
     "tidegate.exchange.filter",
     "tidegate.exchange.forward",
@@ -68,7 +67,6 @@ OWED = {
     "tidegate.exchange.relay",
     "tidegate.exchange.state",
     "tidegate.exchange.trust",
-    "tidegate.exchange.views",
     "tidegate.upstream.connection",
 }
 

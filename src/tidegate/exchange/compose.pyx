@@ -11,13 +11,14 @@ Forwarding fields of a client that is no trusted proxy are removed before the ga
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.string cimport memcpy
 
+from tidegate.exchange.edits cimport Edit, Edits
 from tidegate.exchange.state cimport Client, ExchangeState
 from tidegate.wire.http1 cimport (
     FIELD_CONNECTION, FIELD_CONTENT_LENGTH, FIELD_EXPECT, FIELD_FORWARDED, FIELD_HAS_UNDERSCORE, FIELD_HOST,
     FIELD_HTTP2_SETTINGS, FIELD_KEEP_ALIVE, FIELD_NAMED_BY_CONNECTION, FIELD_OTHER, FIELD_PROXY_AUTHORIZATION,
-    FIELD_PROXY_CONNECTION, FIELD_TE, FIELD_TRAILER, FIELD_TRANSFER_ENCODING, FIELD_UPGRADE, FIELD_X_FORWARDED_FOR,
-    FIELD_X_FORWARDED_HOST, FIELD_X_FORWARDED_PROTO, FIELD_X_REQUEST_ID, FRAMING_LENGTH, HEAD_CONNECTION_NAMES,
-    HEAD_HAS_UNDERSCORE, HEAD_UPGRADE, Field, RequestHead, ResponseHead, Span,
+    FIELD_PROXY_CONNECTION, FIELD_TE, FIELD_TRAILER, FIELD_TRANSFER_ENCODING, FIELD_UPGRADE, FIELD_VIA,
+    FIELD_X_FORWARDED_FOR, FIELD_X_FORWARDED_HOST, FIELD_X_FORWARDED_PROTO, FIELD_X_REQUEST_ID, FRAMING_LENGTH,
+    HEAD_CONNECTION_NAMES, HEAD_HAS_UNDERSCORE, HEAD_UPGRADE, Field, RequestHead, ResponseHead, Span,
 )
 
 cdef enum:
@@ -83,6 +84,36 @@ cdef inline bint _claims_origin(const char* name, size_t size) noexcept:
     return True
 
 
+cdef char* _put_chain(char* out, const RequestHead* head, const char* raw, int id) noexcept:
+    """What trusted proxies wrote into a list so far, all its lines, with the comma for what follows."""
+    cdef const Field* field
+    cdef int i
+    for i in range(head.n_fields):
+        field = &head.fields[i]
+        if field.id == id and not field.flags & FIELD_HAS_UNDERSCORE and field.value.size != 0:
+            out = _put(out, raw + field.value.start, field.value.size)
+            out = _put(out, b", ", 2)
+    return out
+
+
+cdef uint64_t _replaced(Edits edits) noexcept:
+    """Which of the fields that the gateway writes itself are left to an edit."""
+    cdef uint64_t found = 0
+    if edits.drops(b"X-Forwarded-For", 15):
+        found |= ONE << FIELD_X_FORWARDED_FOR
+    if edits.drops(b"X-Forwarded-Proto", 17):
+        found |= ONE << FIELD_X_FORWARDED_PROTO
+    if edits.drops(b"X-Forwarded-Host", 16):
+        found |= ONE << FIELD_X_FORWARDED_HOST
+    if edits.drops(b"Forwarded", 9):
+        found |= ONE << FIELD_FORWARDED
+    if edits.drops(b"Via", 3):
+        found |= ONE << FIELD_VIA
+    if edits.drops(b"X-Request-ID", 12):
+        found |= ONE << FIELD_X_REQUEST_ID
+    return found
+
+
 cdef size_t request_room(ExchangeState x) noexcept:
     cdef size_t room = OWN_LINES + 2 * <size_t>x.raw.size + x.path.size + x.sent_path.size
     room += 3 * <size_t>x.request.host.size
@@ -114,10 +145,10 @@ cdef size_t compose_request(ExchangeState x, char* out, const char* host, size_t
     cdef bint edited = x.request_edits is not None and x.request_edits.count != 0
     cdef bint trusted = client.is_trusted
     cdef bint drop
-    cdef const Field* forwarded_for = NULL
     cdef const Field* forwarded_proto = NULL
     cdef const Field* forwarded_host = NULL
-    cdef const Field* forwarded = NULL
+    cdef Edit* new_host = NULL
+    cdef uint64_t replaced = 0      # fields of the gateway's own that an edit sets or removes
 
     # the request line
     out = _put(out, raw + head.method_text.start, head.method_text.size)
@@ -133,7 +164,12 @@ cdef size_t compose_request(ExchangeState x, char* out, const char* host, size_t
         out[0] = c"?"
         out = _put(out + 1, raw + head.query.start, head.query.size)
     out = _put(out, b" HTTP/1.1\r\n", 11)
-    if host != NULL or head.host.size == 0:
+    if edited:
+        new_host = x.request_edits.find(b"Host", 4)
+        replaced = _replaced(x.request_edits)
+    if new_host != NULL:
+        dropped |= ONE << FIELD_HOST    # the edit is written with the others
+    elif host != NULL or head.host.size == 0:
         dropped |= ONE << FIELD_HOST
         out = _put(out, b"Host: ", 6)
         out = _put(out, host, host_size)
@@ -161,56 +197,56 @@ cdef size_t compose_request(ExchangeState x, char* out, const char* host, size_t
                     out = _put(out, raw + run, field.name.start - run)
                 run = field.line_end
                 if trusted and not field.flags & FIELD_HAS_UNDERSCORE:
-                    if field.id == FIELD_X_FORWARDED_FOR:
-                        forwarded_for = field
-                    elif field.id == FIELD_X_FORWARDED_PROTO:
+                    if field.id == FIELD_X_FORWARDED_PROTO:
                         forwarded_proto = field
                     elif field.id == FIELD_X_FORWARDED_HOST:
                         forwarded_host = field
-                    elif field.id == FIELD_FORWARDED:
-                        forwarded = field
         if head.fields[head.n_fields - 1].line_end != run:
             out = _put(out, raw + run, head.fields[head.n_fields - 1].line_end - run)
 
     # the gateway's own
-    if not trusted:
+    if not trusted and not replaced & (ONE << FIELD_X_FORWARDED_FOR | ONE << FIELD_X_FORWARDED_PROTO):
         out = _put_bytes(out, client.forwarding)
     else:
-        out = _put(out, b"X-Forwarded-For: ", 17)
-        if forwarded_for != NULL:
-            out = _put(out, raw + forwarded_for.value.start, forwarded_for.value.size)
-            out = _put(out, b", ", 2)
-        out = _put_bytes(out, client.address)
-        out = _put(out, b"\r\nX-Forwarded-Proto: ", 21)
-        if forwarded_proto != NULL:
-            out = _put(out, raw + forwarded_proto.value.start, forwarded_proto.value.size)
-        else:
-            out = _put(out, b"https", 5 if client.is_tls else 4)
+        if not replaced >> FIELD_X_FORWARDED_FOR & 1:
+            out = _put(out, b"X-Forwarded-For: ", 17)
+            if trusted:
+                out = _put_chain(out, head, raw, FIELD_X_FORWARDED_FOR)
+            out = _put_bytes(out, client.address)
+            out = _put(out, b"\r\n", 2)
+        if not replaced >> FIELD_X_FORWARDED_PROTO & 1:
+            out = _put(out, b"X-Forwarded-Proto: ", 19)
+            if forwarded_proto != NULL:
+                out = _put(out, raw + forwarded_proto.value.start, forwarded_proto.value.size)
+            else:
+                out = _put(out, b"https", 5 if client.is_tls else 4)
+            out = _put(out, b"\r\n", 2)
+    if not replaced >> FIELD_X_FORWARDED_HOST & 1:
+        if forwarded_host != NULL:
+            out = _put(out, b"X-Forwarded-Host: ", 18)
+            out = _put(out, raw + forwarded_host.value.start, forwarded_host.value.size)
+            out = _put(out, b"\r\n", 2)
+        elif head.host.size != 0:
+            out = _put(out, b"X-Forwarded-Host: ", 18)
+            out = _put(out, raw + head.host.start, head.host.size)
+            out = _put(out, b"\r\n", 2)
+    if not replaced >> FIELD_FORWARDED & 1:
+        out = _put(out, b"Forwarded: ", 11)
+        if trusted:
+            out = _put_chain(out, head, raw, FIELD_FORWARDED)
+        out = _put_bytes(out, client.forwarded_for)
+        if head.host.size != 0:
+            out = _put(out, b';host="', 7)
+            out = _put(out, raw + head.host.start, head.host.size)
+            out[0] = c'"'
+            out += 1
         out = _put(out, b"\r\n", 2)
-    if forwarded_host != NULL:
-        out = _put(out, b"X-Forwarded-Host: ", 18)
-        out = _put(out, raw + forwarded_host.value.start, forwarded_host.value.size)
+    if not replaced >> FIELD_VIA & 1:
+        out = _put(out, b"Via: 1.0 tidegate\r\n" if head.minor == 0 else b"Via: 1.1 tidegate\r\n", 19)
+    if not replaced >> FIELD_X_REQUEST_ID & 1:
+        out = _put(out, b"X-Request-ID: ", 14)
+        out = _put(out, x.request_id, x.request_id_size)
         out = _put(out, b"\r\n", 2)
-    elif head.host.size != 0:
-        out = _put(out, b"X-Forwarded-Host: ", 18)
-        out = _put(out, raw + head.host.start, head.host.size)
-        out = _put(out, b"\r\n", 2)
-    out = _put(out, b"Forwarded: ", 11)
-    if forwarded != NULL:
-        out = _put(out, raw + forwarded.value.start, forwarded.value.size)
-        out = _put(out, b", ", 2)
-    out = _put_bytes(out, client.forwarded_for)
-    if head.host.size != 0:
-        out = _put(out, b';host="', 7)
-        out = _put(out, raw + head.host.start, head.host.size)
-        out[0] = c'"'
-        out += 1
-    if head.minor == 0:
-        out = _put(out, b"\r\nVia: 1.0 tidegate\r\nX-Request-ID: ", 35)
-    else:
-        out = _put(out, b"\r\nVia: 1.1 tidegate\r\nX-Request-ID: ", 35)
-    out = _put(out, x.request_id, x.request_id_size)
-    out = _put(out, b"\r\n", 2)
     if x.request_is_chunked_out:
         out = _put(out, b"Transfer-Encoding: chunked\r\n", 28)
     if head.flags & HEAD_UPGRADE and x.route.allows_upgrade:
@@ -264,9 +300,8 @@ cdef size_t compose_response(ExchangeState x, char* out, bint close):
     if x.status == head.status:
         out = _put(out, raw + head.reason.start, head.reason.size)
     out = _put(out, b"\r\n", 2)
-    if x.response_is_chunked_out or (
-        x.route is not None and x.route.on_response_body is not None and not x.has_no_body_out
-    ):
+    if x.response_is_chunked_out or (x.route is not None and x.route.on_response_body is not None):
+        # Also in the answer to a HEAD: the length that a GET would get is not known.
         dropped |= ONE << FIELD_CONTENT_LENGTH
     elif x.status == 204 or x.status == 101:
         dropped |= ONE << FIELD_CONTENT_LENGTH      # there is no body, and who believes the length waits for one

@@ -10,6 +10,11 @@ from email.utils import formatdate
 
 import msgspec
 
+from tidegate.config.log_fields import FIELDS
+
+# A JSON line has each name once: a filter's field of one of these names goes out as "filter_NAME".
+cdef frozenset RESERVED = frozenset({field.name for field in FIELDS} | {"extra_dropped"})
+
 
 cdef class Context:
     """reactor, meters and error_log of the worker; ``switch_plan()`` makes the snapshot active that the shared word names."""
@@ -48,9 +53,17 @@ cdef class Context:
         return <int64_t>time.tv_sec * 1000000 + time.tv_nsec // 1000
 
     cdef bytes render_extra(self, dict fields):
-        try:
-            rendered = msgspec.json.encode(fields)
-            return b"," + rendered[1:len(rendered) - 1] if fields else b""
-        except (TypeError, ValueError) as error:
-            self.error_log.say("log_field", f"a field of request.log has no place in JSON: {error}")
-            return b""
+        cdef list members = []
+        for name, value in fields.items():
+            if type(name) is not str:
+                self.error_log.say("log_field", f"names in request.log are str, not {type(name).__name__}")
+                continue
+            if name in RESERVED:
+                name = f"filter_{name}"
+                while name in fields:
+                    name = f"filter_{name}"
+            try:
+                members.append(msgspec.json.encode(name) + b":" + msgspec.json.encode(value))
+            except Exception as error:
+                self.error_log.say("log_field", f"request.log[{name!r}] has no place in JSON: {error}")
+        return b"," + b",".join(members) if members else b""

@@ -26,13 +26,18 @@ cdef class Edits:
         cdef void* grown
         cdef size_t need = self.arena_size + name_size + value_size
         cdef int i
+        if name_size == 4 and same_name(name, name_size, b"host", 4):
+            # A request has one Host, neither two nor none.
+            if kind == EDIT_REMOVE:
+                return 0
+            kind = EDIT_SET
         if name_size == 0 or not is_token(name, name_size):
             raise ValueError(f"{name[:name_size]!r} is not the name of a header field")
         if not is_field_value(value, value_size):
             raise ValueError(f"the value of {name[:name_size].decode('latin-1')} has control characters")
+        if need > ARENA_MAX:
+            raise ValueError(f"the changes to one head are over {ARENA_MAX} bytes")
         if need > self.arena_room:
-            if need > ARENA_MAX:
-                raise ValueError(f"the changes to one head are over {ARENA_MAX} bytes")
             grown = PyMem_RawRealloc(self.arena, need + 512)
             if grown == NULL:
                 raise MemoryError

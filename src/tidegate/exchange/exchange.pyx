@@ -38,7 +38,7 @@ from tidegate.observe.access_log cimport LOG_EXCHANGE, LOG_UPGRADE_CLOSED, LOG_U
 from tidegate.routing.rewrite cimport Redirect
 from tidegate.upstream.connection cimport UpstreamConnection
 from tidegate.wire.http1 cimport (
-    COMPLETE, FIELD_CONTENT_TYPE, FRAMING_CHUNKED, FRAMING_LENGTH, FRAMING_NONE, FRAMING_TUNNEL, HEAD_EXPECT_CONTINUE,
+    COMPLETE, FIELD_CONTENT_TYPE, FIELD_DATE, FRAMING_CHUNKED, FRAMING_LENGTH, FRAMING_NONE, FRAMING_TUNNEL, HEAD_EXPECT_CONTINUE,
     HEAD_UPGRADE, TARGET_ASTERISK, Field, parse_response_head, reset_chunked, reset_request_head, reset_response_head,
     same_name,
 )
@@ -275,7 +275,7 @@ cdef class Exchange(Forward):
                 return
             try:
                 result = step.call(view)
-            except Exception as error:
+            except BaseException as error:      # whatever code of somebody else raises ends its exchange and nothing else
                 self.fault(error, step.filter_name)
                 return
             if self.number != number or self.stage == FINISHED:
@@ -296,35 +296,37 @@ cdef class Exchange(Forward):
         self.left_sync(EXCHANGES_ASYNC_FILTER)
         self.stage = WAITING
         self.waits_for = FILTER
+        self.turn += 1
         # Not through ``tasks.start``: the exchange holds the reference and hears of every end itself, and this is the way
         # of a request.
         self.task = asyncio.Task(  # noqa: TID251
-            self._await_filter(step, argument, self.number), loop=self.context.loop, name=(<Step>step).filter_name
+            self._await_filter(step, argument, self.number, self.turn), loop=self.context.loop, name=(<Step>step).filter_name
         )
 
-    async def _await_filter(self, Step step, argument, uint64_t number):
+    async def _await_filter(self, Step step, argument, uint64_t number, uint64_t turn):
+        failure = None
         try:
             if argument is None:
                 result = await step.call(request_view(self), response_view(self))
             else:
                 result = await step.call(argument)
+        except GeneratorExit:
+            raise       # the loop is gone, and the task with it
         except asyncio.CancelledError:
-            if self.number == number and self.stage == WAITING:
-                # Cancelled by somebody else than the exchange.
-                self._resume_failed(step, RuntimeError("the filter's task was cancelled"))
-            return
-        except Exception as error:
-            if self.number == number and self.stage == WAITING:
-                self._resume_failed(step, error)
-            return
-        if self.number != number or self.stage != WAITING or self.waits_for != FILTER:
-            return
+            failure = RuntimeError("the filter's task was cancelled")   # and not by the exchange, if it still has its turn
+        except BaseException as error:
+            failure = error
+        if self.turn != turn or self.waits_for != FILTER:
+            return      # the exchange has ended, or gone on without it
         try:
             self.context.reactor.refresh_clock()
             self.task = None
             self.waits_for = NOTHING
             self.stage = RUNNING
-            if result is not None:
+            if failure is not None:
+                self.fault(failure, step.filter_name)
+            elif result is not None:
+                self.is_replaced = argument is None
                 self._answered_by(step, result)
             elif argument is None:
                 self._run_response_filters()
@@ -334,17 +336,11 @@ cdef class Exchange(Forward):
             if self.number == number:
                 self.client.on_fault(error)
 
-    def _resume_failed(self, Step step, error):
-        self.context.reactor.refresh_clock()
-        self.task = None
-        self.waits_for = NOTHING
-        self.stage = RUNNING
-        self.fault(error, step.filter_name)
-
     cdef void respond(self):
         """The answer's head is known: filters, then the client."""
         cdef Route route = self.route
-        cdef Edits edits
+        cdef bint is_replaced = self.is_replaced
+        self.is_replaced = False
         if route is not None:
             if route.response_edits is not None:
                 if self.response_edits is None:
@@ -354,7 +350,8 @@ cdef class Exchange(Forward):
                 if self.response_at != self.raw_response.at:
                     fill(&self.raw_response, self.response_at, self.response.size)
                     self.response_at = self.raw_response.at
-                self.step = 0
+                if not is_replaced:
+                    self.step = 0
                 self._run_response_filters()
                 return
         self._send_head()
@@ -368,7 +365,9 @@ cdef class Exchange(Forward):
             step = <Step>steps[self.step]
             self.step += 1
             if step.is_async:
-                if self.connection is not None:
+                if self.deadline_ms != 0 and self.context.reactor.now_ms >= self.deadline_ms:
+                    continue        # the time of the exchange is up: nothing is waited for any more
+                if self.connection is not None and self.connection.is_reading:
                     # Its bytes wait in the kernel, what was read already waits with the connection.
                     self.connection.pause_reading()
                     self.connection.set_deadline(0)
@@ -377,13 +376,13 @@ cdef class Exchange(Forward):
                 return
             try:
                 result = step.call(request_view(self), response_view(self))
-            except Exception as error:
+            except BaseException as error:
                 self.fault(error, step.filter_name)
                 return
             if self.number != number or self.stage == FINISHED:
                 return
             if result is not None:
-                self.skips_filters = True
+                self.is_replaced = True
                 self._answered_by(step, result)
                 return
         connection = self.connection
@@ -398,6 +397,8 @@ cdef class Exchange(Forward):
         self._send_head()
         if self.number == number and self.connection is connection:
             connection.drop_held()
+            if not self.body_done and self.stage == RESPONDING:
+                self.client.pump_body()     # what came of the request's body meanwhile
 
     cdef void _send_head(self):
         cdef UpstreamConnection connection = self.connection
@@ -477,7 +478,7 @@ cdef class Exchange(Forward):
 
     cdef void answer(self, Response response):
         """An answer that was made here, by the gateway or a filter."""
-        cdef bytes head = response.render()
+        cdef bytes head = response.head
         self.leave_upstream()
         self.release_endpoint(self.endpoint_failed)
         self.is_local = True
@@ -494,10 +495,10 @@ cdef class Exchange(Forward):
         self.local_body = response.body
         if self.response_edits is None:
             self.response_edits = Edits()
-        else:
-            self.response_edits.clear()     # they were for another answer
-        date = self.context.date()
-        self.response_edits.put(EDIT_ADD, b"Date", 4, PyBytes_AS_STRING(date), PyBytes_GET_SIZE(date))
+        self.response_edits.clear()     # they were made to another answer
+        if not self.response.seen >> FIELD_DATE & 1:
+            date = self.context.date()
+            self.response_edits.put(EDIT_ADD, b"Date", 4, PyBytes_AS_STRING(date), PyBytes_GET_SIZE(date))
         self.respond()
 
     cdef void fault(self, object error, str where):
@@ -506,11 +507,10 @@ cdef class Exchange(Forward):
         self.error_kind = Kind.PROXY_INTERNAL_ERROR
         self.error_detail = where
         if self.stage == RESPONDING or self.stage == TUNNEL:
+            self.response_done = False      # it may have been read whole: it was not sent whole
             self.finish()
             return
         self.skips_filters = True
-        if self.response_edits is not None:
-            self.response_edits.clear()
         self.answer(self.problem_for(Kind.PROXY_INTERNAL_ERROR, None, 500))
 
     cdef void answer_broken(self, object kind, str detail):
@@ -558,7 +558,7 @@ cdef class Exchange(Forward):
             for step in route.on_finish:
                 try:
                     step.call(request_view(self))
-                except Exception as error:
+                except BaseException as error:
                     context.error_log.say(
                         "filter_failed", f"{type(error).__name__}: {error}", filter=step.filter_name, error=error
                     )

@@ -128,7 +128,7 @@ cdef class Relay(ExchangeState):
         self.request_bytes += size
         if is_last:
             self.body_done = True
-        if self.route.on_request_body is not None:
+        if self.route.on_request_body is not None and (size != 0 or is_last):
             changed = self._through(self.route.on_request_body, data, size, is_last)
             if changed is None or self.connection is not connection:
                 return 0 if self.connection is not connection else -1
@@ -239,7 +239,7 @@ cdef class Relay(ExchangeState):
         cdef size_t total = 0
         if (
             self.route is not None and self.route.on_response_body is not None and not self.has_no_body_out
-            and not self.skips_filters
+            and not self.skips_filters and (size != 0 or is_last)
         ):
             changed = self._through(self.route.on_response_body, data, size, is_last)
             if changed is None:
@@ -295,7 +295,7 @@ cdef class Relay(ExchangeState):
                     if type(changed) is not bytes:
                         raise TypeError(f"a body phase returns bytes or None, not {type(changed).__name__}")
                     piece = changed
-            except Exception as error:
+            except BaseException as error:
                 self.fault(error, step.filter_name)
                 return None
         return piece

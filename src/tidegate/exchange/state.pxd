@@ -110,7 +110,7 @@ cdef class ExchangeState(Asker):
     cdef char* rest                         # what came behind the head, until it is sent on
     cdef size_t rest_size
     cdef bytes set_cookie                   # whole line that makes the client sticky
-    cdef bint skips_filters                 # a filter has answered or failed: no further one sees the answer
+    cdef bint skips_filters                 # a filter has failed: no further one sees the answer
     cdef bytes local_body                   # of an answer that was made here, until it is sent
     cdef bint has_no_body_out               # HEAD, 204, 304
     cdef bint is_local                      # the gateway or a filter made the answer
@@ -121,7 +121,9 @@ cdef class ExchangeState(Asker):
     cdef dict store
     cdef dict log_fields
     cdef object task                        # of an async filter
+    cdef uint64_t turn                      # counts the waits for async filters: one that lost its turn does nothing more
     cdef int step                           # index of the next filter
+    cdef bint is_replaced                   # a filter put another answer in place: the filters after it see that one
     # exchange: trouble
     cdef object error_kind                  # errors.Kind when something failed
     cdef str error_detail

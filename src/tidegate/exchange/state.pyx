@@ -7,7 +7,7 @@ object is used for the next one. Nothing here decides anything.
 from cpython.mem cimport PyMem_RawFree, PyMem_RawRealloc
 from libc.string cimport memcpy
 
-from tidegate.wire.http1 cimport FIELD_X_FORWARDED_FOR
+from tidegate.wire.http1 cimport FIELD_HAS_UNDERSCORE, FIELD_X_FORWARDED_FOR
 
 cdef enum:
     KEPT_ROOM = 16384       # a buffer that grew larger is given back when the exchange ends
@@ -121,6 +121,7 @@ cdef class ExchangeState(Asker):
         self.log_fields = None
         self.task = None
         self.step = 0
+        self.is_replaced = False
         self.error_kind = None
         self.endpoint_failed = False
         self.error_detail = None
@@ -139,14 +140,17 @@ cdef class ExchangeState(Asker):
 cdef bytes client_address(ExchangeState x):
     """The client's address: the last one in X-Forwarded-For that is no trusted proxy, when a trusted proxy says so."""
     cdef int i
+    cdef bint goes_on = True
     if x.client_address is None:
         x.client_address = x.client.address
         if x.client.is_trusted:
-            # The last line counts as the end of the list; proxies append.
+            # Several lines are one list, the last line its end. (HAProxy appends a line where others lengthen the last.)
             for i in range(x.request.n_fields - 1, -1, -1):
-                if x.request.fields[i].id == FIELD_X_FORWARDED_FOR:
+                if x.request.fields[i].id == FIELD_X_FORWARDED_FOR and not x.request.fields[i].flags & FIELD_HAS_UNDERSCORE:
                     x.client_address = x.context.trusted.client_of(
-                        x.raw.at + x.request.fields[i].value.start, x.request.fields[i].value.size, x.client.address
+                        x.raw.at + x.request.fields[i].value.start, x.request.fields[i].value.size, x.client_address,
+                        &goes_on,
                     )
-                    break
+                    if not goes_on:
+                        break
     return x.client_address

@@ -10,4 +10,4 @@ cdef class TrustedRanges:
     cdef Range* ranges
     cdef int count
     cdef bint trusts(self, const char* text, size_t size) noexcept
-    cdef bytes client_of(self, const char* chain, size_t size, bytes nearest)
+    cdef bytes client_of(self, const char* chain, size_t size, bytes nearest, bint* goes_on)

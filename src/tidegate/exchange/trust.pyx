@@ -68,11 +68,15 @@ cdef class TrustedRanges:
                 return True
         return False
 
-    cdef bytes client_of(self, const char* chain, size_t size, bytes nearest):
-        """The client in a list of addresses that ends with the one ``nearest`` heard from; ``nearest`` when none is usable."""
+    cdef bytes client_of(self, const char* chain, size_t size, bytes nearest, bint* goes_on):
+        """The client in a list of addresses that ends with the one ``nearest`` heard from; ``nearest`` when none is usable.
+
+        goes_on: whether all of them are trusted, so that what stands before the list is to be believed too.
+        """
         cdef size_t end = size, start, stop
         cdef uint8_t[16] address
         cdef bytes client = nearest
+        goes_on[0] = False
         while end > 0:
             start = end
             while start > 0 and chain[start - 1] != c",":
@@ -93,6 +97,7 @@ cdef class TrustedRanges:
             client = PyBytes_FromStringAndSize(chain + start, stop - start)
             if not self.trusts(chain + start, stop - start):
                 return client
+        goes_on[0] = True
         return client
 
     def __contains__(self, bytes address not None):
@@ -100,7 +105,8 @@ cdef class TrustedRanges:
 
     def client(self, bytes chain not None, bytes nearest not None):
         """``client_of`` for tests and tools."""
-        return self.client_of(<const char*>chain, len(chain), nearest)
+        cdef bint goes_on
+        return self.client_of(<const char*>chain, len(chain), nearest, &goes_on)
 
 
 cdef inline bint _same(const uint8_t* a, const uint8_t* b, int count) noexcept:

@@ -10,6 +10,8 @@ cdef class Headers:
     cdef ExchangeState exchange             # None: the exchange is over
     cdef bint is_response
     cdef const Field* _find(self, const char* name, size_t size) except? NULL
+    cdef bint _is_hidden(self, const Field* field) noexcept
+    cdef list _values(self, const char* name, size_t size)
     cdef Edits _edits(self)
     cdef int _put(self, int kind, name, value) except -1
     cdef inline const char* _raw(self) noexcept
@@ -28,9 +30,8 @@ cdef class ResponseHead:
 cdef class Response:
     cdef readonly int status
     cdef readonly bytes body
-    cdef readonly dict headers
-    cdef bytes head                         # rendered at first use: "HTTP/1.1 200 …" to the empty line
-    cdef bytes render(self)
+    cdef readonly object headers            # read-only mapping
+    cdef bytes head                         # "HTTP/1.1 200 …" to the empty line
 
 cdef Request request_view(ExchangeState exchange)       # the one of this exchange, made at first use
 cdef ResponseHead response_view(ExchangeState exchange)

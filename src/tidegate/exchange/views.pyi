@@ -1,4 +1,4 @@
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, TypeVar, overload
 
 _T = TypeVar("_T")
@@ -65,12 +65,14 @@ class ResponseHead:
 class Response:
     status: int
     body: bytes
-    headers: dict[str, str]
+    headers: Mapping[str, str | Sequence[str]]
     def __init__(
-        self, status: int = 200, body: bytes | str = b"", headers: Mapping[str, str] | None = None
+        self, status: int = 200, body: bytes | str = b"", headers: Mapping[str, str | Sequence[str]] | None = None
     ) -> None: ...
     @staticmethod
-    def json(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response: ...
+    def json(
+        value: object, status: int = 200, headers: Mapping[str, str | Sequence[str]] | None = None
+    ) -> Response: ...
     @staticmethod
     def redirect(to: str, status: int = 302) -> Response: ...
     @staticmethod
@@ -79,6 +81,6 @@ class Response:
         title: str,
         detail: str | None = None,
         type: str = "about:blank",  # noqa: A002 - the member's name in RFC 9457
-        headers: Mapping[str, str] | None = None,
+        headers: Mapping[str, str | Sequence[str]] | None = None,
         **members: object,
     ) -> Response: ...

@@ -4,20 +4,27 @@ A view reads the bytes that came, where they are; a change goes into ``Edits`` a
 made at first use and kept for the next exchange when nobody else holds them; one that a filter kept is cut off when its
 exchange ends, and says so.
 
-Field values are text in Latin-1, as HTTP/1.1 has them; names are compared without regard to case, "_" equal to "-".
+Field values are text in Latin-1, as HTTP/1.1 has them; names are compared without regard to case, "_" equal to "-". A field
+that the client spelt with "_" and that is not sent on (no listener option lets it in) is not there for a filter either: what
+a filter believes is what the upstream gets.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.unicode cimport PyUnicode_DecodeLatin1
-from libc.stdint cimport uint32_t
+from libc.stdint cimport uint32_t, uint64_t
 
 from tidegate.exchange.edits cimport EDIT_ADD, EDIT_REMOVE, EDIT_SET, Edit, Edits
 from tidegate.exchange.state cimport FILTER, WAITING, ExchangeState, client_address
-from tidegate.wire.http1 cimport Field, Span, field_id, same_name
+from tidegate.wire.http1 cimport (
+    FIELD_CONNECTION, FIELD_CONTENT_LENGTH, FIELD_HAS_UNDERSCORE, FIELD_HOST, FIELD_KEEP_ALIVE, FIELD_OTHER,
+    FIELD_PROXY_CONNECTION, FIELD_TE, FIELD_TRAILER, FIELD_TRANSFER_ENCODING, FIELD_UPGRADE, Field, Span, field_id,
+    is_field_value, is_token, same_name,
+)
 from tidegate.wire.target cimport cookie_value, query_value
 
 from http import HTTPStatus
-from urllib.parse import unquote_to_bytes
+from types import MappingProxyType
+from urllib.parse import quote, unquote_to_bytes
 
 import msgspec
 
@@ -26,6 +33,16 @@ cdef extern from "Python.h":
     bint PyUnicode_IS_COMPACT_ASCII(object text)
     Py_ssize_t Py_REFCNT(object)
 
+cdef enum:
+    ANSWER_HEAD_MAX = 65536     # of an answer that a filter makes: with all that is added it can still be composed
+    ANSWER_FIELDS_MAX = 100
+
+cdef uint64_t ONE = 1
+# Framing, and what belongs to one connection: a filter that could change these could make two messages of one.
+cdef uint64_t OURS = (
+    ONE << FIELD_CONNECTION | ONE << FIELD_CONTENT_LENGTH | ONE << FIELD_KEEP_ALIVE | ONE << FIELD_PROXY_CONNECTION
+    | ONE << FIELD_TE | ONE << FIELD_TRAILER | ONE << FIELD_TRANSFER_ENCODING | ONE << FIELD_UPGRADE
+)
 cdef dict REASONS = {int(status): status.phrase.encode() for status in HTTPStatus}
 cdef str OVER = "this exchange is over; take what is needed from a view before the filter's method returns"
 
@@ -37,8 +54,9 @@ cdef inline object _text(const char* at, const Span* span):
 cdef class Headers:
     """The fields of a head, read and changed in place.
 
-    ``get`` gives the first value of a name, ``get_all`` every one; setting replaces all of them, ``add`` puts one beside.
-    Raises TypeError for names or values that are not str, ValueError for what cannot stand in a head.
+    ``get`` gives the first value of a name, ``get_all`` every one; setting replaces all of them, ``add`` puts one beside, and
+    deleting what is not there does nothing. Raises TypeError for names or values that are not str, ValueError for what cannot
+    stand in a head, and for fields that frame the message or belong to one connection: those are the gateway's.
     """
 
     cdef ExchangeState _alive(self):
@@ -70,9 +88,17 @@ cdef class Headers:
         if edits is not None and edits.drops(name, size):
             return NULL
         for i in range(count):
-            if fields[i].name.size == size and same_name(raw + fields[i].name.start, size, name, size):
+            if fields[i].name.size == size and same_name(raw + fields[i].name.start, size, name, size) and (
+                not self._is_hidden(&fields[i])
+            ):
                 return &fields[i]
         return NULL
+
+    cdef bint _is_hidden(self, const Field* field) noexcept:
+        """Whether ``compose_request`` leaves it out for its underscores."""
+        return field.flags & FIELD_HAS_UNDERSCORE and not self.is_response and (
+            field.id != FIELD_OTHER or not self.exchange.client.allows_underscores
+        )
 
     def get(self, str name not None, default=None):
         """The first value of ``name``, or ``default``."""
@@ -93,24 +119,42 @@ cdef class Headers:
 
     def get_all(self, str name not None):
         """Every value of ``name``, in order."""
-        return [value for known, value in self.items() if _is_same(known, name)]
+        cdef Py_ssize_t size
+        cdef const char* text = PyUnicode_AsUTF8AndSize(name, &size)
+        return self._values(text, size)
 
     def items(self):
-        """All fields as they will go out, as (name, value), in order; the gateway's own are not among them."""
+        """All fields as (name, value): those that came, then the changes. What the gateway itself writes is not among them."""
+        return self._values(NULL, 0)
+
+    cdef list _values(self, const char* name, size_t size):
+        """Values of one name; or, for NULL, names and values of all."""
         cdef ExchangeState x = self._alive()
         cdef const Field* fields = &x.response.fields[0] if self.is_response else &x.request.fields[0]
         cdef int count = x.response.n_fields if self.is_response else x.request.n_fields
         cdef Edits edits = x.response_edits if self.is_response else x.request_edits
         cdef const char* raw = self._raw()
         cdef list found = []
+        cdef Span* known
         cdef int i
         for i in range(count):
-            if edits is None or not edits.drops(raw + fields[i].name.start, fields[i].name.size):
-                found.append((_text(raw, &fields[i].name), _text(raw, &fields[i].value)))
+            if name != NULL and not same_name(raw + fields[i].name.start, fields[i].name.size, name, size):
+                continue
+            if self._is_hidden(&fields[i]) or (
+                edits is not None and edits.drops(raw + fields[i].name.start, fields[i].name.size)
+            ):
+                continue
+            value = _text(raw, &fields[i].value)
+            found.append(value if name != NULL else (_text(raw, &fields[i].name), value))
         if edits is not None:
             for i in range(edits.count):
-                if edits.items[i].kind == EDIT_SET or edits.items[i].kind == EDIT_ADD:
-                    found.append((_text(edits.arena, &edits.items[i].name), _text(edits.arena, &edits.items[i].value)))
+                known = &edits.items[i].name
+                if (edits.items[i].kind != EDIT_SET and edits.items[i].kind != EDIT_ADD) or (
+                    name != NULL and not same_name(edits.arena + known.start, known.size, name, size)
+                ):
+                    continue
+                value = _text(edits.arena, &edits.items[i].value)
+                found.append(value if name != NULL else (_text(edits.arena, known), value))
         return found
 
     cdef int _put(self, int kind, name, value) except -1:
@@ -118,9 +162,15 @@ cdef class Headers:
         cdef const char* name_text
         cdef const char* value_text
         cdef bytes encoded
+        cdef int id
         if type(name) is not str or type(value) is not str:
             raise TypeError(f"names and values of header fields are str, not {type(name).__name__} and {type(value).__name__}")
         name_text = PyUnicode_AsUTF8AndSize(name, &name_size)
+        id = field_id(name_text, name_size)
+        if (OURS >> id) & 1:
+            raise ValueError(f"{name} is the gateway's: it frames the message or belongs to one connection")
+        if id == FIELD_HOST and kind == EDIT_REMOVE:
+            raise ValueError("a request has a Host; it can be set, not removed")
         if PyUnicode_IS_COMPACT_ASCII(value):
             value_text = PyUnicode_AsUTF8AndSize(value, &value_size)
             return self._edits().put(kind, name_text, name_size, value_text, value_size)
@@ -157,13 +207,6 @@ cdef class Headers:
 
     def __repr__(self):
         return "<Headers, over>" if self.exchange is None else f"<Headers {self.items()!r}>"
-
-
-cdef bint _is_same(str a, str b) except -1:
-    cdef Py_ssize_t a_size, b_size
-    cdef const char* a_text = PyUnicode_AsUTF8AndSize(a, &a_size)
-    cdef const char* b_text = PyUnicode_AsUTF8AndSize(b, &b_size)
-    return same_name(a_text, a_size, b_text, b_size)
 
 
 cdef class Request:
@@ -274,7 +317,7 @@ cdef class Request:
     @upstream.setter
     def upstream(self, str name not None):
         cdef ExchangeState x = self._alive()
-        if x.stage > WAITING or x.waits_for > FILTER:
+        if x.stage > WAITING or x.waits_for > FILTER or x.status != 0:
             raise RuntimeError("the request is on its way already; the upstream is chosen in on_request")
         if name not in x.plan.destinations:
             raise ValueError(f"no upstream is named {name}; there are {', '.join(sorted(x.plan.destinations))}")
@@ -331,10 +374,11 @@ cdef class ResponseHead:
 
 
 cdef class Response:
-    """An answer that a filter makes.
+    """An answer that a filter makes. It does not change, so that one may be made once and given again and again.
 
-    status: 200 to 599. body: bytes, or str that is sent as UTF-8. headers: names to values; Content-Length and what belongs to
-    the connection is the gateway's. Raises ValueError for what cannot stand in a head.
+    status: 200 to 599. body: bytes, or str that is sent as UTF-8. headers: names to values, a list where a field is to occur
+    several times (Set-Cookie); Content-Length and what belongs to the connection is the gateway's. Raises TypeError and
+    ValueError for what cannot stand in a head.
     """
 
     def __init__(self, int status=200, body=b"", headers=None):
@@ -343,23 +387,27 @@ cdef class Response:
         fields = dict(headers or {})
         if isinstance(body, str):
             body = body.encode()
-            if not any(name.lower() == "content-type" for name in fields):
-                fields["Content-Type"] = "text/plain; charset=utf-8"
+            fields = _with_type(fields, "text/plain; charset=utf-8")
+        if type(body) is not bytes:
+            raise TypeError(f"the body of an answer is bytes or str, not {type(body).__name__}")
         if body and status in (204, 304):
             raise ValueError(f"an answer with status {status} has no body")
         self.status = status
         self.body = body
-        self.headers = fields
+        self.headers = MappingProxyType(fields)
+        self.head = _rendered(status, fields, len(body))
 
     @staticmethod
     def json(value, int status=200, headers=None):
         """``value`` as JSON."""
-        return Response(status, msgspec.json.encode(value), {"Content-Type": "application/json", **(headers or {})})
+        return Response(status, msgspec.json.encode(value), _with_type(headers, "application/json"))
 
     @staticmethod
     def redirect(str to not None, int status=302):
-        """Sends the client to ``to``."""
-        return Response(status, b"", {"Location": to})
+        """Sends the client to ``to``; what is not ASCII in it is percent-encoded."""
+        if not 300 <= status <= 399 or status == 304:
+            raise ValueError(f"a redirect has a status from 300 to 399 (304 is none), not {status}")
+        return Response(status, b"", {"Location": to if to.isascii() else quote(to, safe=_URI)})
 
     @staticmethod
     def problem(int status, str title not None, detail=None, type="about:blank", headers=None, **members):
@@ -368,40 +416,52 @@ cdef class Response:
         if detail is not None:
             body["detail"] = detail
         body.update(members)
-        return Response(
-            status, msgspec.json.encode(body), {"Content-Type": "application/problem+json", **(headers or {})}
-        )
-
-    cdef bytes render(self):
-        """The head as an upstream would have sent it, so that every answer goes the same way."""
-        cdef Edits checked
-        cdef Py_ssize_t name_size, value_size
-        cdef bytes name, value
-        if self.head is None:
-            checked = Edits()
-            lines = [b"HTTP/1.1 %d %b\r\n" % (self.status, REASONS.get(self.status, b""))]
-            for key, text in self.headers.items():
-                name = key.encode("latin-1")
-                value = text.encode("latin-1")
-                if name.lower() in _OWN:
-                    continue
-                checked.put(
-                    EDIT_ADD, PyBytes_AS_STRING(name), PyBytes_GET_SIZE(name), PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value)
-                )
-                lines.append(b"%b: %b\r\n" % (name, value.strip(b" \t")))
-            if self.status not in (204, 304):
-                lines.append(b"Content-Length: %d\r\n" % len(self.body))
-            lines.append(b"\r\n")
-            self.head = b"".join(lines)
-        return self.head
+        return Response(status, msgspec.json.encode(body), _with_type(headers, "application/problem+json"))
 
     def __repr__(self):
         return f"<Response {self.status}, {len(self.body)} bytes>"
 
 
-cdef frozenset _OWN = frozenset({
-    b"content-length", b"transfer-encoding", b"connection", b"keep-alive", b"upgrade", b"trailer", b"te", b"proxy-connection",
-})
+# Everything a URI may hold (RFC 3986, section 2), "%" included: what is encoded already stays as it is.
+cdef str _URI = ":/?#[]@!$&'()*+,;=%-._~"
+
+
+cdef dict _with_type(headers, str content_type):
+    cdef dict fields = dict(headers or {})
+    if not any(type(name) is str and name.lower() == "content-type" for name in fields):
+        fields["Content-Type"] = content_type
+    return fields
+
+
+cdef bytes _rendered(int status, dict fields, Py_ssize_t body_size):
+    """The head as an upstream would have sent it, so that every answer goes the same way."""
+    cdef bytes name, value
+    cdef list lines = [b"HTTP/1.1 %d %b\r\n" % (status, REASONS.get(status, b""))]
+    for key, values in fields.items():
+        if type(key) is not str:
+            raise TypeError(f"names of header fields are str, not {type(key).__name__}")
+        name = key.encode("latin-1")
+        if not is_token(PyBytes_AS_STRING(name), PyBytes_GET_SIZE(name)):
+            raise ValueError(f"{key!r} is not the name of a header field")
+        if (OURS >> field_id(PyBytes_AS_STRING(name), PyBytes_GET_SIZE(name))) & 1:
+            continue
+        for text in (values,) if type(values) is str else values:
+            if type(text) is not str:
+                raise TypeError(f"the value of {key} is a str or a list of them, not {type(text).__name__}")
+            value = text.encode("latin-1").strip(b" \t")
+            if not is_field_value(PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value)):
+                raise ValueError(f"the value of {key} has control characters")
+            lines.append(b"%b: %b\r\n" % (name, value))
+    if status not in (204, 304):
+        lines.append(b"Content-Length: %d\r\n" % body_size)
+    lines.append(b"\r\n")
+    head = b"".join(lines)
+    if len(head) > ANSWER_HEAD_MAX or len(lines) > ANSWER_FIELDS_MAX:
+        raise ValueError(
+            f"the head of an answer has at most {ANSWER_FIELDS_MAX} fields and {ANSWER_HEAD_MAX} bytes, "
+            f"not {len(lines)} and {len(head)}"
+        )
+    return head
 
 
 cdef Request request_view(ExchangeState exchange):

@@ -1,0 +1,1 @@
+"""Exchanges, driven by filters that the tests write, through real sockets."""
