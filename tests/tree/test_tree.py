@@ -55,18 +55,13 @@ OWED = {
     "tidegate.edge.connection",
     "tidegate.edge.listener",
     "tidegate.edge.server",
-    "tidegate.exchange.compose",
     "tidegate.exchange.context",
     "tidegate.exchange.exchange",
-    "tidegate.exchange.filter",
     "tidegate.exchange.forward",
     "tidegate.exchange.keys",
-    "tidegate.exchange.plan",
-    "tidegate.exchange.problem",
     "tidegate.exchange.record",
     "tidegate.exchange.relay",
     "tidegate.exchange.state",
-    "tidegate.exchange.trust",
     "tidegate.upstream.connection",
 }
 

@@ -1,0 +1,381 @@
+"""Async filters: what happens while one waits."""
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+from tests.exchange.filtered import OK, filtered, get
+from tests.plane.harness import until
+
+from tidegate import Filter, Request, Response, ResponseHead
+
+
+class Gate:
+    """Where a filter waits until the test lets it through."""
+
+    def __init__(self) -> None:
+        self.waiting = 0
+        self.passed = 0
+        self.cancelled = 0
+        self.is_open = False
+
+    async def through(self) -> None:
+        """Waits; counts what becomes of it."""
+        self.waiting += 1
+        try:
+            while not self.is_open:  # noqa: ASYNC110
+                await asyncio.sleep(0.001)  # an event would have to be set on the gateway's loop
+            self.passed += 1
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        finally:
+            self.waiting -= 1
+
+
+def test_others_are_served_while_a_filter_waits() -> None:
+    gate = Gate()
+
+    class Wait(Filter):
+        async def on_request(self, request: Request) -> None:
+            if request.path == "/slow":
+                await gate.through()
+
+    with filtered(Wait) as (plane, upstream), plane.connect() as slow, plane.connect() as quick:
+        slow.send(get("/slow"))
+        until(lambda: gate.waiting, "the filter waits")
+        quick.send(get("/quick"))
+        with upstream.accept() as server:
+            assert "/quick" in server.request()[0]
+            server.send(OK)
+            assert quick.answer().status == 200
+            gate.is_open = True
+            assert "/slow" in server.request()[0]
+            server.send(OK)
+            assert slow.answer().status == 200
+        slow.close()
+        quick.close()
+
+
+def test_request_views_stay_valid_over_a_wait() -> None:
+    class Wait(Filter):
+        async def on_request(self, request: Request) -> None:
+            request.headers["X-Before"] = request.path
+            await asyncio.sleep(0.005)
+            request.headers["X-After"] = request.headers["X-Came"] + request.query("q", "")
+
+        async def on_response(self, request: Request, response: ResponseHead) -> None:
+            came = response.headers["X-Came"]
+            await asyncio.sleep(0.005)
+            assert response.headers["X-Came"] == came
+            response.headers["X-After"] = request.path
+
+    with filtered(Wait) as (plane, upstream), plane.connect() as one, plane.connect() as two:
+        one.send(get("/1?q=a", "X-Came: first\r\n"))
+        two.send(get("/2?q=b", "X-Came: second and longer\r\n"))
+        with upstream.accept() as left, upstream.accept() as right:
+            for server in (left, right):
+                _, fields, _ = server.request()
+                values = dict(fields)
+                number = values["X-Before"]
+                assert values["X-After"] == {"/1": "firsta", "/2": "second and longerb"}[number]
+                server.send(f"HTTP/1.1 200 OK\r\nX-Came: {number * 50}\r\nContent-Length: 2\r\n\r\n{number}".encode())
+            for client, number in ((one, "/1"), (two, "/2")):
+                answer = client.answer()
+                assert (answer.body, answer.get("X-After"), answer.get("X-Came")) == (
+                    number.encode(),
+                    number,
+                    number * 50,
+                )
+        one.close()
+        two.close()
+
+
+@pytest.mark.parametrize("phase", ["on_request", "on_response"])
+def test_client_that_goes_away_cancels_the_filter(phase: str) -> None:
+    gate = Gate()
+
+    async def wait(self: Any, *arguments: Any) -> None:
+        await gate.through()
+
+    with filtered(type("Wait", (Filter,), {phase: wait})) as (plane, upstream):
+        clients = [plane.connect() for _ in range(20)]
+        for client in clients:
+            client.send(get())
+        servers = []
+        if phase == "on_response":
+            servers = [upstream.accept() for _ in clients]
+            for server in servers:
+                server.request()
+                server.send(OK)
+        until(lambda: gate.waiting == 20, "all wait")
+        for client in clients:
+            client.reset()
+        until(lambda: gate.cancelled == 20, "all are cancelled")
+        assert gate.passed == 0
+        until(plane.is_at_rest, "at rest")
+        assert plane.call(lambda: len(asyncio.all_tasks(plane.loop))) == 0
+        for server in servers:
+            server.close()
+        # Objects that were cut short serve others.
+        gate.is_open = True
+        with plane.connect() as client:
+            client.send(get())
+            with upstream.accept() as server:
+                server.request()
+                server.send(OK)
+                assert client.answer().body == b"ok"
+        assert not plane.error_log.said
+
+
+@pytest.mark.parametrize("phase", ["on_request", "on_response"])
+def test_filter_that_does_not_end_is_cut_short_by_the_deadline(phase: str) -> None:
+    gate = Gate()
+
+    async def wait(self: Any, *arguments: Any) -> None:
+        await gate.through()
+
+    cls = type("Wait", (Filter,), {phase: wait})
+    with filtered(cls, route='timeout = "200ms"') as (plane, upstream), plane.connect() as client:
+        client.send(get())
+        if phase == "on_response":
+            with upstream.accept() as server:
+                server.request()
+                server.send(OK)
+                answer = client.answer()
+        else:
+            answer = client.answer()
+        assert answer.status == 504
+        until(lambda: gate.cancelled == 1 and gate.waiting == 0, "the filter is cancelled")
+        client.close()
+
+
+def test_plain_filters_see_the_answer_to_a_deadline() -> None:
+    class Mark(Filter):
+        def on_response(self, request: Request, response: ResponseHead) -> None:
+            response.headers.add("X-Mark", str(response.status))
+
+    class Wait(Filter):
+        async def on_response(self, request: Request, response: ResponseHead) -> None:
+            await asyncio.sleep(60)
+
+    with filtered(Mark, Wait, route='timeout = "200ms"') as (plane, upstream), plane.connect() as client:
+        client.send(get())
+        with upstream.accept() as server:
+            server.request()
+            server.send(OK)
+            answer = client.answer()
+        assert (answer.status, answer.get_all("X-Mark"), len(answer.get_all("Date"))) == (504, ["504"], 1)
+        client.close()
+
+
+@pytest.mark.parametrize("result", ["goes on", "answers", "raises"])
+def test_filter_that_swallows_its_cancellation_has_no_say_any_more(result: str) -> None:
+    swallowed = []
+
+    class Stubborn(Filter):
+        async def on_request(self, request: Request) -> Response | None:
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                swallowed.append(1)
+            if result == "raises":
+                raise LookupError
+            return Response(200, b"too late") if result == "answers" else None
+
+        async def on_response(self, request: Request, response: ResponseHead) -> None:
+            raise AssertionError("the time is up: nobody is waited for")
+
+    with filtered(Stubborn, route='timeout = "200ms"') as (plane, _), plane.connect() as client:
+        client.send(get())
+        assert client.answer().status == 504
+        until(lambda: swallowed, "cancelled")
+        assert not plane.error_log.said
+        client.close()
+
+
+def test_timeout_of_asyncio_works_in_a_filter() -> None:
+    class Slow(Filter):
+        async def on_request(self, request: Request) -> Response:
+            started = time.monotonic()
+            try:
+                async with asyncio.timeout(0.05):
+                    await asyncio.sleep(60)
+            except TimeoutError:
+                return Response.json({"waited": time.monotonic() - started, "task": asyncio.current_task().get_name()})  # type: ignore[union-attr]
+            raise AssertionError
+
+    with filtered(Slow) as (plane, _):
+        answer = plane.get()
+        assert answer.status == 200, plane.error_log.said
+        assert b'"task":"f0"' in answer.body
+
+
+def test_task_group_and_shielded_cancellation_work_in_a_filter() -> None:
+    """As aiohttp and anyio use tasks: children, cancellation of one's own children, uncancel."""
+
+    class Group(Filter):
+        async def on_request(self, request: Request) -> Response:
+            async def fetch(number: int) -> int:
+                await asyncio.sleep(0.001 * number)
+                return number
+
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(fetch(number)) for number in range(3)]
+            with pytest.raises(ExceptionGroup):  # noqa: PT012
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(asyncio.sleep(60))
+                    group.create_task(self.fail())
+            child = asyncio.get_running_loop().create_future()
+            child.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await child
+            return Response.json([task.result() for task in tasks])
+
+        async def fail(self) -> None:
+            raise LookupError
+
+    with filtered(Group) as (plane, _):
+        answer = plane.get()
+        assert answer.body == b"[0,1,2]", plane.error_log.said
+
+
+def test_anyio_works_in_a_filter() -> None:
+    anyio = pytest.importorskip("anyio")
+
+    class Scopes(Filter):
+        async def on_request(self, request: Request) -> Response:
+            with anyio.move_on_after(0.02) as scope:
+                await anyio.sleep(60)
+            async with anyio.create_task_group() as group:
+                group.start_soon(anyio.sleep, 0.001)
+            found = await anyio.to_thread.run_sync(lambda: 7)
+            return Response.json([scope.cancelled_caught, found])
+
+    with filtered(Scopes) as (plane, _):
+        assert plane.get().body == b"[true,7]", plane.error_log.said
+
+
+# -- the upstream's side of a wait ------------------------------------------------------------------------------------
+
+
+def two_waits() -> list[type[Filter]]:
+    class Wait(Filter):
+        async def on_response(self, request: Request, response: ResponseHead) -> None:
+            await asyncio.sleep(0.02)
+            response.headers.add("X-Waited", "1")
+
+    class Again(Wait):
+        pass
+
+    return [Wait, Again]
+
+
+@pytest.mark.parametrize("cut", [0, 1, 30, 38, 60])
+@pytest.mark.parametrize("framing", ["length", "chunked", "close"])
+def test_body_that_came_with_the_head_follows_it_after_waits(framing: str, cut: int) -> None:
+    body = bytes(range(256)) * 40
+    head = b"HTTP/1.1 200 OK\r\nX-Pad: 0123456789\r\n"
+    if framing == "length":
+        answer = head + b"Content-Length: %d\r\n\r\n" % len(body) + body
+    elif framing == "chunked":
+        half = len(body) // 2
+        answer = head + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n%x\r\n%b\r\n0\r\n\r\n" % (
+            half, body[:half], half, body[half:],
+        )  # fmt: skip
+    else:
+        answer = head + b"\r\n" + body
+    with filtered(*two_waits()) as (plane, upstream), plane.connect() as client:
+        client.send(get())
+        with upstream.accept() as server:
+            server.request()
+            server.send(answer[:cut])
+            if cut:
+                time.sleep(0.01)  # another read; whether it is one makes no difference to what is asserted
+            server.send(answer[cut:5000])
+            until(lambda: plane.counters()["bytes_upstream_in"] > 0, "the head is there")
+            server.send(answer[5000:])
+            server.close()  # while the filter waits: what it sent is whole all the same
+            found = client.answer()
+        assert (found.status, found.get_all("X-Waited")) == (200, ["1", "1"])
+        assert found.body == body
+        client.close()
+        assert not plane.error_log.said
+
+
+def test_connection_is_used_again_after_a_wait() -> None:
+    with filtered(*two_waits()) as (plane, upstream), plane.connect() as client:
+        client.send(get())
+        with upstream.accept() as server:
+            for _ in range(3):
+                server.request()
+                server.send(OK)
+                assert client.answer().body == b"ok"
+                client.send(get())
+            server.request()
+            server.send(OK)
+            client.answer()
+        client.close()
+
+
+def test_upload_goes_on_after_an_early_answer_waited() -> None:
+    with filtered(*two_waits()) as (plane, upstream), plane.connect() as client:
+        client.send(b"POST / HTTP/1.1\r\nHost: gateway.test\r\nContent-Length: 10\r\n\r\n01234")
+        with upstream.accept() as server:
+            server.until(b"01234")
+            server.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n")
+            until(lambda: plane.counters()["bytes_upstream_in"] > 0, "the head is there")
+            client.send(b"56789")  # while the filter waits
+            assert server.exactly(5) == b"56789"
+            server.send(b"ok")
+            assert client.answer().body == b"ok"
+        client.close()
+
+
+def test_upstream_that_breaks_while_a_filter_waits_is_a_502() -> None:
+    gate = Gate()
+
+    class Wait(Filter):
+        async def on_response(self, request: Request, response: ResponseHead) -> None:
+            if response.status == 200:
+                await gate.through()
+
+    with filtered(Wait) as (plane, upstream), plane.connect() as client:
+        client.send(get())
+        server = upstream.accept()
+        server.request()
+        server.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")
+        until(lambda: gate.waiting, "the filter waits")
+        server.reset()
+        gate.is_open = True
+        # Its head was good; what it has of the body goes out, and the end of the connection says that this was not all.
+        client.until(b"half")
+        assert client.is_closed()
+
+
+def test_pipelined_requests_wait_for_their_turn() -> None:
+    class Wait(Filter):
+        async def on_request(self, request: Request) -> Response:
+            await asyncio.sleep(0.01 if request.path == "/0" else 0)
+            return Response(200, request.path)
+
+    with filtered(Wait) as (plane, _), plane.connect() as client:
+        client.send(b"".join(get(f"/{number}") for number in range(5)))
+        assert [client.answer().body for _ in range(5)] == [b"/0", b"/1", b"/2", b"/3", b"/4"]
+        client.close()
+
+
+def test_exchanges_that_waited_are_counted() -> None:
+    class Plain(Filter):
+        def on_request(self, request: Request) -> Response:
+            return Response(204)
+
+    class Later(Filter):
+        async def on_request(self, request: Request) -> Response:
+            return Response(204)
+
+    for cls, name in ((Plain, "exchanges_sync"), (Later, "exchanges_async_filter")):
+        with filtered(cls) as (plane, _):
+            plane.get()
+            assert plane.counters()[name] == 1
