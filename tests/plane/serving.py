@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Self
 
 from tests.plane.harness import Answer, Peer, Plane, Upstream, until
@@ -38,6 +38,34 @@ def check_failure(plane: Plane, answer: Answer, status: int, kind: str, *, recor
     assert record["route"] == "all"
     assert record["upstream"] == "a"
     until(plane.is_at_rest, "at rest")
+
+
+def idle(plane: Plane) -> int:
+    return sum(pool.idle for pool in plane.statistics().pools)
+
+
+@contextlib.contextmanager
+def serve_one(upstream: Upstream, client: Peer, plane: Plane) -> Iterator[Peer]:
+    """One exchange on a new connection of the upstream, which is idle afterwards."""
+    client.send(GET)
+    with upstream.accept() as server:
+        server.request()
+        server.send(OK)
+        assert client.answer().body == b"ok"
+        until(lambda: idle(plane) == 1, "the connection rests")
+        yield server
+
+
+def upload(client: Peer, size: int) -> threading.Thread:
+    """Sends the body in a thread of its own: who answers early may not read it."""
+
+    def send() -> None:
+        with contextlib.suppress(OSError):
+            client.send(b"x" * size)
+
+    thread = threading.Thread(target=send, daemon=True)
+    thread.start()
+    return thread
 
 
 class Serving(Upstream):
