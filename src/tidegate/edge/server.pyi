@@ -6,6 +6,7 @@ from tidegate.config.listeners import Listener
 from tidegate.config.snapshot import Snapshot
 from tidegate.memory.region import Region
 from tidegate.net.reactor import Reactor
+from tidegate.upstream.endpoint import EndpointStatistics
 from tidegate.upstream.pool import PoolStatistics
 
 class ServerStatistics(NamedTuple):
@@ -16,6 +17,7 @@ class ServerStatistics(NamedTuple):
     channels: int
     faults: int
     pools: tuple[PoolStatistics, ...]
+    upstreams: dict[str, tuple[EndpointStatistics, ...]]
 
 class Server:
     reactor: Reactor

@@ -33,6 +33,7 @@ class ServerStatistics(NamedTuple):
     channels: int
     faults: int
     pools: tuple
+    upstreams: dict
 
 
 cdef class Server:
@@ -176,6 +177,10 @@ cdef class Server:
         return ServerStatistics(
             0 if self.bounds is None else self.bounds.open, self.context.exchanges, inflight, len(self.context.spare),
             statistics.channels, statistics.faults, self.pools.statistics(),
+            {
+                name: destination.upstream.statistics()
+                for name, destination in (<Plan>self.context.plan).destinations.items()
+            },
         )
 
     def __repr__(self):
