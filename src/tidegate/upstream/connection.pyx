@@ -77,6 +77,15 @@ cdef UpstreamConnection open_connection(object reactor, Pool pool, DialSettings 
     return connection
 
 
+cdef object _kind_of_tls(TlsSession session):
+    """Whether we do not believe the server, it does not believe us, or it speaks something else."""
+    if session.is_certificate_failure:
+        return Kind.TLS_CERTIFICATE_ERROR
+    if " alert " in session.failure:
+        return Kind.TLS_ALERT_RECEIVED
+    return Kind.TLS_PROTOCOL_ERROR
+
+
 cdef class UpstreamConnection(PooledConnection):
 
     def __dealloc__(self):
@@ -255,7 +264,7 @@ cdef class UpstreamConnection(PooledConnection):
                 return
             else:
                 if self.error == -1:
-                    self._fail(Kind.TLS_PROTOCOL_ERROR, self.tls.failure)
+                    self._fail(_kind_of_tls(self.tls), self.tls.failure)
                 else:
                     self._fail(kind_of_errno(self.error, connected=True), os.strerror(self.error))
                 return
@@ -267,10 +276,7 @@ cdef class UpstreamConnection(PooledConnection):
 
     cdef void on_reset(self):
         if self.error == -1:
-            if self.tls.is_certificate_failure:
-                self._fail(Kind.TLS_CERTIFICATE_ERROR, self.tls.failure)
-            else:
-                self._fail(Kind.TLS_PROTOCOL_ERROR, self.tls.failure)
+            self._fail(_kind_of_tls(self.tls), self.tls.failure)
         elif self.state != READY:
             self._fail(Kind.CONNECTION_TERMINATED, "closed during the handshake")
         else:
