@@ -83,22 +83,26 @@ def tls(*settings: str) -> str:
 
 
 def test_right_certificate_is_taken_and_the_connection_reused(authority: Authority) -> None:
-    with TlsServing(answering(), authority.server("127.0.0.1")) as serving:
-        with Plane(gateway(serving.address, upstream=tls(f'ca = "{authority.root}"'))) as plane:
-            for _ in range(20):
-                assert plane.get().body == b"ok"
-            assert serving.accepted == 1
-            until(plane.is_at_rest, "at rest")
-            assert not plane.error_log.said
+    with (
+        TlsServing(answering(), authority.server("127.0.0.1")) as serving,
+        Plane(gateway(serving.address, upstream=tls(f'ca = "{authority.root}"'))) as plane,
+    ):
+        for _ in range(20):
+            assert plane.get().body == b"ok"
+        assert serving.accepted == 1
+        until(plane.is_at_rest, "at rest")
+        assert not plane.error_log.said
 
 
 def test_verification_is_on_by_default(authority: Authority) -> None:
-    with TlsServing(answering(), authority.server("127.0.0.1")) as serving:
-        with Plane(gateway(serving.address, upstream="tls = {}")) as plane:
-            answer = plane.get()
-            check_failure(plane, answer, 502, "tls_certificate_error")
-            assert serving.names == [None] or serving.refused
-            assert plane.statistics().upstreams["a"][0].failures == 1
+    with (
+        TlsServing(answering(), authority.server("127.0.0.1")) as serving,
+        Plane(gateway(serving.address, upstream="tls = {}")) as plane,
+    ):
+        answer = plane.get()
+        check_failure(plane, answer, 502, "tls_certificate_error")
+        assert serving.names == [None] or serving.refused
+        assert plane.statistics().upstreams["a"][0].failures == 1
 
 
 def test_certificate_for_another_name_is_refused(authority: Authority) -> None:
@@ -118,9 +122,11 @@ def test_name_that_is_configured_is_asked_for_and_expected(authority: Authority)
 
 
 def test_verification_can_be_switched_off(authority: Authority) -> None:
-    with TlsServing(answering(), authority.server("whoever.test")) as serving:
-        with Plane(gateway(serving.address, upstream=tls("verify = false"))) as plane:
-            assert plane.get().body == b"ok"
+    with (
+        TlsServing(answering(), authority.server("whoever.test")) as serving,
+        Plane(gateway(serving.address, upstream=tls("verify = false"))) as plane,
+    ):
+        assert plane.get().body == b"ok"
 
 
 def test_refused_certificate_is_tried_at_another_endpoint(authority: Authority) -> None:
@@ -193,18 +199,20 @@ def test_large_bodies_both_ways_at_once(authority: Authority) -> None:
         peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body))
         peer.send(body)
 
-    with TlsServing(echo, authority.server("127.0.0.1")) as serving:
-        with Plane(gateway(serving.address, upstream=tls(f'ca = "{authority.root}"'))) as plane:
-            for _ in range(2):
-                with plane.connect() as client:
-                    client.send(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(blob))
-                    sending = threading.Thread(target=client.send, args=(blob,))
-                    sending.start()
-                    body = exactly(client, len(blob))
-                    sending.join()
-                    assert body == blob
-            assert serving.accepted == 1
-            until(plane.is_at_rest, "at rest")
+    with (
+        TlsServing(echo, authority.server("127.0.0.1")) as serving,
+        Plane(gateway(serving.address, upstream=tls(f'ca = "{authority.root}"'))) as plane,
+    ):
+        for _ in range(2):
+            with plane.connect() as client:
+                client.send(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(blob))
+                sending = threading.Thread(target=client.send, args=(blob,))
+                sending.start()
+                body = exactly(client, len(blob))
+                sending.join()
+                assert body == blob
+        assert serving.accepted == 1
+        until(plane.is_at_rest, "at rest")
 
 
 def exactly(client: Peer, size: int) -> bytes:
@@ -231,16 +239,18 @@ def test_answer_that_ends_with_the_connection_needs_the_closing_alert(authority:
                 peer.sock.unwrap()  # type: ignore[attr-defined]
             return True
 
-        with TlsServing(handle, context) as serving:
-            with Plane(gateway(serving.address, upstream=tls(f'ca = "{authority.root}"'))) as plane:
-                with plane.connect() as client:
-                    client.send(GET)
-                    if is_proper:
-                        assert client.answer().body == b"all of it"
-                    else:
-                        with pytest.raises((EOFError, ConnectionResetError)):
-                            client.answer()
-                until(plane.is_at_rest, "at rest")
+        with (
+            TlsServing(handle, context) as serving,
+            Plane(gateway(serving.address, upstream=tls(f'ca = "{authority.root}"'))) as plane,
+        ):
+            with plane.connect() as client:
+                client.send(GET)
+                if is_proper:
+                    assert client.answer().body == b"all of it"
+                else:
+                    with pytest.raises((EOFError, ConnectionResetError)):
+                        client.answer()
+            until(plane.is_at_rest, "at rest")
 
 
 def test_idle_tls_connection_that_is_closed_is_not_used_again(authority: Authority) -> None:
@@ -248,12 +258,14 @@ def test_idle_tls_connection_that_is_closed_is_not_used_again(authority: Authori
         peer.send(OK)
         return True
 
-    with TlsServing(once, authority.server("127.0.0.1")) as serving:
-        with Plane(gateway(serving.address, upstream=tls(f'ca = "{authority.root}"'))) as plane:
-            for i in range(5):
-                assert plane.get().body == b"ok"
-                until(lambda: idle(plane) == 0, "closed")
-                assert serving.accepted == i + 1
+    with (
+        TlsServing(once, authority.server("127.0.0.1")) as serving,
+        Plane(gateway(serving.address, upstream=tls(f'ca = "{authority.root}"'))) as plane,
+    ):
+        for i in range(5):
+            assert plane.get().body == b"ok"
+            until(lambda: idle(plane) == 0, "closed")
+            assert serving.accepted == i + 1
 
 
 def test_upload_that_is_refused_early_through_tls(authority: Authority) -> None:
