@@ -126,6 +126,18 @@ def test_full_disk_is_said_and_lines_stay_until_the_ring_is_full(region, told):
     assert not writer.stop()
 
 
+def test_lines_lost_while_the_disk_is_full_are_said_too(region, told):
+    clock = Clock()
+    writer = LogWriter(readers(region), "/dev/full", flush_s=0.0, say=told, clock=clock)
+    ring = region.slot(0).take_log_ring()
+    while ring.append(b"x" * 99 + b"\n"):
+        pass
+    clock.now = 2.0
+    assert not writer.drain()
+    assert told == [("log_write_failed", {"errno": 28}), ("log_lines_lost", {"lines": 1, "all": 1})]
+    assert not writer.stop()
+
+
 def test_lines_lost_are_said_once_a_second_with_their_number(region, told, tmp_path):
     clock = Clock()
     writer = LogWriter(readers(region), str(tmp_path / "log"), say=told, clock=clock)

@@ -39,7 +39,7 @@ def test_file_that_cannot_be_opened_is_named(region):
         open_error_log(ErrorLogSettings(path="/no/such/place.log"), region)
 
 
-def test_warnings_of_libraries_come_out_in_it(tmp_path, region):
+def test_what_libraries_warn_of_and_what_we_tell_comes_out_in_it(tmp_path, region):
     path = tmp_path / "error.log"
     log = open_error_log(ErrorLogSettings(path=str(path)), region)
     root = logging.getLogger()
@@ -48,10 +48,12 @@ def test_warnings_of_libraries_come_out_in_it(tmp_path, region):
         take_logging(log)
         logging.getLogger("a.library").warning("look at %s", "this")
         logging.getLogger("a.library").info("not at that")
+        logging.getLogger("tidegate.upstream").info("new endpoints", extra={"kind": "endpoints_changed"})
     finally:
         root.handlers[:] = before
         root.setLevel(level)
+        logging.getLogger("tidegate").setLevel(logging.NOTSET)
         log.close()
-    (line,) = path.read_text().splitlines()
-    assert "kind=a.library" in line
-    assert "look at this" in line
+    theirs, ours = path.read_text().splitlines()
+    assert "kind=a.library" in theirs and "look at this" in theirs
+    assert " info " in ours and "kind=endpoints_changed" in ours

@@ -82,7 +82,7 @@ cdef class Forward(Relay):
             if absence is None:
                 self.fail(Kind.DESTINATION_UNAVAILABLE, "no endpoint", 0)
             else:
-                self.fail(absence.kind, str(absence), 503)
+                self.fail(absence.kind, absence.detail, 503)
             return
         if is_new_client:
             self.set_cookie = endpoint.sticky_line_secure if self.client.is_tls else endpoint.sticky_line

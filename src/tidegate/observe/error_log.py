@@ -118,7 +118,10 @@ class ErrorLog:
 
 
 class ErrorLogHandler(logging.Handler):
-    """Lets what our own and other people's code says through ``logging`` come out here; its kind is the logger."""
+    """Lets what our own and other people's code says through ``logging`` come out here.
+
+    Its kind is the logger, unless the call names one: ``logger.warning(…, extra={"kind": "dns_error"})``.
+    """
 
     def __init__(self, log: ErrorLog) -> None:
         super().__init__()
@@ -136,7 +139,7 @@ class ErrorLogHandler(logging.Handler):
             message = record.getMessage()
         except Exception:  # noqa: BLE001 arguments that do not fit their message are the caller's slip, not a new failure
             message = str(record.msg)
-        self.log.say(record.name, message, level, **fields)
+        self.log.say(getattr(record, "kind", record.name), message, level, **fields)
 
 
 def render_text(entry: Entry, who: dict[str, Any], wall: float) -> bytes:

@@ -124,6 +124,11 @@ class LogWriter:
     def drain(self, *, everything: bool = False) -> bool:
         """One round over the rings that are due; False when the file took nothing and is to be left alone a while."""
         now = self._clock()
+        is_taken = self._drain_due(now, everything)
+        self._tell_lost(now)
+        return is_taken
+
+    def _drain_due(self, now: float, everything: bool) -> bool:
         first = -1 if self._unfinished is None else self._unfinished[0]
         for at in sorted(range(len(self._readers)), key=lambda at: at != first):
             pending = self._readers[at].pending
@@ -136,7 +141,6 @@ class LogWriter:
                 if not self._empty(at):
                     return False
                 self._emptied_at[at] = now
-        self._tell_lost(now)
         return True
 
     def _empty(self, at: int) -> bool:

@@ -25,7 +25,8 @@ def open_error_log(settings: ErrorLogSettings, region: Region, **who: Any) -> Er
 
 
 def take_logging(log: ErrorLog) -> None:
-    """Lets what libraries say through ``logging`` come out in the error log, from warnings on."""
+    """Lets what is said through ``logging`` come out in the error log: warnings of libraries, and from us infos too."""
     root = logging.getLogger()
     root.addHandler(ErrorLogHandler(log))
     root.setLevel(logging.WARNING)
+    logging.getLogger("tidegate").setLevel(logging.INFO)

@@ -235,8 +235,9 @@ class Discovery:
             logger.warning(
                 "upstream %s: %s; %s",
                 self.upstream.name,
-                answer,
+                answer.detail,
                 f"staying with {', '.join(name.addresses)}" if name.addresses else "it has no address yet",
+                extra={"kind": str(answer.kind)},
             )
         name.failures += 1
         name.error = answer
@@ -281,6 +282,7 @@ class Discovery:
                 self.upstream.name,
                 ", ".join(sorted(now - was)) or "none",
                 ", ".join(sorted(was - now)) or "none",
+                extra={"kind": "endpoints_changed"},
             )
 
 
