@@ -33,6 +33,16 @@ def test_a_process_that_could_not_be_made_counts_as_dead_young():
     assert [place.vacate("no memory") for _ in range(3)] == [0.0, 0.1, 0.2]
 
 
+def test_a_worker_that_drained_is_no_death(short):
+    region = Region.create(1)
+    place = WorkerPlace("worker 0", slot=region.slot(0))
+    place.fill(short)
+    place.retire()
+    assert (place.child, place.start_at_s, place.slot.state) == (None, None, SlotState.EMPTY)
+    assert (place.status().restarts, place.status().last_death) == (0, "")
+    os.close(region.fd)
+
+
 def test_worker_place_lives_from_serving_to_death(short):
     region = Region.create(1)
     place = WorkerPlace("worker 0", slot=region.slot(0))

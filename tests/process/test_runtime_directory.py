@@ -26,8 +26,16 @@ def test_directory_open_to_others_is_refused(tmp_path):
 def test_link_is_refused(tmp_path):
     (tmp_path / "real").mkdir(mode=0o700)
     (tmp_path / "tidegate").symlink_to(tmp_path / "real")
-    with pytest.raises(StartError, match="open to other users"):
+    with pytest.raises(StartError, match="is a link"):
         runtime_directory.prepare(tmp_path / "tidegate")
+
+
+def test_directory_of_another_user_is_said_to_be_that(tmp_path, monkeypatch):
+    place = tmp_path / "tidegate"
+    runtime_directory.prepare(place)
+    monkeypatch.setattr(os, "geteuid", lambda: place.stat().st_uid + 1)
+    with pytest.raises(StartError, match="belongs to another user"):
+        runtime_directory.prepare(place)
 
 
 def test_file_in_the_way_is_named(tmp_path):

@@ -32,6 +32,12 @@ class Place:
         self.start_at_s = None
         self.has_prepared = False
 
+    def retire(self) -> None:
+        """Its process has ended as it should, and none follows."""
+        self.child = None
+        self.has_prepared = False
+        self.start_at_s = None
+
     def vacate(self, reason: str) -> float:
         """Its process is dead, or could not be made; returns the seconds until the next may start."""
         now_s = time.monotonic()
@@ -58,13 +64,20 @@ class WorkerPlace(Place):
         self.is_told_to_serve = False
         self.is_listening = False
 
+    def retire(self) -> None:
+        self._give_back(SlotState.EMPTY)
+        super().retire()
+
     def vacate(self, reason: str) -> float:
+        self._give_back(SlotState.DEAD)
+        return super().vacate(reason)
+
+    def _give_back(self, state: SlotState) -> None:
         # What the dead one held is given back: taking the meters sets its gauges to zero, counters stay.
-        self.slot.state = SlotState.DEAD
+        self.slot.state = state
         self.slot.take_meters()
         self.is_listening = False
         self.is_steered_out = False
-        return super().vacate(reason)
 
     @property
     def is_live(self) -> bool:

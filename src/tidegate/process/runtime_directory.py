@@ -35,8 +35,13 @@ def prepare(directory: Path) -> None:
         raise StartError(
             f"cannot make the runtime directory {directory}: {error.strerror} (set TIDEGATE_RUNTIME_DIR)"
         ) from error
-    is_ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
-    if not is_ours or stat.S_IMODE(found.st_mode) & 0o077:
+    if not stat.S_ISDIR(found.st_mode):
+        raise StartError(f"the runtime directory {directory} is a link (name the directory that it leads to)")
+    if found.st_uid != os.geteuid():
+        raise StartError(
+            f"the runtime directory {directory} belongs to another user (set TIDEGATE_RUNTIME_DIR to one of your own)"
+        )
+    if stat.S_IMODE(found.st_mode) & 0o077:
         raise StartError(f"the runtime directory {directory} is open to other users (chmod 700, or remove it)")
 
 
@@ -46,9 +51,21 @@ def socket_path(directory: str | Path, pid: int) -> Path:
 
 
 def find_running(directory: Path) -> list[int]:
-    """Pids of the gateways that answer there; sockets that dead ones left behind are removed."""
+    """Pids of the gateways that answer there; sockets that dead ones left behind are removed.
+
+    Raises:
+        StartError: the directory belongs to another user, so nobody can say.
+    """
     found = []
-    for path in sorted(directory.glob("*.sock")):
+    try:
+        paths = sorted(directory.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        paths = []
+    except OSError as error:
+        raise StartError(f"cannot look into the runtime directory {directory}: {error.strerror}") from error
+    for path in paths:
+        if path.suffix != ".sock":
+            continue
         if not path.stem.isdigit():
             continue
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as caller:

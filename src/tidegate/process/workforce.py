@@ -116,10 +116,10 @@ class Workforce:
 
     def died(self, place: WorkerPlace, reason: str) -> float:
         """The worker of ``place`` is dead; returns the seconds until its successor may start."""
-        delay_s = place.vacate(reason)
         if self.is_draining:
-            place.start_at_s = None
-            return delay_s
+            place.retire()
+            return 0.0
+        delay_s = place.vacate(reason)
         self.steer()
         # It may have been the one that all others waited for.
         self._serve_who_can()
