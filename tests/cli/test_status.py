@@ -23,6 +23,9 @@ def test_status_as_table_and_as_json(tmp_path):
         assert [line.split()[:3] for line in workers] == [
             [str(index), str(pid), "ready"] for index, pid in enumerate(sorted(gateway.workers()))
         ]
+        narrow = tidegate("status", environment={**environment, "COLUMNS": "40"})
+        assert narrow.stdout.splitlines()[1].split() == titles.split(), "nothing is cut off in a narrow terminal"
+        assert "…" not in narrow.stdout and len(narrow.stdout.splitlines()) == 2 + len(workers)
         document = json.loads(tidegate("status", "--json", environment=environment).stdout)
         assert document["pid"] == gateway.pid
         assert [worker["state"] for worker in document["workers"]] == ["ready", "ready"]

@@ -71,6 +71,22 @@ def test_no_address_is_refused(text: str) -> None:
         parse_address(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("http://a:8080", '"a:8080"?'),
+        ("http://a", '"a:80"?'),
+        ("https://a/b", '"a:443"? TLS'),
+        ("a:80/b", '"a:80"?'),
+        ("http://[::1]:80/", '"[::1]:80"?'),
+    ],
+)
+def test_url_is_refused_with_the_address_in_it(text: str, meant: str) -> None:
+    with pytest.raises(ValueError, match="neither scheme nor path") as refused:
+        parse_address(text)
+    assert meant in str(refused.value)
+
+
 def test_address_knows_what_it_is() -> None:
     assert parse_address("unix:/a").is_unix
     assert parse_address("unix:/a").ip is None

@@ -26,7 +26,8 @@ def _show(document: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console(highlight=False)
+    # As wide as it has to be: a terminal folds a line, and a table cut to fit hides figures.
+    console = Console(highlight=False, width=1000)
     snapshot = document["snapshot"]
     console.print(
         f"pid {document['pid']}, {document['state']}, up {_duration(document['uptime_s'])}, "

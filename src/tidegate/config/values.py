@@ -94,6 +94,12 @@ def parse_address(text: str) -> Address:
     """The address written as ``host:port``, ``[v6]:port`` or ``unix:/path``; ValueError when it is none."""
     if text.startswith("unix:"):
         return _unix_address(text[5:])
+    scheme, has_scheme, rest = text.partition("://")
+    host, has_path, _ = (rest if has_scheme else text).partition("/")
+    if has_scheme or has_path:
+        port = "" if re.search(r":[0-9]+$", host) else ":443" if scheme == "https" else ":80"
+        tls = " TLS is switched on by the table `tls`." if scheme == "https" else ""
+        raise ValueError(f'an address has neither scheme nor path; did you mean "{host}{port}"?{tls}')
     host, colon, port = text.rpartition(":")
     if not colon or not port.isascii() or not port.isdigit() or len(port) > 5 or not 0 < int(port) < 65536:
         raise ValueError('an address is "host:port", "[v6]:port" or "unix:/path", with a port from 1 to 65535')
