@@ -1,0 +1,122 @@
+"""A hundred thousand exchanges that fail, each kind in turn: nothing of them is left."""
+
+from __future__ import annotations
+
+import gc
+import os
+import socket
+from pathlib import Path
+
+import pytest
+from tests.plane.harness import Peer, Plane, until
+from tests.plane.serving import Fields, Serving
+
+IS_SANITIZED = os.environ.get("TIDEGATE_SANITIZE") == "1"
+ROUNDS = 300 if IS_SANITIZED else 10_000
+WARM_UP = 100 if IS_SANITIZED else 1_500
+
+FAILING = [
+    ("/refused", 502),
+    ("/garbage", 502),
+    ("/half-head", 502),
+    ("/closed", 502),
+    ("/wrong-chunk", 502),
+    ("/nowhere/..%2f", 400),
+    ("/fine", 200),
+    ("/trailing", 200),
+    ("/no-name", 503),
+    ("/cut", 200),
+]
+
+
+def answer(peer: Peer, line: str, fields: Fields, body: bytes) -> bool | None:
+    kind = line.split()[1]
+    if kind == "/closed":
+        return True
+    if kind == "/garbage":
+        peer.send(b"garbage\r\n\r\n")
+    elif kind == "/half-head":
+        peer.send(b"HTTP/1.1 200 OK\r\nX")
+        return True
+    elif kind == "/wrong-chunk":
+        peer.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nnonsense\r\n")
+    elif kind == "/trailing":
+        peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok and more")
+    elif kind == "/cut":
+        peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\nok")
+        return True
+    else:
+        peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+    return None
+
+
+def resident() -> int:
+    gc.collect()
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
+
+
+def run(plane: Plane, rounds: int) -> None:
+    client = plane.connect()
+    for i in range(rounds):
+        for path, status in FAILING:
+            client.send(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+            line = client.until(b"\r\n")
+            assert line.startswith(f"HTTP/1.1 {status} ".encode()), (path, line)
+            if path == "/cut" and i % 2:
+                client.reset()  # with half an answer unread
+                client = plane.connect()
+                continue
+            if path in ("/cut", "/nowhere/..%2f"):
+                with client:
+                    client.rest()
+                client = plane.connect()
+                continue
+            fields = client.until(b"\r\n\r\n").lower()
+            client.exactly(int(fields.split(b"content-length: ")[1].split(b"\r\n")[0]))
+    client.close()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_hundred_thousand_failures_leave_nothing() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        refusing = f"127.0.0.1:{sock.getsockname()[1]}"
+    with Serving(answer) as serving:
+        config = f"""
+            [upstreams.a]
+            endpoints = ["{serving.address}"]
+            [upstreams.refusing]
+            endpoints = ["{refusing}"]
+            [upstreams.nobody]
+            endpoints = ["no-such-name.invalid:80"]
+            dns = {{ refresh = "1h" }}
+            [[routes]]
+            name = "refused"
+            path = "/refused"
+            upstream = "refusing"
+            [[routes]]
+            name = "nobody"
+            path = "/no-name"
+            upstream = "nobody"
+            [[routes]]
+            name = "all"
+            upstream = "a"
+        """
+        with Plane(config) as plane:
+            run(plane, WARM_UP)
+            until(plane.is_at_rest, "at rest")
+            plane.error_log.said.clear()
+            before = resident()
+            channels = plane.statistics().channels
+            for _ in range(10):
+                run(plane, ROUNDS // 10)
+                plane.error_log.said.clear()
+                plane.reader.read(1 << 24)
+            until(plane.is_at_rest, "at rest")
+            assert resident() - before < (50 if IS_SANITIZED else 5) << 20
+            now = plane.statistics()
+            assert now.channels <= channels
+            assert now.inflight == 0
+            assert sum(pool.open for pool in now.pools) <= 1
+            assert plane.counters()["exchanges_open"] == 0
+            assert plane.counters()["exchanges_started"] == (ROUNDS + WARM_UP) * len(FAILING)
