@@ -1,28 +1,61 @@
 """Tidegate: an API gateway and push gateway with a compiled data plane.
 
-What people who write filters import: ``Filter`` with ``option`` and ``required``, and the views ``Request``,
-``ResponseHead``, ``Headers`` and ``Response``. They are loaded at first use: supervisor and command line need none.
+What people who write filters import: ``Filter`` with ``option`` and ``required``; the views ``Request``,
+``ResponseHead`` and ``Headers``; ``Response``; the kinds of values an option may hold beside plain types (``Duration``,
+``Size`` …), ``Section`` for options that are tables of their own, and ``reveal`` for secrets. They are loaded at first
+use: supervisor and command line need none.
 """
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from tidegate.config.kinds import Duration, FieldName, FieldValue, File, Kind, Regex, Secret, Size
     from tidegate.config.options import option, required
+    from tidegate.config.secrets import reveal
+    from tidegate.config.section import Section
     from tidegate.exchange.filter import Filter
     from tidegate.exchange.views import Headers, Request, Response, ResponseHead
 
 __version__ = "0.1.0.dev0"
 
-__all__ = ["Filter", "Headers", "Request", "Response", "ResponseHead", "option", "required"]
+__all__ = [
+    "Duration",
+    "FieldName",
+    "FieldValue",
+    "File",
+    "Filter",
+    "Headers",
+    "Kind",
+    "Regex",
+    "Request",
+    "Response",
+    "ResponseHead",
+    "Secret",
+    "Section",
+    "Size",
+    "option",
+    "required",
+    "reveal",
+]
 
 _HOMES = {
-    "option": "tidegate.config.options",
-    "required": "tidegate.config.options",
+    "Duration": "tidegate.config.kinds",
+    "FieldName": "tidegate.config.kinds",
+    "FieldValue": "tidegate.config.kinds",
+    "File": "tidegate.config.kinds",
     "Filter": "tidegate.exchange.filter",
     "Headers": "tidegate.exchange.views",
+    "Kind": "tidegate.config.kinds",
+    "Regex": "tidegate.config.kinds",
     "Request": "tidegate.exchange.views",
     "Response": "tidegate.exchange.views",
     "ResponseHead": "tidegate.exchange.views",
+    "Secret": "tidegate.config.kinds",
+    "Section": "tidegate.config.section",
+    "Size": "tidegate.config.kinds",
+    "option": "tidegate.config.options",
+    "required": "tidegate.config.options",
+    "reveal": "tidegate.config.secrets",
 }
 
 

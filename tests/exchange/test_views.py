@@ -9,6 +9,8 @@ from tests.plane.harness import until
 
 from tidegate import Filter, Headers, Request, Response, ResponseHead
 
+TRUSTING = 'trusted_proxies = ["127.0.0.0/8", "10.0.0.0/8"]'
+
 
 def ask(name: str, request: bytes, **settings: str) -> Any:
     return look(lambda view: getattr(view, name), request, **settings)
@@ -31,6 +33,21 @@ def test_request_line() -> None:
         assert repr(request) == "<Request PATCH /a/c~ on all>"
 
     look(see, get("/a/./b/../c%7e?x=1&y=%20", method="PATCH"))
+
+
+@pytest.mark.parametrize(
+    ("lines", "server", "scheme"),
+    [
+        ("", TRUSTING, "http"),
+        ("X-Forwarded-Proto: https\r\n", TRUSTING, "https"),
+        ("X-Forwarded-Proto: HTTP\r\n", TRUSTING, "http"),
+        ("X-Forwarded-Proto: gopher\r\n", TRUSTING, "http"),
+        ("X_Forwarded_Proto: https\r\n", TRUSTING, "http"),
+        ("X-Forwarded-Proto: https\r\n", "", "http"),
+    ],
+)
+def test_scheme_is_what_a_trusted_proxy_says(lines: str, server: str, scheme: str) -> None:
+    assert ask("scheme", get(headers=lines), server=server) == scheme
 
 
 def test_client_of_http_1_0_without_host() -> None:
@@ -108,9 +125,6 @@ def test_id_is_the_one_that_is_sent_and_logged() -> None:
             client.answer()
         assert json.loads(plane.log_lines(1)[0])["request_id"] == ids[0]
         client.close()
-
-
-TRUSTING = 'trusted_proxies = ["127.0.0.0/8", "10.0.0.0/8"]'
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,13 @@
 from libc.stdint cimport uint64_t
 
 from tidegate.exchange.context cimport Context
-from tidegate.exchange.forward cimport Forward
 from tidegate.exchange.state cimport Client
+from tidegate.exchange.steps cimport Steps
 
 cdef Exchange take_exchange(Context context)            # a used one if there is one to spare
 cdef void give_up(Exchange exchange)                    # one whose head never came whole
 
-cdef class Exchange(Forward):
+cdef class Exchange(Steps):
     # what the client's connection says
     cdef void begin(self, Client client, const char* data)      # ``request`` has been parsed out of ``data``
     cdef void refuse(self, Client client, const char* data, size_t size, int status, str name)   # it could not be
@@ -19,14 +19,9 @@ cdef class Exchange(Forward):
     cdef void _enter(self, Client client)
     # phases
     cdef void _route(self)
-    cdef void _run_request_filters(self)
-    cdef void _run_response_filters(self)
-    cdef void _send_head(self)
     cdef void _begin_tunnel(self)
     # inside
     cdef bint _is_websocket(self)
     cdef bint _is_event_stream(self) noexcept
     cdef void _no_route(self, bint method_mismatch, const char* path, size_t size)
-    cdef void _start_async(self, object step, object argument)
-    cdef void _answered_by(self, object step, object result)
     cdef void _redirect(self)

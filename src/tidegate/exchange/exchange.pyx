@@ -25,14 +25,12 @@ from tidegate.exchange.forward cimport RESPONSE_LIMITS
 from tidegate.exchange.keys cimport adopt_request_id, make_request_id
 from tidegate.exchange.plan cimport Plan, Route, Step
 from tidegate.exchange.record cimport write_record
-from tidegate.exchange.state cimport (
-    FILTER, FINISHED, FREE, HEAD, NOTHING, RESPONDING, RUNNING, TUNNEL, WAITING, Client, fill, reserve,
-)
-from tidegate.exchange.views cimport Response, cut_off, request_view, response_view
+from tidegate.exchange.state cimport FINISHED, FREE, HEAD, RESPONDING, RUNNING, TUNNEL, Client, fill, reserve
+from tidegate.exchange.views cimport Response, cut_off, request_view
 from tidegate.memory.atomics cimport load_acquire
 from tidegate.memory.meters cimport (
-    CLIENT_ABORTS, EXCHANGES_ASYNC_FILTER, EXCHANGES_OPEN, EXCHANGES_STARTED, EXCHANGES_SYNC, REQUESTS_REFUSED,
-    SERIES_ROUTE, SERIES_UPSTREAM, UPGRADES_OPEN, Meters,
+    CLIENT_ABORTS, EXCHANGES_OPEN, EXCHANGES_STARTED, EXCHANGES_SYNC, REQUESTS_REFUSED, SERIES_ROUTE, SERIES_UPSTREAM,
+    UPGRADES_OPEN, Meters,
 )
 from tidegate.observe.access_log cimport LOG_EXCHANGE, LOG_UPGRADE_CLOSED, LOG_UPGRADE_OPENED
 from tidegate.routing.rewrite cimport Redirect
@@ -43,8 +41,6 @@ from tidegate.wire.http1 cimport (
     same_name,
 )
 from tidegate.wire.target cimport canonical_path, is_canonical, path_refusal_name
-
-import asyncio
 
 from tidegate.errors import Kind
 from tidegate.exchange.problem import problem
@@ -72,7 +68,7 @@ cdef void give_up(Exchange exchange):
         exchange.context.spare.append(exchange)
 
 
-cdef class Exchange(Forward):
+cdef class Exchange(Steps):
 
     # == what the client's connection says ==============================================================================
 
@@ -238,7 +234,7 @@ cdef class Exchange(Forward):
             self.request_edits.extend(route.request_edits)
         self.client.exchange_routed()
         if route.on_request is not None:
-            self._run_request_filters()
+            self.run_request_filters()
         else:
             self.pick()
 
@@ -262,80 +258,6 @@ cdef class Exchange(Forward):
         else:
             self.answer(problem(404, "no_route", self.id()))
 
-    cdef void _run_request_filters(self):
-        cdef tuple steps = self.route.on_request
-        cdef Step step
-        cdef uint64_t number = self.number
-        while self.step < len(steps):
-            step = <Step>steps[self.step]
-            self.step += 1
-            view = request_view(self)
-            if step.is_async:
-                self._start_async(step, view)
-                return
-            try:
-                result = step.call(view)
-            except BaseException as error:      # whatever code of somebody else raises ends its exchange and nothing else
-                self.fault(error, step.filter_name)
-                return
-            if self.number != number or self.stage == FINISHED:
-                return      # whatever ended it has answered
-            if result is not None:
-                self._answered_by(step, result)
-                return
-        self.pick()
-
-    cdef void _answered_by(self, object step, object result):
-        if type(result) is not Response:
-            self.fault(TypeError(f"a filter answers with a Response or None, not {type(result).__name__}"), (<Step>step).filter_name)
-            return
-        self.answer(<Response>result)
-
-    cdef void _start_async(self, object step, object argument):
-        """Runs an async filter in a task of its own; the exchange waits, and goes on inside that task."""
-        self.left_sync(EXCHANGES_ASYNC_FILTER)
-        self.stage = WAITING
-        self.waits_for = FILTER
-        self.turn += 1
-        # Not through ``tasks.start``: the exchange holds the reference and hears of every end itself, and this is the way
-        # of a request.
-        self.task = asyncio.Task(  # noqa: TID251
-            self._await_filter(step, argument, self.number, self.turn), loop=self.context.loop, name=(<Step>step).filter_name
-        )
-
-    async def _await_filter(self, Step step, argument, uint64_t number, uint64_t turn):
-        failure = None
-        try:
-            if argument is None:
-                result = await step.call(request_view(self), response_view(self))
-            else:
-                result = await step.call(argument)
-        except GeneratorExit:
-            raise       # the loop is gone, and the task with it
-        except asyncio.CancelledError:
-            failure = RuntimeError("the filter's task was cancelled")   # and not by the exchange, if it still has its turn
-        except BaseException as error:
-            failure = error
-        if self.turn != turn or self.waits_for != FILTER:
-            return      # the exchange has ended, or gone on without it
-        try:
-            self.context.reactor.refresh_clock()
-            self.task = None
-            self.waits_for = NOTHING
-            self.stage = RUNNING
-            if failure is not None:
-                self.fault(failure, step.filter_name)
-            elif result is not None:
-                self.is_replaced = argument is None
-                self._answered_by(step, result)
-            elif argument is None:
-                self._run_response_filters()
-            else:
-                self._run_request_filters()
-        except Exception as error:
-            if self.number == number:
-                self.client.on_fault(error)
-
     cdef void respond(self):
         """The answer's head is known: filters, then the client."""
         cdef Route route = self.route
@@ -352,55 +274,11 @@ cdef class Exchange(Forward):
                     self.response_at = self.raw_response.at
                 if not is_replaced:
                     self.step = 0
-                self._run_response_filters()
+                self.run_response_filters()
                 return
-        self._send_head()
+        self.send_head()
 
-    cdef void _run_response_filters(self):
-        cdef tuple steps = self.route.on_response
-        cdef Step step
-        cdef UpstreamConnection connection
-        cdef uint64_t number = self.number
-        while self.step < len(steps):
-            step = <Step>steps[self.step]
-            self.step += 1
-            if step.is_async:
-                if self.deadline_ms != 0 and self.context.reactor.now_ms >= self.deadline_ms:
-                    continue        # the time of the exchange is up: nothing is waited for any more
-                if self.connection is not None and self.connection.is_reading:
-                    # Its bytes wait in the kernel, what was read already waits with the connection.
-                    self.connection.pause_reading()
-                    self.connection.set_deadline(0)
-                    self.connection.rehold(self.rest, self.rest_size)
-                self._start_async(step, None)
-                return
-            try:
-                result = step.call(request_view(self), response_view(self))
-            except BaseException as error:
-                self.fault(error, step.filter_name)
-                return
-            if self.number != number or self.stage == FINISHED:
-                return
-            if result is not None:
-                self.is_replaced = True
-                self._answered_by(step, result)
-                return
-        connection = self.connection
-        if connection is None or connection.is_reading:
-            self._send_head()
-            return
-        # An async filter has run: what came behind the head waited with the connection.
-        self.rest = connection.held
-        self.rest_size = connection.held_size
-        connection.resume_reading()
-        connection.touch()
-        self._send_head()
-        if self.number == number and self.connection is connection:
-            connection.drop_held()
-            if not self.body_done and self.stage == RESPONDING:
-                self.client.pump_body()     # what came of the request's body meanwhile
-
-    cdef void _send_head(self):
+    cdef void send_head(self):
         cdef UpstreamConnection connection = self.connection
         cdef Client client = self.client
         if self.response.framing == FRAMING_TUNNEL:

@@ -496,6 +496,11 @@ cdef class Forward(Relay):
             self.task = None
             if task is not asyncio.current_task(self.context.loop):
                 task.cancel()
+            if self.awaited is not None:
+                # Its task was cancelled before it began: nobody would ever await it, and Python would warn of that.
+                if hasattr(self.awaited, "close"):
+                    self.awaited.close()
+                self.awaited = None
         if self.is_waiting:
             self.endpoint.pool.leave(self)
         if self.connection is not None:

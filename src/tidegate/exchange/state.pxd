@@ -121,6 +121,7 @@ cdef class ExchangeState(Asker):
     cdef dict store
     cdef dict log_fields
     cdef object task                        # of an async filter
+    cdef object awaited                     # what a plain method returned to be waited for, until its task begins
     cdef uint64_t turn                      # counts the waits for async filters: one that lost its turn does nothing more
     cdef int step                           # index of the next filter
     cdef bint is_replaced                   # a filter put another answer in place: the filters after it see that one

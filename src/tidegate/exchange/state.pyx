@@ -120,6 +120,7 @@ cdef class ExchangeState(Asker):
         self.store = None
         self.log_fields = None
         self.task = None
+        self.awaited = None
         self.step = 0
         self.is_replaced = False
         self.error_kind = None

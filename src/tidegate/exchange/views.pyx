@@ -17,8 +17,8 @@ from tidegate.exchange.edits cimport EDIT_ADD, EDIT_REMOVE, EDIT_SET, Edit, Edit
 from tidegate.exchange.state cimport FILTER, WAITING, ExchangeState, client_address
 from tidegate.wire.http1 cimport (
     FIELD_CONNECTION, FIELD_CONTENT_LENGTH, FIELD_HAS_UNDERSCORE, FIELD_HOST, FIELD_KEEP_ALIVE, FIELD_OTHER,
-    FIELD_PROXY_CONNECTION, FIELD_TE, FIELD_TRAILER, FIELD_TRANSFER_ENCODING, FIELD_UPGRADE, Field, Span, field_id,
-    is_field_value, is_token, same_name,
+    FIELD_PROXY_CONNECTION, FIELD_TE, FIELD_TRAILER, FIELD_TRANSFER_ENCODING, FIELD_UPGRADE,
+    FIELD_X_FORWARDED_PROTO, Field, Span, field_id, is_field_value, is_token, same_name,
 )
 from tidegate.wire.target cimport cookie_value, query_value
 
@@ -277,8 +277,19 @@ cdef class Request:
 
     @property
     def scheme(self):
-        """"http" or "https": how the client's connection came in."""
-        return "https" if self._alive().client.is_tls else "http"
+        """"http" or "https": how the client came; behind a trusted proxy, how it says the client came to it."""
+        cdef ExchangeState x = self._alive()
+        cdef const Field* field
+        cdef int i
+        if x.client.is_trusted:
+            for i in range(x.request.n_fields):
+                field = &x.request.fields[i]
+                if field.id == FIELD_X_FORWARDED_PROTO and not field.flags & FIELD_HAS_UNDERSCORE:
+                    if same_name(x.raw.at + field.value.start, field.value.size, b"https", 5):
+                        return "https"
+                    if same_name(x.raw.at + field.value.start, field.value.size, b"http", 4):
+                        return "http"
+        return "https" if x.client.is_tls else "http"
 
     @property
     def http_version(self):

@@ -1,1 +1,38 @@
-"""What people who write filters test them with."""
+"""What people who write filters test them with.
+
+Without sockets, a filter alone. ``request`` and ``response`` make the views that the gateway would hand it, over bytes
+that its codec has read, so that reading, changing and every refusal are those of the real thing:
+
+    plan = testing.make(PlanHeader, header="X-Tier")        # options checked as in the configuration
+    request = testing.request("GET", "/orders", headers={"X-Tenant": "acme"})
+    assert plan.on_request(request) is None
+    assert request.headers["X-Tier"] == "gold"
+    head = testing.response(request, 404)
+
+With sockets, the gateway itself, in this process: ``gateway`` runs filters in a real one, in front of an upstream that
+remembers what it got and answers as it is told:
+
+    with testing.gateway(testing.use(PlanHeader, header="X-Tier")) as gw:
+        assert gw.get("/orders", {"X-Tenant": "acme"}).status == 200
+        assert gw.upstream.received[0].get("X-Tier") == "gold"
+        assert gw.log(1)[0]["status"] == 200
+        assert not gw.errors
+"""
+
+from tidegate.testing.exchange import request, response
+from tidegate.testing.gateway import Answer, Gateway, Said, Use, gateway, make, use
+from tidegate.testing.upstream import Received, ScriptedUpstream
+
+__all__ = [
+    "Answer",
+    "Gateway",
+    "Received",
+    "Said",
+    "ScriptedUpstream",
+    "Use",
+    "gateway",
+    "make",
+    "request",
+    "response",
+    "use",
+]

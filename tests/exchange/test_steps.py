@@ -257,6 +257,62 @@ def test_anyio_works_in_a_filter() -> None:
         assert plane.get().body == b"[true,7]", plane.error_log.said
 
 
+def test_plain_method_may_return_what_is_to_be_awaited() -> None:
+    """So that only those requests leave the synchronous path that really have to wait."""
+    seen: list[str] = []
+
+    class Sometimes(Filter):
+        def on_request(self, request: Request) -> Any:
+            return self.look_up(request) if request.path == "/slow" else None
+
+        async def look_up(self, request: Request) -> Response:
+            await asyncio.sleep(0.001)
+            return Response(200, b"slow")
+
+        def on_response(self, request: Request, response: ResponseHead) -> Any:
+            return self.mark(response) if response.status == 200 else None
+
+        async def mark(self, response: ResponseHead) -> None:
+            await asyncio.sleep(0.001)
+            response.headers["X-Marked"] = "1"
+
+    class After(Filter):
+        def on_request(self, request: Request) -> None:
+            seen.append(request.path)
+
+    with filtered(Sometimes, After) as (plane, upstream), plane.connect() as client:
+        client.send(get("/slow"))
+        answer = client.answer()
+        assert (answer.body, answer.get("X-Marked")) == (b"slow", "1")
+        client.send(get("/quick"))
+        with upstream.accept() as server:
+            server.request()
+            server.send(b"HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n")
+            answer = client.answer()
+            assert (answer.status, answer.get("X-Marked")) == (404, None)
+        client.close()
+    assert seen == ["/quick"]
+
+
+def test_what_a_plain_method_returned_is_closed_when_nobody_waits_any_more() -> None:
+    """Otherwise Python warns of a coroutine that was never awaited, and the test fails of that."""
+
+    class Sometimes(Filter):
+        def on_request(self, request: Request) -> Any:
+            return self.look_up()
+
+        async def look_up(self) -> None:
+            await asyncio.sleep(60)
+
+        def on_response(self, request: Request, response: ResponseHead) -> Any:
+            return self.look_up()
+
+    with filtered(Sometimes, route='timeout = "100ms"') as (plane, _), plane.connect() as client:
+        client.send(get())
+        assert client.answer().status == 504
+        client.close()
+
+
 # -- the upstream's side of a wait ------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,3 @@
+from tidegate.exchange.forward import Forward
+
+class Steps(Forward): ...

@@ -1,0 +1,168 @@
+"""The filters of an exchange, one after the other.
+
+A plain method runs in the callback that brought the bytes. An async one, or what a plain one returned to be awaited, runs in a
+task of its own while the exchange waits; the exchange then goes on inside that task. A wait has a ``turn``: a task whose turn
+is over (the client has gone, the time is up) may end as it likes, and nobody listens.
+
+Whatever code of somebody else raises, SystemExit included, ends its exchange and nothing else.
+"""
+
+from libc.stdint cimport uint64_t
+
+from tidegate.exchange.plan cimport Step
+from tidegate.exchange.state cimport FILTER, FINISHED, NOTHING, RESPONDING, RUNNING, WAITING
+from tidegate.exchange.views cimport Response, request_view, response_view
+from tidegate.memory.meters cimport EXCHANGES_ASYNC_FILTER
+from tidegate.upstream.connection cimport UpstreamConnection
+
+import asyncio
+
+
+cdef bint _is_awaitable(object result):
+    return type(result) is not Response and hasattr(type(result), "__await__")
+
+
+cdef class Steps(Forward):
+
+    cdef void send_head(self):
+        raise NotImplementedError
+
+    cdef void run_request_filters(self):
+        cdef tuple steps = self.route.on_request
+        cdef Step step
+        cdef uint64_t number = self.number
+        while self.step < len(steps):
+            step = <Step>steps[self.step]
+            self.step += 1
+            view = request_view(self)
+            if step.is_async:
+                self.start_async(step, view, None)
+                return
+            try:
+                result = step.call(view)
+            except BaseException as error:      # whatever code of somebody else raises ends its exchange and nothing else
+                self.fault(error, step.filter_name)
+                return
+            if self.number != number or self.stage == FINISHED:
+                return      # whatever ended it has answered
+            if result is not None:
+                if _is_awaitable(result):
+                    self.start_async(step, view, result)
+                else:
+                    self.answered_by(step, result)
+                return
+        self.pick()
+
+    cdef void answered_by(self, Step step, object result):
+        if type(result) is not Response:
+            self.fault(
+                TypeError(f"a filter answers with a Response or None, not {type(result).__name__}"), step.filter_name
+            )
+            return
+        self.answer(<Response>result)
+
+    cdef void start_async(self, Step step, object argument, object awaited):
+        """Runs an async filter in a task of its own; the exchange waits, and goes on inside that task.
+
+        argument: the request's view, or None for an answer's phase. awaited: what a plain method returned for this; None: an
+        async method, which is called in the task.
+        """
+        cdef UpstreamConnection connection = self.connection
+        if connection is not None and connection.is_reading:
+            # Its bytes wait in the kernel, what was read already waits with the connection.
+            connection.pause_reading()
+            connection.set_deadline(0)
+            connection.rehold(self.rest, self.rest_size)
+        self.left_sync(EXCHANGES_ASYNC_FILTER)
+        self.stage = WAITING
+        self.waits_for = FILTER
+        self.turn += 1
+        self.awaited = awaited
+        # Not through ``tasks.start``: the exchange holds the reference and hears of every end itself, and this is the way
+        # of a request.
+        self.task = asyncio.Task(  # noqa: TID251
+            self._await_filter(step, argument, awaited, self.number, self.turn), loop=self.context.loop,
+            name=step.filter_name,
+        )
+
+    async def _await_filter(self, Step step, argument, awaited, uint64_t number, uint64_t turn):
+        failure = None
+        self.awaited = None
+        try:
+            if awaited is not None:
+                result = await awaited
+            elif argument is None:
+                result = await step.call(request_view(self), response_view(self))
+            else:
+                result = await step.call(argument)
+        except GeneratorExit:
+            raise       # the loop is gone, and the task with it
+        except asyncio.CancelledError:
+            failure = RuntimeError("the filter's task was cancelled")   # and not by the exchange, if it still has its turn
+        except BaseException as error:
+            failure = error
+        if self.turn != turn or self.waits_for != FILTER:
+            return      # the exchange has ended, or gone on without it
+        try:
+            self.context.reactor.refresh_clock()
+            self.task = None
+            self.waits_for = NOTHING
+            self.stage = RUNNING
+            if failure is not None:
+                self.fault(failure, step.filter_name)
+            elif result is not None:
+                self.is_replaced = argument is None
+                self.answered_by(step, result)
+            elif argument is None:
+                self.run_response_filters()
+            else:
+                self.run_request_filters()
+        except Exception as error:
+            if self.number == number:
+                self.client.on_fault(error)
+
+    cdef void run_response_filters(self):
+        cdef tuple steps = self.route.on_response
+        cdef Step step
+        cdef UpstreamConnection connection
+        cdef uint64_t number = self.number
+        while self.step < len(steps):
+            step = <Step>steps[self.step]
+            self.step += 1
+            if step.is_async:
+                if self.deadline_ms != 0 and self.context.reactor.now_ms >= self.deadline_ms:
+                    continue        # the time of the exchange is up: nothing is waited for any more
+                self.start_async(step, None, None)
+                return
+            try:
+                result = step.call(request_view(self), response_view(self))
+            except BaseException as error:
+                self.fault(error, step.filter_name)
+                return
+            if self.number != number or self.stage == FINISHED:
+                return
+            if result is not None:
+                if _is_awaitable(result):
+                    if self.deadline_ms != 0 and self.context.reactor.now_ms >= self.deadline_ms:
+                        if hasattr(result, "close"):
+                            result.close()
+                        continue
+                    self.start_async(step, None, result)
+                else:
+                    self.is_replaced = True
+                    self.answered_by(step, result)
+                return
+        connection = self.connection
+        if connection is None or connection.is_reading:
+            self.send_head()
+            return
+        # An async filter has run: what came behind the head waited with the connection.
+        self.rest = connection.held
+        self.rest_size = connection.held_size
+        connection.resume_reading()
+        connection.touch()
+        self.send_head()
+        if self.number == number and self.connection is connection:
+            connection.drop_held()
+            if not self.body_done and self.stage == RESPONDING:
+                self.client.pump_body()     # what came of the request's body meanwhile

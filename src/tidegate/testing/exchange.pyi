@@ -1,0 +1,27 @@
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
+
+from tidegate.exchange.views import Request, ResponseHead
+
+class StandIn: ...
+
+def request(
+    method: str = "GET",
+    target: str = "/",
+    *,
+    headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
+    client_ip: str = "192.0.2.1",
+    scheme: Literal["http", "https"] = "http",
+    http_version: Literal["1.0", "1.1"] = "1.1",
+    path: str = "/*",
+    route: str = "test",
+    upstreams: Sequence[str] = ("app",),
+    store: Mapping[str, Any] | None = None,
+) -> Request: ...
+def response(
+    request: Request,
+    status: int = 200,
+    headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
+    *,
+    is_local: bool = False,
+) -> ResponseHead: ...

@@ -1,0 +1,138 @@
+"""One exchange without sockets.
+
+What a test gets are the views that a gateway hands to filters, over bytes that its codec has read: reading, changing, and
+every refusal are those of the real thing. Nothing is sent anywhere.
+"""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from libc.string cimport memcpy
+
+from tidegate.exchange.plan cimport Destination, Plan, Route
+from tidegate.exchange.state cimport NOTHING, RUNNING, SENT, Client, ExchangeState, fill, reserve
+from tidegate.exchange.views cimport Request, ResponseHead, request_view, response_view
+from tidegate.routing.router cimport Router
+from tidegate.upstream.endpoint cimport Upstream
+from tidegate.wire.http1 cimport (
+    COMPLETE, HeadLimits, parse_request_head, parse_response_head, refusal_name, reset_request_head, reset_response_head,
+)
+from tidegate.wire.target cimport canonical_path, path_refusal_name
+
+from http import HTTPStatus
+from itertools import count
+
+from tidegate.routing.router import Router as RouterType
+from tidegate.routing.spec import RouteSpec
+
+cdef HeadLimits LIMITS
+LIMITS.head_bytes = 131072
+LIMITS.target_bytes = 65536
+LIMITS.fields = 128
+
+cdef object _ids = count(1)
+
+
+cdef class StandIn(Client):
+    pass
+
+
+def request(
+    method="GET", target="/", *, headers=(), str client_ip="192.0.2.1", scheme="http", http_version="1.1", path="/*",
+    str route="test", upstreams=("app",), store=None,
+):
+    """A request as a filter gets it in ``on_request``.
+
+    headers: names to values, or pairs; Host is "gateway.test" unless given. path: the pattern of the route, whose captures the
+    request then has. upstreams: names there are, the first being the route's; none: a route that answers by itself.
+    Raises ValueError for what a gateway would refuse, and for a target that the route does not want.
+    """
+    cdef ExchangeState x = ExchangeState.__new__(ExchangeState)
+    cdef Client client = StandIn.__new__(StandIn)
+    cdef Route taken = Route.__new__(Route)
+    cdef Plan plan = Plan.__new__(Plan)
+    cdef Destination destination
+    cdef Router router
+    cdef bytes head = _head(f"{method} {target} HTTP/{http_version}", _with_host(headers))
+    cdef bytes id = b"%032x" % next(_ids)
+    cdef bytes address = client_ip.encode()
+    cdef int verdict
+    client.fd = -1
+    client.address = address
+    client.is_tls = scheme == "https"
+    x.client = client
+    x.client_address = address
+    fill(&x.raw, PyBytes_AS_STRING(head), PyBytes_GET_SIZE(head))
+    reset_request_head(&x.request)
+    verdict = parse_request_head(x.raw.at, x.raw.size, &LIMITS, &x.request)
+    if verdict != COMPLETE:
+        raise ValueError(f"a gateway refuses this request: {refusal_name(-verdict).decode() if verdict < 0 else 'not whole'}")
+    reserve(&x.path, x.request.path.size)
+    verdict = canonical_path(x.raw.at + x.request.path.start, x.request.path.size, 0, x.path.at)
+    if verdict < 0:
+        raise ValueError(f"a gateway refuses this path: {path_refusal_name(-verdict).decode()}")
+    x.path.size = verdict
+    x.path_is_own = True
+    router = RouterType([RouteSpec(name=route, path=path)])
+    x.match = router.match(
+        x.raw.at, &x.request, x.raw.at + x.request.host.start, x.request.host.size, x.path.at, x.path.size, &x.captures, NULL
+    )
+    if x.match is None:
+        raise ValueError(f"a route for {path} does not want {target}")
+    taken.name = route
+    taken.name_text = route.encode()
+    x.route = taken
+    plan.destinations = {}
+    for name in upstreams:
+        destination = Destination.__new__(Destination)
+        destination.upstream = Upstream(name)
+        plan.destinations[name] = destination
+        if x.destination is None:
+            x.destination = destination
+    x.plan = plan
+    memcpy(x.request_id, PyBytes_AS_STRING(id), PyBytes_GET_SIZE(id))
+    x.request_id_size = len(id)
+    x.stage = RUNNING
+    x.waits_for = NOTHING
+    if store is not None:
+        x.store = dict(store)
+    return request_view(x)
+
+
+def response(Request request not None, int status=200, headers=(), *, bint is_local=False):
+    """The head of an answer to ``request``, as a filter gets it in ``on_response``; is_local: a filter or the gateway made it."""
+    cdef ExchangeState x = request.exchange
+    cdef bytes head
+    cdef int verdict
+    if x is None:
+        raise ValueError("this request's exchange is over")
+    try:
+        reason = HTTPStatus(status).phrase
+    except ValueError:
+        reason = ""
+    head = _head(f"HTTP/1.1 {status} {reason}", _pairs(headers))
+    fill(&x.raw_response, PyBytes_AS_STRING(head), PyBytes_GET_SIZE(head))
+    x.response_at = x.raw_response.at
+    reset_response_head(&x.response)
+    verdict = parse_response_head(x.response_at, x.raw_response.size, &LIMITS, x.request.method, &x.response)
+    if verdict != COMPLETE or not 200 <= status <= 599:
+        raise ValueError(f"a gateway refuses this answer: {refusal_name(-verdict).decode() if verdict < 0 else status}")
+    if x.response_edits is not None:
+        x.response_edits.clear()
+    x.status = status
+    x.is_local = is_local
+    x.stage = RUNNING if is_local else SENT
+    return response_view(x)
+
+
+cdef list _pairs(headers):
+    return list(headers.items()) if hasattr(headers, "items") else list(headers)
+
+
+cdef list _with_host(headers):
+    cdef list pairs = _pairs(headers)
+    if not any(name.lower() == "host" for name, _ in pairs):
+        pairs.insert(0, ("Host", "gateway.test"))
+    return pairs
+
+
+cdef bytes _head(str line, list pairs):
+    return "\r\n".join([line, *(f"{name}: {value}" for name, value in pairs), "", ""]).encode("latin-1")
