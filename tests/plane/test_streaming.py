@@ -14,6 +14,8 @@ import pytest
 from tests.plane.harness import Peer, Plane, Upstream, until
 from tests.plane.serving import GET, OK, Fields, Serving, gateway
 
+pytestmark = pytest.mark.sanitize
+
 MEGABYTE = 1 << 20
 IS_SANITIZED = os.environ.get("TIDEGATE_SANITIZE") == "1"
 SIZE = (20 if IS_SANITIZED else 200) * MEGABYTE

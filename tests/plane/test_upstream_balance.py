@@ -11,6 +11,8 @@ import pytest
 from tests.plane.harness import Peer, Plane, Upstream, until
 from tests.plane.serving import Fields, Serving, answering
 
+pytestmark = pytest.mark.sanitize
+
 
 @contextlib.contextmanager
 def balanced(settings: str, *weights: int) -> Iterator[tuple[Plane, list[Serving]]]:

@@ -19,6 +19,8 @@ import pytest
 from tests.plane.harness import Plane, Upstream, until
 from tests.plane.serving import OK, check_failure, gateway
 
+pytestmark = pytest.mark.sanitize
+
 QUICK = 'connect_timeout = "300ms"'
 
 

@@ -11,6 +11,8 @@ import pytest
 from tests.plane.harness import Peer, Plane, until
 from tests.plane.serving import Fields, Serving
 
+pytestmark = pytest.mark.sanitize
+
 IS_SANITIZED = os.environ.get("TIDEGATE_SANITIZE") == "1"
 ROUNDS = 300 if IS_SANITIZED else 10_000
 WARM_UP = 100 if IS_SANITIZED else 1_500

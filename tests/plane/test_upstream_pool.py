@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from tests.plane.harness import Answer, Peer, Plane, Upstream, until
 from tests.plane.serving import (
     GET,
@@ -23,6 +24,8 @@ from tests.plane.serving import (
 )
 
 from tidegate.upstream.pool import PoolStatistics
+
+pytestmark = pytest.mark.sanitize
 
 
 def pool_of(plane: Plane) -> PoolStatistics:

@@ -12,6 +12,8 @@ import pytest
 from tests.plane.harness import Plane, Upstream, until
 from tests.plane.serving import GET, OK, POST, Serving, answering, check_failure, gateway, idle, proxy_error, serve_one
 
+pytestmark = pytest.mark.sanitize
+
 METHODS = {"GET": True, "HEAD": True, "PUT": True, "DELETE": True, "OPTIONS": True, "POST": False, "PATCH": False}
 
 

@@ -25,6 +25,8 @@ from tests.plane.serving import (
     upload,
 )
 
+pytestmark = pytest.mark.sanitize
+
 
 class Authority:
     """Certificates of one root, as files."""

@@ -25,6 +25,8 @@ from tests.plane.serving import (
     upload,
 )
 
+pytestmark = pytest.mark.sanitize
+
 SHORT = 'read_timeout = "300ms"\nconnect_timeout = "300ms"'
 
 Script = Callable[[Peer], object]
