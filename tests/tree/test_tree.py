@@ -51,7 +51,6 @@ NO_TEST_FILE: dict[str, str] = {}
 OWED = {
     "tidegate.net.reactor",
     "tidegate.net.stream",
-    "tidegate.net.tls",
     "tidegate.edge.connection",
     "tidegate.edge.listener",
     "tidegate.edge.server",

@@ -7,7 +7,7 @@ from libc.string cimport memcpy
 from tidegate.exchange.state cimport ExchangeState, client_address
 from tidegate.upstream.balance cimport hash_key as hash_of
 from tidegate.upstream.endpoint cimport HASH_CLIENT_IP, HASH_COOKIE, HASH_PATH, HASH_QUERY, Endpoint, Upstream
-from tidegate.wire.http1 cimport FIELD_COOKIE, FIELD_X_REQUEST_ID, Field, Span, same_name
+from tidegate.wire.http1 cimport FIELD_COOKIE, FIELD_HAS_UNDERSCORE, FIELD_X_REQUEST_ID, Field, Span, same_name
 from tidegate.wire.target cimport cookie_value, query_value
 
 cdef char* HEX = b"0123456789abcdef"
@@ -25,12 +25,12 @@ cdef void make_request_id(ExchangeState x) noexcept:
 
 
 cdef void adopt_request_id(ExchangeState x) noexcept:
-    """A trusted proxy's id is kept, if it is one."""
+    """A trusted proxy's id is kept, if it is one. In another spelling the proxy may have let it through from anybody."""
     cdef const Field* field
     cdef int i
     for i in range(x.request.n_fields):
         field = &x.request.fields[i]
-        if field.id == FIELD_X_REQUEST_ID and 0 < field.value.size <= 64:
+        if field.id == FIELD_X_REQUEST_ID and not field.flags & FIELD_HAS_UNDERSCORE and 0 < field.value.size <= 64:
             memcpy(x.request_id, x.raw.at + field.value.start, field.value.size)
             x.request_id_size = field.value.size
             return
