@@ -233,7 +233,7 @@ def test_upload_through_a_slow_upstream_costs_bounded_memory() -> None:
                 server.until(b"\r\n\r\n")
                 before = resident()
                 sent = upload(client, size)
-                assert sent < 32 << 20
+                assert sent < 48 << 20, "bounded by the kernel's buffers, four of them, of which one may be 32 MiB"
                 assert resident() - before < 4 << 20
                 taken = len(server.buffer)
                 drain = threading.Thread(target=lambda: client.send(b"u" * (size - sent)))

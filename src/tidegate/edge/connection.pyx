@@ -24,6 +24,7 @@ from tidegate.net.reactor cimport Channel
 from tidegate.net.stream cimport READ_EOF, READ_NOTHING
 from tidegate.net.syscalls cimport EPOLLOUT, EPOLLRDHUP, SO_LINGER, SOL_SOCKET, linger_option, setsockopt
 from tidegate.net.tls cimport TlsSession
+from tidegate.upstream.connection cimport NOT_SPLICED
 from tidegate.wire.http1 cimport (
     COMPLETE, FIELDS_MAX, FRAMING_CHUNKED, FRAMING_CLOSE, FRAMING_LENGTH, HEAD_KEEP_ALIVE, NEED_MORE, parse_request_head,
     refusal_name, refusal_status,
@@ -86,11 +87,32 @@ cdef class Connection(Client):
         cdef ssize_t size
         cdef char* data = NULL
         cdef int turns = 0
+        cdef Exchange exchange
         while self.is_readable and self.is_reading and self.fd >= 0:
             if turns == READS_IN_A_ROW:
                 self.reactor.call_soon(self)
                 return
             turns += 1
+            if self.mode == IN_EXCHANGE and self.kept_size == 0:
+                exchange = self.exchange
+                size = exchange.splice_request()
+                if size != NOT_SPLICED:
+                    if size == READ_NOTHING or self.exchange is not exchange:
+                        return
+                    if size == READ_EOF:
+                        self._at_eof()
+                        return
+                    if size < 0:
+                        self._gone()
+                        return
+                    if exchange.takes_request_data():
+                        self.touch()
+                    else:
+                        # The upstream is slower than the client; ``upstream_drained`` reads on.
+                        self.is_reading = False
+                        self.io_deadline_ms = 0
+                        self._arm()
+                    continue
             # What is thrown away is not decrypted: after our close_notify TLS takes it for an error, and the reset that
             # follows an error could destroy the answer.
             size = self._read_raw() if self.mode == LINGERING else self.read_some(&data)
@@ -423,6 +445,10 @@ cdef class Connection(Client):
         if self.mode == IN_EXCHANGE:
             if exchange.deadline_ms != 0 and now_ms >= exchange.deadline_ms:
                 exchange.timed_out(False)
+            elif self.io_deadline_ms != 0 and now_ms >= self.io_deadline_ms and (
+                self.backlog_end != 0 and self.is_being_taken()
+            ):
+                self.touch()
             elif self.io_deadline_ms != 0 and now_ms >= self.io_deadline_ms:
                 exchange.timed_out(True)
             else:

@@ -137,6 +137,7 @@ cdef class Listener(Channel):
             connection.reactor = self.context.reactor
             connection.context = self.context
             connection.settings = self.settings
+            connection.is_unix = self.is_unix
             _read_address(connection, &address)
             if not self._admit(connection):
                 connection.close_fd()

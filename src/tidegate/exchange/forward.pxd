@@ -15,7 +15,6 @@ cdef class Forward(Relay):
     cdef void dial(self)
     cdef void send(self)
     cdef bint rewrite_path(self)
-    cdef void upstream_write_failed(self)
     # what the upstream's connection says
     cdef void caught(self, uint64_t number, object error)
     cdef void _go_on(self)

@@ -44,6 +44,7 @@ cdef class Reactor:
     cdef char* scratch          # what the last read brought; valid until the next one
     cdef char* compose          # where outgoing heads are written; SCRATCH_SIZE bytes, valid within one callback
     cdef char* staging          # where parts are joined into one TLS record; 16 KiB, valid within one call
+    cdef int[2] pipe            # what ``Stream.splice_from`` moves bytes through; always empty between two calls
     # readiness
     cdef readonly int epoll_fd
     cdef object loop

@@ -19,11 +19,15 @@ from libc.stdint cimport uint32_t, uint64_t
 
 from tidegate.net.syscalls cimport (
     CLOCK_MONOTONIC, EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLLET, EPOLLIN, EPOLLOUT, EPOLLRDHUP,
-    clock_gettime, close, epoll_create1, epoll_ctl, epoll_event, epoll_wait, timespec,
+    F_SETPIPE_SZ, O_CLOEXEC, O_NONBLOCK, clock_gettime, close, epoll_create1, epoll_ctl, epoll_event, epoll_wait, fcntl,
+    pipe2, timespec,
 )
 
 import os
 from collections import namedtuple
+
+cdef enum:
+    PIPE_SIZE = 1048576
 
 ReactorStatistics = namedtuple("ReactorStatistics", "channels batches events faults ready")
 
@@ -105,6 +109,7 @@ cdef class Reactor:
 
     def __cinit__(self):
         self.epoll_fd = -1
+        self.pipe[0] = self.pipe[1] = -1
 
     def __init__(self, loop):
         cdef int i
@@ -125,6 +130,9 @@ cdef class Reactor:
         self.epoll_fd = epoll_create1(EPOLL_CLOEXEC)
         if self.epoll_fd < 0:
             raise OSError(errno, os.strerror(errno))
+        if pipe2(self.pipe, O_NONBLOCK | O_CLOEXEC) < 0:
+            raise OSError(errno, os.strerror(errno))
+        fcntl(self.pipe[1], F_SETPIPE_SZ, PIPE_SIZE)    # refused: the pipe is smaller, and moves take more turns
         self.refresh_clock()
         self.wheel_ms = self.now_ms
         loop.add_reader(self.epoll_fd, self.poll)
@@ -143,6 +151,9 @@ cdef class Reactor:
         PyMem_RawFree(self.staging)
         PyMem_RawFree(self.events)
         PyMem_RawFree(self.slots)
+        for i in range(2):
+            if self.pipe[i] >= 0:
+                close(self.pipe[i])
         if self.epoll_fd >= 0:
             close(self.epoll_fd)
 

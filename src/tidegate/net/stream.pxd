@@ -10,6 +10,7 @@ cdef enum:
     READ_NOTHING = -1           # the kernel has nothing now; an event will tell
     READ_FAILED = -2            # ``error`` says why
     READ_EOF = 0
+    WRITE_FAILED = -3
 
 cdef class Stream(Channel):
     """One TCP or unix stream, plain or TLS."""
@@ -23,6 +24,7 @@ cdef class Stream(Channel):
     cdef bint is_truncated      # TLS ended without close_notify
     cdef bint is_closing        # close when the backlog is empty
     cdef bint is_half_closing   # end the sending half when the backlog is empty
+    cdef bint is_unix           # a unix socket takes spliced pages one by one: slower than copying
     cdef int error              # errno of what failed; -1: TLS, see ``tls.failure``
     cdef uint32_t read_size
     # what the kernel did not take yet (ciphertext under TLS)
@@ -35,11 +37,19 @@ cdef class Stream(Channel):
     # statistics
     cdef uint64_t bytes_in
     cdef uint64_t bytes_out
+    cdef int queue_seen         # bytes in the kernel's queue when ``is_being_taken`` was last asked
 
     cdef ssize_t read_some(self, char** data)       # bytes at ``data`` in scratch, or one of READ_*
     cdef int send(self, const char* data, size_t size)      # 0, or -1 when the stream is dead
     cdef int send_parts(self, iovec* parts, int count)      # the same in one system call; changes ``parts``
     cdef int flush(self)
+    # Moves up to ``size`` bytes from ``source`` to here without copying them; only for ``can_splice`` pairs. What the
+    # kernel does not take waits in the backlog. Bytes moved, or READ_*, or WRITE_FAILED.
+    cdef ssize_t splice_from(self, Stream source, size_t size)
+    cdef bint can_splice(self, Stream source) noexcept
+    # Whether the peer has taken anything since this was last asked: the kernel announces room only in large steps, so a
+    # slow reader looks like a silent one until its queue is looked at.
+    cdef bint is_being_taken(self) noexcept
     cdef size_t waiting_bytes(self) noexcept        # in the backlog
     cdef int start_tls(self, TlsSession session) except -1
     cdef void resume_reading(self)
@@ -53,6 +63,7 @@ cdef class Stream(Channel):
     cdef void on_abandoned(self)                    # the peer is gone for good while nobody reads
     cdef void on_established(self)                  # TLS handshake done
     cdef int _keep(self, const char* data, size_t size) except -1
+    cdef int _empty_pipe(self, bint keeping) except -1
     cdef int _send_raw(self, const char* data, size_t size)
     cdef int _send_tls(self, const char* data, size_t size) except -2
     cdef int _send_tls_parts(self, iovec* parts, int count) except -2

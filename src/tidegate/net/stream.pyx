@@ -19,8 +19,8 @@ from libc.string cimport memcpy, memmove
 
 from tidegate.net.reactor cimport SCRATCH_SIZE, Channel
 from tidegate.net.syscalls cimport (
-    EAGAIN, EINTR, EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP, MSG_NOSIGNAL, SHUT_WR, iovec, msghdr, recv, send,
-    sendmsg, shutdown,
+    SPLICE_F_MORE, SPLICE_F_MOVE, SPLICE_F_NONBLOCK, EAGAIN, EINTR, EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP, MSG_NOSIGNAL, SHUT_WR, SIOCOUTQ, ioctl, iovec, msghdr, recv, send,
+    read, sendmsg, shutdown, splice,
 )
 from tidegate.net.tls cimport TlsSession
 
@@ -30,6 +30,7 @@ cdef enum:
     FIRST_READ = 65536          # a stream that fills its reads gets larger ones
     BACKLOG_STEP = 4096
     RECORD_SIZE = 16384         # most plaintext of one record
+    SPLICE_PIECE = 524288       # moved at once; what a slow client does not take of it is kept
     TLS_PIECE = 131072          # plaintext encrypted before it is sent; bounds the ciphertext that collects
 
 
@@ -188,6 +189,14 @@ cdef class Stream(Channel):
 
     # -- writing ----------------------------------------------------------------------------------------------------
 
+    cdef bint is_being_taken(self) noexcept:
+        cdef int queued = 0
+        cdef int before = self.queue_seen
+        if self.fd < 0 or ioctl(self.fd, SIOCOUTQ, &queued) < 0:
+            return False
+        self.queue_seen = queued
+        return queued != before
+
     cdef size_t waiting_bytes(self) noexcept:
         return self.backlog_end - self.backlog_start
 
@@ -265,6 +274,72 @@ cdef class Stream(Channel):
                 self._keep(<const char*>parts[i].iov_base, parts[i].iov_len)
             i += 1
         return 0
+
+    cdef bint can_splice(self, Stream source) noexcept:
+        return (
+            self.tls is None and source.tls is None and not self.is_unix and not source.is_unix and self.backlog_end == 0
+            and self.is_writable and self.fd >= 0
+        )
+
+    cdef ssize_t splice_from(self, Stream source, size_t size):
+        cdef int* pipe = self.reactor.pipe
+        cdef ssize_t moved, sent
+        cdef size_t left
+        cdef int failure
+        while True:
+            moved = splice(source.fd, NULL, pipe[1], NULL, min(size, SPLICE_PIECE), SPLICE_F_MOVE | SPLICE_F_NONBLOCK)
+            if moved > 0:
+                break
+            if moved == 0:
+                source.is_readable = False
+                source.saw_eof = True
+                source.hup_seen = True
+                return READ_EOF
+            failure = errno
+            if failure == EINTR:
+                continue
+            if failure == EAGAIN:
+                source.is_readable = source.hup_seen and source.is_reset
+                return READ_NOTHING
+            source.error = failure
+            source.is_readable = False
+            source.is_reset = True
+            return READ_FAILED
+        source.bytes_in += moved
+        left = moved
+        while left != 0:
+            sent = splice(
+                pipe[0], NULL, self.fd, NULL, left,
+                SPLICE_F_MOVE | SPLICE_F_NONBLOCK | (SPLICE_F_MORE if <size_t>moved < size else 0),
+            )
+            if sent > 0:
+                left -= sent
+                self.bytes_out += sent
+                continue
+            failure = errno
+            if sent < 0 and failure == EINTR:
+                continue
+            if sent < 0 and failure != EAGAIN:
+                self.error = failure
+                self.is_reset = True
+                self._empty_pipe(False)
+                return WRITE_FAILED
+            self.is_writable = False
+            self._empty_pipe(True)
+            break
+        return moved
+
+    cdef int _empty_pipe(self, bint keeping) except -1:
+        """The pipe is everybody's: what is left in it comes out before the next one uses it."""
+        cdef ssize_t size
+        while True:
+            size = read(self.reactor.pipe[0], self.reactor.scratch, SCRATCH_SIZE)
+            if size <= 0:
+                if size < 0 and errno == EINTR:
+                    continue
+                return 0
+            if keeping:
+                self._keep(self.reactor.scratch, size)
 
     cdef int _keep(self, const char* data, size_t size) except -1:
         cdef size_t waiting = self.backlog_end - self.backlog_start

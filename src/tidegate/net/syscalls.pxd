@@ -72,6 +72,19 @@ cdef extern from "<arpa/inet.h>" nogil:
 
 cdef extern from "<unistd.h>" nogil:
     int close(int fd)
+    int pipe2(int* ends, int flags)
+    ssize_t read(int fd, void* buf, size_t size)
+
+cdef extern from "<sys/ioctl.h>" nogil:
+    int ioctl(int fd, unsigned long request, ...)
+
+cdef extern from "<linux/sockios.h>" nogil:
+    enum: SIOCOUTQ
+
+cdef extern from "<fcntl.h>" nogil:
+    enum: O_NONBLOCK, O_CLOEXEC, F_SETPIPE_SZ, SPLICE_F_MOVE, SPLICE_F_NONBLOCK, SPLICE_F_MORE
+    int fcntl(int fd, int command, ...)
+    ssize_t splice(int fd_in, void* off_in, int fd_out, void* off_out, size_t size, unsigned int flags)
 
 cdef extern from "<errno.h>" nogil:
     int errno

@@ -19,9 +19,14 @@ cdef class Asker(Waiter):
     cdef void upstream_connected(self)                          # dialled, TLS done: send
     cdef void upstream_failed(self, object kind, str detail)    # an ``errors.Kind``
     cdef void upstream_bytes(self, char* data, size_t size)     # in scratch, may be changed in place
+    # Moves bytes of the answer on by itself, when they need not be looked at: bytes, READ_*, or NOT_SPLICED.
+    cdef ssize_t splice_answer(self)
     cdef void upstream_ended(self, bint is_truncated)           # the peer has closed its half
     cdef void upstream_drained(self)                            # the backlog is empty again
     cdef bint awaits_upstream(self)                             # it is the peer's turn: its silence counts
+
+cdef enum:
+    NOT_SPLICED = -4            # they have to be read
 
 cdef enum ConnectionState:
     CONNECTING = 0

@@ -47,6 +47,9 @@ cdef class Asker(Waiter):
     cdef void upstream_bytes(self, char* data, size_t size):
         raise NotImplementedError
 
+    cdef ssize_t splice_answer(self):
+        return NOT_SPLICED
+
     cdef void upstream_ended(self, bint is_truncated):
         raise NotImplementedError
 
@@ -72,7 +75,7 @@ cdef UpstreamConnection open_connection(object reactor, Pool pool, DialSettings 
     connection.reactor = <Reactor>reactor
     connection.settings = settings
     connection.serial = serial
-    connection.read_size = SCRATCH_SIZE     # an answer of 100 KB in one read and one write
+    connection.is_unix = pool.peer.is_unix
     pool.adopt(connection, connection.reactor.now_ms)
     return connection
 
@@ -246,7 +249,14 @@ cdef class UpstreamConnection(PooledConnection):
                 self.reactor.call_soon(self)
                 return
             turns += 1
-            size = self.read_some(&data)
+            size = NOT_SPLICED if asker is None else asker.splice_answer()
+            if size == NOT_SPLICED:
+                size = self.read_some(&data)
+            elif self.asker is not asker:
+                return
+            elif size > 0:
+                self.touch()
+                continue
             if size == READ_NOTHING:
                 return
             if asker is None:
@@ -293,6 +303,8 @@ cdef class UpstreamConnection(PooledConnection):
             pass                # nothing is expected of it
         elif self.has_answered:
             self._fail(Kind.CONNECTION_READ_TIMEOUT, "silent in the middle of its answer")
+        elif self.backlog_end != 0 and self.is_being_taken():
+            self.touch()
         elif self.backlog_end != 0:
             self._fail(Kind.CONNECTION_WRITE_TIMEOUT, "does not take the request")
         else:
@@ -337,6 +349,7 @@ cdef class UpstreamConnection(PooledConnection):
         self.read_timeout_ms = read_timeout_ms
         self.has_answered = False
         self.is_reading = True
+        self.read_size = SCRATCH_SIZE   # an answer of 100 KB is one read and one write
 
     cdef void detach(self) noexcept:
         if self.asker is not None:
