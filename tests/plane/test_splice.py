@@ -5,7 +5,6 @@ import socket
 import threading
 
 import pytest
-
 from tests.plane.harness import Peer, Plane, Upstream, until
 
 CONFIG = """
@@ -104,9 +103,8 @@ def test_client_that_leaves_in_the_middle_of_a_download_ends_it() -> None:
             server.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % SIZE + BODY[: 2 << 20])
             client.exactly(1 << 20)
             client.reset()
-            with pytest.raises(OSError):
-                for _ in range(1000):
-                    server.send(BODY[: 1 << 20])
+            with pytest.raises((BrokenPipeError, ConnectionResetError)):
+                server.send(BODY * 4)
         until(plane.is_at_rest, "at rest")
 
 
