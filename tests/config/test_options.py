@@ -1,6 +1,7 @@
 """Options a class declares: collected with their bases, made from plain values, read-only defaults."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -8,6 +9,7 @@ import pytest
 
 from tidegate.config.kinds import Duration
 from tidegate.config.options import declared, make, option, required, section_of
+from tidegate.config.section import Section
 
 
 class Base:
@@ -81,3 +83,24 @@ def test_subclass_may_settle_an_option() -> None:
 
 def test_section_carries_the_prose_of_the_class() -> None:
     assert section_of(Derived).__doc__ == "Adds and overrides."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inner(Section):
+    """A table of its own."""
+
+    names: Mapping[str, int] = field(default_factory=dict)
+
+
+class Nested:
+    """Has a table for an option."""
+
+    inner: Inner = option(Inner(), "a table")
+
+
+def test_option_may_be_a_section_of_its_own() -> None:
+    from pydantic import TypeAdapter
+
+    assert make(Nested, {}).inner == Inner()
+    assert make(Nested, {"inner": {"names": {"a": 1}}}).inner.names == {"a": 1}
+    assert TypeAdapter(section_of(Nested)).validate_json("{}").inner == Inner()  # type: ignore[attr-defined]

@@ -111,7 +111,8 @@ def section_of(cls: type) -> type[Section]:
         annotated: Any = Annotated[known.type, Doc(known.doc)]
         if known.is_required:
             fields.append((known.name, annotated, dataclasses.field()))
-        elif known.default.__hash__ is None or isinstance(known.default, Mapping):
+        elif known.default.__hash__ is None or isinstance(known.default, Mapping | Section):
+            # A section is immutable, but pydantic would copy it, which the read-only tables in it do not let.
             fields.append(
                 (known.name, annotated, dataclasses.field(default_factory=functools.partial(frozen, known.default)))
             )
