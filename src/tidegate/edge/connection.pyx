@@ -365,9 +365,7 @@ cdef class Connection(Client):
                 self.reactor.call_soon(self)
             return
         if not is_clean:
-            if exchange.status != 0 and not exchange.response_done and not exchange.response_is_chunked_out and (
-                exchange.response.framing != FRAMING_LENGTH
-            ):
+            if exchange.ends_with_connection and not exchange.response_done:
                 self._reset_on_close()
             if self.mode == IN_TUNNEL and exchange.response_done and not self.is_reset:
                 self._close_when_taken()    # what the upstream said last

@@ -11,6 +11,7 @@ from tidegate.exchange.context cimport Context
 from tidegate.exchange.plan cimport Plan
 from tidegate.exchange.trust cimport TrustedRanges
 from tidegate.memory.mapping cimport Mapping
+from tidegate.memory.meters cimport UPSTREAM_OPEN
 from tidegate.net.reactor cimport Reactor
 from tidegate.observe.access_log cimport AccessLog
 
@@ -52,7 +53,7 @@ cdef class Server:
         self.context.snapshot_word = mapping.snapshot_word
         self.ring = place.take_log_ring()
         self.pools = Pools()
-        self.reactor.add_tick_hook(self.pools.expire)
+        self.reactor.add_tick_hook(self._look_after_pools)
         self.inherited = list(listeners)
         self.listeners = []
         self.plans = {}
@@ -102,6 +103,10 @@ cdef class Server:
         plan = self.plans.get(self.region.snapshot_number)
         if plan is not None:
             self._activate(plan)
+
+    def _look_after_pools(self, uint64_t now_ms):
+        self.pools.expire(now_ms)
+        self.context.meters.put(UPSTREAM_OPEN, self.pools.count_open())
 
     # -- life -------------------------------------------------------------------------------------------------------
 

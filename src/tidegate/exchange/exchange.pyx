@@ -159,6 +159,7 @@ cdef class Exchange(Steps):
             return
         # To blame is who did not answer a request that it had whole, or stopped in the middle of an answer.
         self.endpoint_failed = self.holds_endpoint and self.sent_ns != 0 and self.body_done
+        self.is_out_of_time = True
         self.leave_upstream()
         if self.stage < RESPONDING:
             self.error_kind = Kind.HTTP_RESPONSE_TIMEOUT

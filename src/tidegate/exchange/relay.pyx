@@ -196,6 +196,7 @@ cdef class Relay(ExchangeState):
         has_body = self.response.framing != FRAMING_NONE and not self.has_no_body_out
         client.answer_came()
         self.response_is_chunked_out = False    # of an upstream's answer that broke before its head was sent
+        self.ends_with_connection = False
         if has_body:
             if self.response.framing == FRAMING_LENGTH:
                 self.answer_left = self.response.content_length
@@ -206,6 +207,7 @@ cdef class Relay(ExchangeState):
                     self.response_is_chunked_out = True
                 else:
                     client.keeps_alive = False
+                    self.ends_with_connection = True
         if not has_body:
             self.response_done = True
             if self._send_answer(True, NULL, 0, True) == 0:

@@ -106,10 +106,12 @@ cdef class ExchangeState(Asker):
     cdef uint64_t answer_left
     cdef uint64_t response_bytes
     cdef bint response_is_chunked_out
+    cdef bint ends_with_connection          # nothing but the end of the connection says where the answer ends
     cdef bint response_done                 # the upstream's answer has been read whole
     cdef char* rest                         # what came behind the head, until it is sent on
     cdef size_t rest_size
     cdef bytes set_cookie                   # whole line that makes the client sticky
+    cdef bint is_out_of_time                # its deadline has passed: no filter is waited for
     cdef bint skips_filters                 # a filter has failed: no further one sees the answer
     cdef bytes local_body                   # of an answer that was made here, until it is sent
     cdef bint has_no_body_out               # HEAD, 204, 304

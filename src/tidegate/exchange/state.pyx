@@ -107,10 +107,12 @@ cdef class ExchangeState(Asker):
         self.answer_left = 0
         self.response_bytes = 0
         self.response_is_chunked_out = False
+        self.ends_with_connection = False
         self.response_done = False
         self.rest = NULL
         self.rest_size = 0
         self.set_cookie = None
+        self.is_out_of_time = False
         self.skips_filters = False
         self.local_body = None
         self.has_no_body_out = False

@@ -130,8 +130,8 @@ cdef class Steps(Forward):
             step = <Step>steps[self.step]
             self.step += 1
             if step.is_async:
-                if self.deadline_ms != 0 and self.context.reactor.now_ms >= self.deadline_ms:
-                    continue        # the time of the exchange is up: nothing is waited for any more
+                if self.is_out_of_time:
+                    continue        # the answer is that time is up: nothing is waited for any more
                 self.start_async(step, None, None)
                 return
             try:
@@ -143,7 +143,7 @@ cdef class Steps(Forward):
                 return
             if result is not None:
                 if _is_awaitable(result):
-                    if self.deadline_ms != 0 and self.context.reactor.now_ms >= self.deadline_ms:
+                    if self.is_out_of_time:
                         if hasattr(result, "close"):
                             result.close()
                         continue

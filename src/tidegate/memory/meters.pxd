@@ -16,7 +16,6 @@ cdef enum Counter:              # one 64-bit word each, never zeroed at a death
     EXCHANGES_ASYNC_FILTER      # left the synchronous path because an async filter ran
     EXCHANGES_ASYNC_DIAL        # … because a connection had to be opened
     EXCHANGES_ASYNC_POOL        # … because the pool was full
-    EXCHANGES_ASYNC_BODY        # … because a body filter or buffering was needed
     CLIENT_ABORTS
     REQUESTS_REFUSED            # malformed: 400 and its like
     UPSTREAM_DIALS

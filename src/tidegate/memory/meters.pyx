@@ -28,7 +28,7 @@ METERS_SIZE = METER_WORDS * 8
 COUNTER_NAMES = (
     "connections_accepted", "connections_open", "connections_refused_total", "connections_refused_address",
     "accept_pauses", "tls_handshakes", "tls_failures", "exchanges_started", "exchanges_open", "exchanges_sync",
-    "exchanges_async_filter", "exchanges_async_dial", "exchanges_async_pool", "exchanges_async_body", "client_aborts",
+    "exchanges_async_filter", "exchanges_async_dial", "exchanges_async_pool", "client_aborts",
     "requests_refused", "upstream_dials", "upstream_dial_failures", "upstream_reuses", "upstream_retries",
     "upstream_open", "gateway_exhausted", "upgrades_open", "bytes_downstream_in", "bytes_downstream_out",
     "bytes_upstream_in", "bytes_upstream_out", "log_lines_lost", "gc_collections", "gc_pause_ns", "gc_pause_max_ns",

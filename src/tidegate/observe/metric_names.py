@@ -51,13 +51,12 @@ SUMMED = (
         "counter",
         ("path", "cause"),
         "exchanges by the way they went: `sync` within one callback, `async` because of an async filter, a connection "
-        "that had to be opened (dial), a full pool, or a body that was filtered or buffered",
+        "that had to be opened (dial), or a full pool",
         (
             _path("exchanges_sync", "sync", ""),
             _path("exchanges_async_filter", "async", "filter"),
             _path("exchanges_async_dial", "async", "dial"),
             _path("exchanges_async_pool", "async", "pool"),
-            _path("exchanges_async_body", "async", "body"),
         ),
     ),
     _plain("tidegate_client_aborts_total", "counter", "client_aborts", "exchanges the client left before their end"),

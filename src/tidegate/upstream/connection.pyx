@@ -376,6 +376,8 @@ cdef class UpstreamConnection(PooledConnection):
     cdef int hold(self, const char* data, size_t size) except -1:
         """Keeps part of a head until the rest comes."""
         cdef char* grown
+        if size == 0:
+            return 0
         if self.held_size + size > self.held_room:
             grown = <char*>PyMem_RawRealloc(self.held, self.held_size + size + 1024)
             if grown == NULL:

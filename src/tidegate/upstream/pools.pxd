@@ -11,3 +11,4 @@ cdef class Pools:
     cpdef Pool get(self, Peer peer, object bounds)
     cpdef release(self, Pool pool)
     cpdef expire(self, uint64_t now_ms)
+    cpdef long count_open(self)

@@ -59,6 +59,17 @@ cdef class Pools:
             for pool in list(self.retired.values()):
                 pool.expire(now_ms)
 
+    cpdef long count_open(self):
+        """Connections that are open or being dialled, in all pools."""
+        cdef Pool pool
+        cdef long total = 0
+        for pool in self.claimed.values():
+            total += pool.open
+        if self.retired:
+            for pool in list(self.retired.values()):
+                total += pool.open
+        return total
+
     def close(self):
         """Closes every idle connection and retires every pool: the worker stops."""
         cdef Pool pool

@@ -1,0 +1,172 @@
+"""Everything at once: clients and servers that cut, reset, dawdle and lie, with filters that wait and raise in between.
+
+Nobody may get what is somebody else's, nothing may break inside, and in the end nothing may be left.
+``TIDEGATE_CHAOS_SECONDS`` and ``TIDEGATE_CHAOS_SEED`` make it longer, or again.
+"""
+
+import asyncio
+import gc
+import os
+import threading
+from pathlib import Path
+
+import pytest
+from tests.plane.chaos import ChaosClients, ChaosServer
+from tests.plane.harness import Plane, until
+
+IS_SANITIZED = os.environ.get("TIDEGATE_SANITIZE") == "1"
+SECONDS = float(os.environ.get("TIDEGATE_CHAOS_SECONDS", "12" if IS_SANITIZED else "20"))
+SEED = int(os.environ.get("TIDEGATE_CHAOS_SEED", "2"))
+GROWTH_BOUND_KB = 40 * 1024
+
+SERVER = """
+filter_packages = ["tests"]
+"""
+
+LISTENER = """
+head_timeout = "2s"
+body_timeout = "2s"
+lingering_timeout = "1s"
+"""
+
+CONFIG = """
+[filters.sync]
+class = "tests.plane.chaos_filters:Sync"
+[filters.async]
+class = "tests.plane.chaos_filters:Waiting"
+[filters.bodies]
+class = "tests.plane.chaos_filters:Bodies"
+
+[upstreams.plain]
+endpoints = ["127.0.0.1:{port}"]
+read_timeout = "1s"
+[upstreams.tiny]
+endpoints = ["127.0.0.1:{port}"]
+source_address = "127.0.0.1"
+pool = {{ max = 2, idle = 1, wait = 3, wait_timeout = "100ms", max_requests = 7 }}
+read_timeout = "1s"
+[upstreams.elsewhere]
+endpoints = ["127.0.0.1:{closed}", "127.0.0.1:{port}"]
+balance = "round_robin"
+[upstreams.sticky]
+endpoints = ["127.0.0.1:{port}"]
+sticky = {{ cookie = "s" }}
+
+[[routes]]
+name = "plain"
+path = "/plain/*"
+upstream = "plain"
+timeout = "500ms"
+[[routes]]
+name = "tiny"
+path = "/tiny/*"
+upstream = "tiny"
+timeout = "500ms"
+[[routes]]
+name = "elsewhere"
+path = "/elsewhere/*"
+upstream = "elsewhere"
+timeout = "500ms"
+rewrite = {{ strip_prefix = "/elsewhere" }}
+[[routes]]
+name = "sticky"
+path = "/sticky/*"
+upstream = "sticky"
+timeout = "500ms"
+response_headers = {{ set = {{ X-A = "1" }}, add = {{ X-B = "2" }} }}
+[[routes]]
+name = "sync"
+path = "/sync/*"
+upstream = "plain"
+filters = ["sync"]
+timeout = "500ms"
+[[routes]]
+name = "async"
+path = "/async/*"
+upstream = "plain"
+filters = ["async"]
+timeout = "500ms"
+[[routes]]
+name = "mixed"
+path = "/mixed/*"
+upstream = "plain"
+filters = ["sync", "bodies", "async"]
+timeout = "500ms"
+[[routes]]
+name = "fixed"
+path = "/fixed/*"
+respond = {{ body = "fixed" }}
+[[routes]]
+name = "away"
+path = "/away/*"
+redirect = {{ to = "https://elsewhere.test{{path}}{{query}}" }}
+"""
+
+
+def resident_kb() -> int:
+    """Resident memory of this process: gateway, clients and servers together."""
+    gc.collect()
+    status = Path("/proc/self/status").read_text()
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
+
+
+class Outside:
+    """A loop in a thread, where clients and servers live."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self.thread = threading.Thread(target=self.loop.run_forever, name="outside", daemon=True)
+        self.thread.start()
+
+    def run(self, coroutine):  # type: ignore[no-untyped-def]
+        """What ``coroutine`` returns."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result()
+
+    def close(self) -> None:
+        """Cancels what is left."""
+
+        async def cancel() -> None:
+            tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+        self.run(cancel())
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join()
+        self.loop.close()
+
+
+@pytest.mark.slow
+@pytest.mark.sanitize
+@pytest.mark.timeout(240)
+def test_nobody_gets_what_is_somebody_elses_and_nothing_is_left() -> None:
+    outside = Outside()
+    try:
+        server = ChaosServer(SEED)
+        port = outside.run(server.start())
+        with Plane(CONFIG.format(port=port, closed=1), listener=LISTENER, server=SERVER) as plane:
+            clients = ChaosClients(plane.port, SEED)
+            outside.run(clients.run(40, SECONDS / 5))
+            before_kb = resident_kb()
+            outside.run(clients.run(40, SECONDS * 4 / 5))
+            assert not (wrongs := clients.wrongs + server.wrongs), "\n".join(wrongs)
+            until(plane.is_at_rest, "at rest", timeout_s=10)
+            faults = [said for said in plane.error_log.said if said[0] == "gateway_fault"]
+            assert faults == []
+            unasked = [
+                said for said in plane.error_log.said if said[0] == "filter_failed" and "as asked" not in said[1]
+            ]
+            assert unasked == []
+            assert plane.statistics().faults == 0
+            gauges = {name: value for name, value in plane.counters().items() if name.endswith("_open")}
+            del gauges["upstream_open"]  # what is kept for the next one
+            assert gauges == {"connections_open": 0, "exchanges_open": 0, "upgrades_open": 0}
+            assert IS_SANITIZED or resident_kb() - before_kb < GROWTH_BOUND_KB
+            # What was asked for did happen.
+            assert clients.statuses[200] > 100
+            assert min(clients.statuses[status] for status in (101, 308, 418, 500, 502, 503, 504)) > 0
+            assert min(server.done.values()) > 0
+    finally:
+        outside.run(server.close())
+        outside.close()
