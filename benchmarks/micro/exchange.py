@@ -1,8 +1,8 @@
 """What one exchange costs a worker, from the reactor's event to the log line: CPU time of the loop's thread.
 
-The compiled modules on that way (net: reactor, stream, tls; exchange; edge; upstream.connection) have no life of their own
-outside it, so they are measured together, with real sockets: a C client and a C upstream on the other core. The kernel's
-part is in it; ``perf stat -e instructions:u,instructions:k`` on this process tells them apart.
+The compiled modules on that way (net: reactor, stream, tls; exchange; edge; upstream.connection) have no life of their
+own outside it, so they are measured together, with real sockets: a C client and a C upstream on the other core. The
+kernel's part is in it; ``perf stat -e instructions:u,instructions:k`` on this process tells them apart.
 """
 
 import asyncio
@@ -44,7 +44,7 @@ ROUNDS = 5
 class Worker:
     """A data plane on a loop in a thread, and the CPU time of that thread."""
 
-    def __init__(self, port: int, listening: int, config: Path) -> None:
+    def __init__(self, listening: int, config: Path) -> None:
         snapshot, findings = check(config)
         assert snapshot is not None, findings
         region = Region.create(1)
@@ -100,7 +100,7 @@ def main() -> None:
             config = Path(folder) / "gateway.toml"
             for log in ("off", f"{folder}/access.log"):
                 config.write_text(CONFIG.format(port=port, upstream=upstream_port, log=log))
-                worker = Worker(port, os.dup(listening.fileno()), config)
+                worker = Worker(os.dup(listening.fileno()), config)
                 for name, path in (("proxied, 128 bytes", "/small"), ("answered here", "/local")):
                     switch = "off" if log == "off" else "on"
                     print(f"exchange {name:20} log {switch:3} {measure(worker, client, port, path)}")
