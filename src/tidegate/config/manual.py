@@ -48,8 +48,8 @@ timeout = "5s"
 - **Durations** have a unit: `"250ms"`, `"5s"`, `"1h30m"` (`us`, `ms`, `s`, `m`, `h`, `d`). **Sizes** too: `"64KiB"`,
   `"1GiB"` (`B`, `KiB`, `MiB`, `GiB`, `TiB`, and the decimal `KB`, `MB`, `GB`). A bare number is refused.
 - **Off**: what may be switched off is switched off by `"off"`.
-- **Addresses** are `"host:port"`, `"[v6]:port"` or `"unix:/path"`. A listener binds an IP address; `"[::]:80"` is every
-  IPv6 address and goes beside `"0.0.0.0:80"`.
+- **Addresses** are `"host:port"`, `"[v6]:port"` or `"unix:/path"`. A listener binds an IP address or `localhost`, which
+  is 127.0.0.1; `"[::]:80"` is every IPv6 address and goes beside `"0.0.0.0:80"`.
 - **Files**: a relative path begins at the directory of the configuration file.
 - **Secrets** are references, `"env:NAME"` or `"file:PATH"`, and read where they are needed: neither the snapshot that
   workers get nor `/status` holds them. One in the open is a warning.

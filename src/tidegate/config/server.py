@@ -33,16 +33,16 @@ class Server(Section):
         Ge(1),
         Le(10_000_000),
         Doc(
-            "Client connections in total. One more is accepted only when one has ended; "
-            "until then it waits in the backlog."
+            "Client connections in total, of which each worker may have an equal share. One more is accepted only when "
+            "one has ended; until then it waits in the backlog."
         ),
     ] = 65_536
     max_connections_per_address: Annotated[
         Annotated[int, Ge(1), Le(10_000_000)] | None,
         Off(),
         Doc(
-            "Client connections from one address (IPv6: one /64); one more is closed at once. "
-            "Off by default, as a whole office or another proxy may stand behind one address."
+            "Client connections from one address (IPv6: one /64), counted by each worker for itself; "
+            "one more is closed at once. Off by default, as a whole office or another proxy may stand behind one address."
         ),
     ] = None
     trusted_proxies: Annotated[

@@ -126,9 +126,9 @@ class ServerTls:
             await asyncio.sleep(every_s)
             reload = await asyncio.get_running_loop().run_in_executor(None, self.reload_if_changed)
             if reload.failure is not None:
-                logger.error("TLS: %s", reload.failure)
+                logger.error("%s", reload.failure, extra={"kind": "certificate_failed"})
             elif reload.changed:
-                logger.info("TLS: new certificates for %s", ", ".join(self._names()))
+                logger.info("new certificates for %s", ", ".join(self._names()), extra={"kind": "certificates_changed"})
 
     def statistics(self) -> tuple[CertificateStatistics, ...]:
         """The certificates in use, in the order of the configuration."""
