@@ -1,4 +1,4 @@
-"""What ``test_chaos`` has found, each by itself and in a second."""
+"""What chaos and close reading have found, each by itself and in a second."""
 
 import pytest
 from tests.plane.harness import Peer, Plane, Upstream, until
@@ -68,3 +68,21 @@ def test_open_connections_to_upstreams_are_a_gauge() -> None:
                 server.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
                 assert client.answer().status == 200
         until(lambda: plane.counters()["upstream_open"] == 0, "none open")
+
+
+@pytest.mark.parametrize("filters", ["", '"bodies"'])
+def test_end_of_an_empty_body_in_chunks_is_never_left_out(filters: str) -> None:
+    # It had been taken from the client before the connection turned out to be dead; a second server would wait for it.
+    with (
+        Upstream() as upstream,
+        Plane(FILTERED.format(address=upstream.address, filters=filters), server=SERVER) as plane,
+        plane.connect() as client,
+    ):
+        ask(client)
+        with upstream.accept() as server:
+            server.head()
+            server.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            assert client.answer().status == 200
+            client.send(b"PUT / HTTP/1.1\r\nHost: gateway.test\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
+            server.head()
+        assert client.answer().status == 502

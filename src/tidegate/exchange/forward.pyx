@@ -430,7 +430,8 @@ cdef class Forward(Relay):
                 method == METHOD_GET or method == METHOD_HEAD or method == METHOD_PUT or method == METHOD_DELETE
                 or method == METHOD_OPTIONS or method == METHOD_TRACE
             ),
-            body_replayable=True,       # none of it has been taken from the client
+            # Nothing of it has been taken from the client; but the end of an empty one in chunks, which comes only once.
+            body_replayable=not (self.request_sent and self.request_is_chunked_out),
             reused=self.failed_reused and kind == Kind.CONNECTION_TERMINATED,
             bytes_handed_to_kernel=self.failed_handed,
             answer_bytes=self.failed_answered,
