@@ -102,6 +102,29 @@ def test_large_upload_in_bounded_memory() -> None:
             assert watch.most < BOUND
 
 
+@pytest.mark.parametrize("size", [65536, 131072, 262144, 262144 * 3])
+def test_answer_that_ends_with_a_full_read_keeps_its_connection(size: int) -> None:
+    with Upstream() as upstream, Plane(gateway(upstream.address)) as plane, plane.connect() as client:
+        client.send(GET)
+        with upstream.accept() as server:
+            server.request()
+            server.send(f"HTTP/1.1 200 OK\r\nContent-Length: {size}\r\n\r\n".encode())
+            client.head()
+            held, go_on = threading.Event(), threading.Event()
+            plane.loop.call_soon_threadsafe(lambda: (held.set(), go_on.wait(10)))
+            assert held.wait(10)
+            sending = threading.Thread(target=server.send, args=(BLOCK[:size],))
+            sending.start()  # all of it is there before the gateway reads
+            time.sleep(0.05)
+            go_on.set()
+            assert client.exactly(size) == BLOCK[:size]
+            sending.join()
+            client.send(GET)
+            server.request()
+            server.send(OK)
+            assert client.answer().status == 200
+
+
 def test_both_directions_at_once() -> None:
     """The answer's end comes behind the request's: a whole answer to half a request ends the upload."""
     size = 20 * MEGABYTE
@@ -214,6 +237,39 @@ def test_each_event_is_there_at_once() -> None:
                 server.close()
                 assert client.exactly(5) == b"0\r\n\r\n"
         until(plane.is_at_rest, "at rest")
+
+
+@pytest.mark.parametrize("direction", ["up", "down"])
+def test_each_piece_of_a_large_body_goes_on_when_it_comes(direction: str) -> None:
+    """However the bytes are moved, nothing waits for a segment to be full."""
+    size = 3 * MEGABYTE
+    with Upstream() as upstream, Plane(gateway(upstream.address)) as plane, plane.connect() as client:
+        length = f"Content-Length: {size}\r\n\r\n"
+        client.send(f"POST / HTTP/1.1\r\nHost: a\r\n{length}".encode() if direction == "up" else GET)
+        with upstream.accept() as server:
+            server.head()
+            if direction == "down":
+                server.send(f"HTTP/1.1 200 OK\r\n{length}".encode())
+                client.head()
+            sender, receiver = (client, server) if direction == "up" else (server, client)
+            slowest = 0.0
+            for i in range(20):
+                began = time.monotonic()
+                sender.send(b"%03d" % i)
+                assert receiver.exactly(3) == b"%03d" % i
+                slowest = max(slowest, time.monotonic() - began)
+            assert slowest < 0.15
+            rest = threading.Thread(target=sender.send, args=((BLOCK * 3)[60:],))
+            rest.start()
+            assert receiver.exactly(size - 60) == (BLOCK * 3)[60:]
+            rest.join()
+            if direction == "up":
+                server.send(OK)
+                assert client.answer().status == 200
+            client.send(GET)
+            server.request()
+            server.send(OK)
+            assert client.answer().status == 200
 
 
 def test_each_chunk_goes_on_when_it_comes() -> None:

@@ -19,7 +19,7 @@ from libc.string cimport memcpy, memmove
 
 from tidegate.net.reactor cimport SCRATCH_SIZE, Channel
 from tidegate.net.syscalls cimport (
-    SPLICE_F_MORE, SPLICE_F_MOVE, SPLICE_F_NONBLOCK, EAGAIN, EINTR, EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP, MSG_NOSIGNAL, SHUT_WR, SIOCOUTQ, ioctl, iovec, msghdr, recv, send,
+    SPLICE_F_MOVE, SPLICE_F_NONBLOCK, EAGAIN, EINTR, EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP, MSG_NOSIGNAL, SHUT_WR, SIOCOUTQ, ioctl, iovec, msghdr, recv, send,
     read, sendmsg, shutdown, splice,
 )
 from tidegate.net.tls cimport TlsSession
@@ -308,10 +308,8 @@ cdef class Stream(Channel):
         source.bytes_in += moved
         left = moved
         while left != 0:
-            sent = splice(
-                pipe[0], NULL, self.fd, NULL, left,
-                SPLICE_F_MOVE | SPLICE_F_NONBLOCK | (SPLICE_F_MORE if <size_t>moved < size else 0),
-            )
+            # No SPLICE_F_MORE: it holds what fills no segment back for 200 ms, and nobody knows whether more comes soon.
+            sent = splice(pipe[0], NULL, self.fd, NULL, left, SPLICE_F_MOVE | SPLICE_F_NONBLOCK)
             if sent > 0:
                 left -= sent
                 self.bytes_out += sent

@@ -82,7 +82,7 @@ cdef extern from "<linux/sockios.h>" nogil:
     enum: SIOCOUTQ
 
 cdef extern from "<fcntl.h>" nogil:
-    enum: O_NONBLOCK, O_CLOEXEC, F_SETPIPE_SZ, SPLICE_F_MOVE, SPLICE_F_NONBLOCK, SPLICE_F_MORE
+    enum: O_NONBLOCK, O_CLOEXEC, F_SETPIPE_SZ, SPLICE_F_MOVE, SPLICE_F_NONBLOCK
     int fcntl(int fd, int command, ...)
     ssize_t splice(int fd_in, void* off_in, int fd_out, void* off_out, size_t size, unsigned int flags)
 
