@@ -132,7 +132,8 @@ cdef class Relay(ExchangeState):
             or not connection.can_splice(self.client)
         ):
             return NOT_SPLICED
-        size = connection.splice_from(self.client, <size_t>self.body_left)
+        # Less one: what comes last ends the body, wherever it is taken (``send_request_data``).
+        size = connection.splice_from(self.client, <size_t>self.body_left - 1)
         if size == WRITE_FAILED:
             self.upstream_write_failed()
             return READ_NOTHING
