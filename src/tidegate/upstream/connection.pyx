@@ -337,6 +337,8 @@ cdef class UpstreamConnection(PooledConnection):
         return recv(self.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 and errno == EAGAIN
 
     cdef bint is_reusable(self):
+        if self.is_readable and self.tls is None and not self.hup_seen and self.fd >= 0 and self.looks_alive():
+            self.is_readable = False    # the last read was full, and by chance had all there was
         return (
             self.state == READY and self.fd >= 0 and self.asker is None and not self.hup_seen and not self.is_readable
             and not self.is_reset and self.backlog_end == 0 and self.held_size == 0
