@@ -109,8 +109,8 @@ def test_name_and_upstream_are_those_of_the_log_and_the_metrics(upstream: Servin
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_redirect(upstream: Serving, status: int) -> None:
-    route = f'path = "/old/{{x}}/*"\nredirect = {{ to = "https://{{host}}/new/{{x}}/{{*}}{{query}}", status = {status} }}'
-    with routed(upstream, route) as plane:
+    to = "https://{host}/new/{x}/{*}{query}"
+    with routed(upstream, f'path = "/old/{{x}}/*"\nredirect = {{ to = "{to}", status = {status} }}') as plane:
         answer = get(plane, "/old/1/2/3?a=b")
         assert (answer.status, answer.get("Location")) == (status, "https://a.test/new/1/2/3?a=b")
 
