@@ -41,8 +41,8 @@ class Server(Section):
         Annotated[int, Ge(1), Le(10_000_000)] | None,
         Off(),
         Doc(
-            "Client connections from one address (IPv6: one /64), counted by each worker for itself; one more is closed "
-            "at once. Off by default, as a whole office or another proxy may stand behind one address."
+            "Client connections from one address (IPv6: one /64), counted by each worker for itself; one more is "
+            "closed at once. Off by default, as a whole office or another proxy may stand behind one address."
         ),
     ] = None
     trusted_proxies: Annotated[
