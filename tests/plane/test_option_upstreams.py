@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -9,6 +10,7 @@ import socket
 import subprocess
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,17 @@ def ask(plane: Plane, headers: str = "", path: str = "/") -> Answer:
     return plane.get(path, headers)
 
 
+@contextlib.contextmanager
+def one(settings: str = "") -> Iterator[tuple[Upstream, Peer]]:
+    """An upstream with these settings, and a client of the gateway in front of it."""
+    with (
+        Upstream() as upstream,
+        Plane(gateway(upstream.address, upstream=settings)) as plane,
+        plane.connect() as client,
+    ):
+        yield upstream, client
+
+
 def exchange(client: Peer, upstream: Upstream) -> Peer:
     """One exchange on a new connection of the upstream, which stays open."""
     client.send(GET)
@@ -33,9 +46,12 @@ def exchange(client: Peer, upstream: Upstream) -> Peer:
 
 
 def test_endpoints_and_their_address(tmp_path: Path) -> None:
-    with Serving(answering(b"tcp")) as tcp, Serving(answering(b"unix"), path=str(tmp_path / "s")) as unix:
-        with Plane(gateway(tcp.address, unix.address, upstream='balance = "round_robin"')) as plane:
-            assert {ask(plane).body for _ in range(4)} == {b"tcp", b"unix"}
+    with (
+        Serving(answering(b"tcp")) as tcp,
+        Serving(answering(b"unix"), path=str(tmp_path / "s")) as unix,
+        Plane(gateway(tcp.address, unix.address, upstream='balance = "round_robin"')) as plane,
+    ):
+        assert {ask(plane).body for _ in range(4)} == {b"tcp", b"unix"}
 
 
 def test_endpoint_that_is_ipv6() -> None:
@@ -80,7 +96,7 @@ def test_hash_key_is_what_consistent_hash_looks_at(key: str, header: str, path: 
 
 
 def test_hash_balance_bounds_the_load_of_one_key() -> None:
-    # All requests have one key. Of 2 endpoints with 8 in flight each may have factor × 4.
+    # All requests have one key. Of 2 endpoints with 8 in flight each may have four times the factor.
     for factor, least in (("1.05", 3), ("100.0", 0)):
         with Upstream() as a, Upstream() as b:
             settings = f'balance = "consistent_hash"\nhash_key = "path"\nhash_balance = {factor}'
@@ -99,66 +115,71 @@ def test_hash_balance_bounds_the_load_of_one_key() -> None:
 def test_sticky_cookie_and_its_ttl() -> None:
     for ttl, part in (('ttl = "1h"', "Max-Age=3600"), ("", None)):
         settings = f'sticky = {{ cookie = "gate"{", " + ttl if ttl else ""} }}\nbalance = "round_robin"'
-        with Serving(answering(b"0")) as a, Serving(answering(b"1")) as b:
-            with Plane(gateway(a.address, b.address, upstream=settings)) as plane:
-                first = ask(plane)
-                cookie = first.get("Set-Cookie") or ""
-                assert cookie.startswith("gate=") and "HttpOnly" in cookie and "SameSite=Lax" in cookie
-                assert (part in cookie) if part else ("Max-Age" not in cookie)
-                again = [ask(plane, f"Cookie: {cookie.split(';')[0]}\r\n") for _ in range(6)]
-                assert {answer.body for answer in again} == {first.body}
-                assert {answer.get("Set-Cookie") for answer in again} == {None}
+        with (
+            Serving(answering(b"0")) as a,
+            Serving(answering(b"1")) as b,
+            Plane(gateway(a.address, b.address, upstream=settings)) as plane,
+        ):
+            first = ask(plane)
+            cookie = first.get("Set-Cookie") or ""
+            assert cookie.startswith("gate=") and "HttpOnly" in cookie and "SameSite=Lax" in cookie
+            assert (part in cookie) if part else ("Max-Age" not in cookie)
+            again = [ask(plane, f"Cookie: {cookie.split(';')[0]}\r\n") for _ in range(6)]
+            assert {answer.body for answer in again} == {first.body}
+            assert {answer.get("Set-Cookie") for answer in again} == {None}
 
 
 def test_pool_max_wait_and_wait_timeout() -> None:
     pool = 'pool = { max = 1, wait = 1, wait_timeout = "300ms" }'
-    with Upstream() as upstream, Plane(gateway(upstream.address, upstream=pool)) as plane:
-        with plane.connect() as first, plane.connect() as second, plane.connect() as third:
-            first.send(GET)
-            with upstream.accept() as server:
-                server.request()
-                second.send(GET)
-                until(lambda: plane.statistics().pools[0].waiting == 1, "it waits")
-                third.send(GET)
-                refused = third.answer()
-                assert (refused.status, proxy_error(refused)) == (503, "connection_limit_reached")
-                timed_out = second.answer()
-                assert (timed_out.status, proxy_error(timed_out)) == (503, "connection_limit_reached")
-                pools = plane.statistics().pools[0]
-                assert (pools.open, pools.refused, pools.timed_out) == (1, 1, 1)
+    with (
+        Upstream() as upstream,
+        Plane(gateway(upstream.address, upstream=pool)) as plane,
+        plane.connect() as first,
+        plane.connect() as second,
+        plane.connect() as third,
+    ):
+        first.send(GET)
+        with upstream.accept() as server:
+            server.request()
+            second.send(GET)
+            until(lambda: plane.statistics().pools[0].waiting == 1, "it waits")
+            third.send(GET)
+            refused = third.answer()
+            assert (refused.status, proxy_error(refused)) == (503, "connection_limit_reached")
+            timed_out = second.answer()
+            assert (timed_out.status, proxy_error(timed_out)) == (503, "connection_limit_reached")
+            pools = plane.statistics().pools[0]
+            assert (pools.open, pools.refused, pools.timed_out) == (1, 1, 1)
 
 
 def test_pool_idle() -> None:
-    with Upstream() as upstream, Plane(gateway(upstream.address, upstream="pool = { idle = 0 }")) as plane:
-        with plane.connect() as client, exchange(client, upstream) as server:
-            assert server.is_closed()
+    with one("pool = { idle = 0 }") as (upstream, client), exchange(client, upstream) as server:
+        assert server.is_closed()
 
 
 def test_pool_idle_timeout() -> None:
     pool = 'pool = { idle_timeout = "200ms" }'
-    with Upstream() as upstream, Plane(gateway(upstream.address, upstream=pool)) as plane:
-        with plane.connect() as client, exchange(client, upstream) as server:
-            began = time.monotonic()
-            assert server.is_closed()
-            assert time.monotonic() - began < 5
+    with one(pool) as (upstream, client), exchange(client, upstream) as server:
+        began = time.monotonic()
+        assert server.is_closed()
+        assert time.monotonic() - began < 5
 
 
 @pytest.mark.parametrize("bound", ["max_requests = 1", 'max_age = "20ms"'])
 def test_pool_connection_has_its_time_and_its_uses(bound: str) -> None:
-    with Upstream() as upstream, Plane(gateway(upstream.address, upstream=f"pool = {{ {bound} }}")) as plane:
-        with plane.connect() as client:
+    with one(f"pool = {{ {bound} }}") as (upstream, client):
+        client.send(GET)
+        with upstream.accept() as server:
+            server.request()
+            began = time.monotonic()
+            until(lambda: time.monotonic() > began + 0.05, "it has grown old")
+            server.send(OK)
+            assert client.answer().status == 200
             client.send(GET)
-            with upstream.accept() as server:
-                server.request()
-                began = time.monotonic()
-                until(lambda: time.monotonic() > began + 0.05, "it has grown old")
-                server.send(OK)
+            with upstream.accept() as other:
+                other.request()
+                other.send(OK)
                 assert client.answer().status == 200
-                client.send(GET)
-                with upstream.accept() as other:
-                    other.request()
-                    other.send(OK)
-                    assert client.answer().status == 200
 
 
 def test_connect_timeout(tmp_path: Path) -> None:
@@ -174,24 +195,22 @@ def test_connect_timeout(tmp_path: Path) -> None:
 
 
 def test_read_timeout() -> None:
-    with Upstream() as upstream, Plane(gateway(upstream.address, upstream='read_timeout = "200ms"')) as plane:
-        with plane.connect() as client:
-            client.send(GET)
-            with upstream.accept() as server:
-                server.request()
-                answer = client.answer()
-                assert (answer.status, proxy_error(answer)) == (504, "http_response_timeout")
+    with one('read_timeout = "200ms"') as (upstream, client):
+        client.send(GET)
+        with upstream.accept() as server:
+            server.request()
+            answer = client.answer()
+            assert (answer.status, proxy_error(answer)) == (504, "http_response_timeout")
 
 
 def test_source_address() -> None:
-    with Upstream() as upstream, Plane(gateway(upstream.address, upstream='source_address = "127.0.0.9"')) as plane:
-        with plane.connect() as client:
-            client.send(GET)
-            with upstream.accept() as server:
-                assert server.sock.getpeername()[0] == "127.0.0.9"
-                server.request()
-                server.send(OK)
-                assert client.answer().status == 200
+    with one('source_address = "127.0.0.9"') as (upstream, client):
+        client.send(GET)
+        with upstream.accept() as server:
+            assert server.sock.getpeername()[0] == "127.0.0.9"
+            server.request()
+            server.send(OK)
+            assert client.answer().status == 200
 
 
 def timer_of(port: int) -> str:
@@ -205,24 +224,21 @@ def timer_of(port: int) -> str:
 def test_tcp_keepalive_is_set_on_the_socket(setting: str, seconds: int | None) -> None:
     if setting == "off":
         setting = 'tcp = { keepalive = "off" }'
-    with Upstream() as upstream, Plane(gateway(upstream.address, upstream=setting)) as plane:
-        with plane.connect() as client, exchange(client, upstream):
-            shown = timer_of(upstream.port)
-            found = re.search(r"timer:\(keepalive,(?:(\d+)min)?(?:(\d+)(?:\.\d+)?sec)?", shown)
-            if seconds is None:
-                assert "ESTAB" in shown and found is None
-            else:
-                assert found is not None, shown
-                left = 60 * int(found[1] or 0) + int(found[2] or 0)
-                assert seconds - 5 <= left <= seconds
+    with one(setting) as (upstream, client), exchange(client, upstream):
+        shown = timer_of(upstream.port)
+        found = re.search(r"timer:\(keepalive,(?:(\d+)min)?(?:(\d+)(?:\.\d+)?sec)?", shown)
+        if seconds is None:
+            assert "ESTAB" in shown and found is None
+        else:
+            assert found is not None, shown
+            left = 60 * int(found[1] or 0) + int(found[2] or 0)
+            assert seconds - 5 <= left <= seconds
 
 
 def test_tcp_user_timeout_is_set_on_the_socket() -> None:
-    with Upstream() as upstream:
-        for setting, expected_ms in (('user_timeout = "7s"', 7000), ('user_timeout = "off"', 0), ("", 30_000)):
-            with Plane(gateway(upstream.address, upstream=f"tcp = {{ {setting} }}")) as plane:
-                with plane.connect() as client, exchange(client, upstream) as server:
-                    assert user_timeout_ms(server.sock.getpeername()) == expected_ms
+    for setting, expected_ms in (('user_timeout = "7s"', 7000), ('user_timeout = "off"', 0), ("", 30_000)):
+        with one(f"tcp = {{ {setting} }}") as (upstream, client), exchange(client, upstream) as server:
+            assert user_timeout_ms(server.sock.getpeername()) == expected_ms
 
 
 def user_timeout_ms(name: tuple[str, int]) -> int:
@@ -232,7 +248,7 @@ def user_timeout_ms(name: tuple[str, int]) -> int:
     """
     for entry in Path("/proc/self/fd").iterdir():
         try:
-            if not os.readlink(entry).startswith("socket:"):
+            if not str(entry.readlink()).startswith("socket:"):
                 continue
             with socket.socket(fileno=os.dup(int(entry.name))) as sock:
                 if sock.family == socket.AF_INET and sock.getsockname() == name:
