@@ -23,7 +23,8 @@ if SANITIZE:
     compile_args += ["-O1", "-g", "-fno-wrapv", *checks]
     link_args += checks
 else:
-    compile_args += ["-O3"]
+    # Python's own flags bring -g: without what it adds the modules are a fifth as large and build a third faster.
+    compile_args += ["-O3", "-g0"]
 
 directives = {
     "language_level": 3,

@@ -1,9 +1,10 @@
 import socket
 from pathlib import Path
 
+import pytest
 from tests.cli.command import free_port, tidegate
 
-from tidegate.cli.quickstart import BUNDLED
+from tidegate.cli.quickstart import BUNDLED, how_to_reach
 from tidegate.config.check import check
 
 ROOT = Path(__file__).parents[2]
@@ -45,3 +46,16 @@ def test_own_configuration_is_checked(tmp_path):
     done = tidegate("quickstart", path)
     assert done.returncode == 3
     assert 'did you mean "demo"?' in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("bind", "is_tls", "reached"),
+    [
+        ("127.0.0.1:8080", False, ("", "http://127.0.0.1:8080")),
+        ("0.0.0.0:8443", True, ("", "https://127.0.0.1:8443")),
+        ("[::]:8080", False, ("", "http://[::1]:8080")),
+        ("unix:/run/gate.sock", False, ("--unix-socket /run/gate.sock ", "http://localhost")),
+    ],
+)
+def test_lines_to_try_reach_the_listener(bind, is_tls, reached):
+    assert how_to_reach(bind, is_tls=is_tls) == reached

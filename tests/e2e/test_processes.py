@@ -96,6 +96,13 @@ def test_quickstart_prints_three_lines_worth_trying_and_they_work(tmp_path):
     assert [line["status"] for line in access_log(tmp_path) if line.get("target") == "/hello"] == [200]
 
 
+def test_quickstart_says_when_no_upstream_leads_to_its_server(tmp_path):
+    with quickstart(tmp_path, **{'endpoints = ["127.0.0.1:9901"]': 'endpoints = ["127.0.0.1:1"]'}) as gateway:
+        gateway.hear("note: the demo server listens on 127.0.0.1:[0-9]+, and no upstream of this file leads there")
+        gateway.signal(signal.SIGINT)
+        assert gateway.wait() == 0
+
+
 def test_gateway_without_upstreams_runs_from_its_file(tmp_path):
     path = tmp_path / "gateway.toml"
     path.write_text(configuration(free_port(), free_port()))

@@ -8,7 +8,7 @@ import typer
 
 from tidegate.process.failure import EXIT_INVALID
 
-__all__ = ["BUNDLED", "quickstart"]
+__all__ = ["BUNDLED", "how_to_reach", "quickstart"]
 
 BUNDLED = Path(__file__).with_name("quickstart.toml")
 """The configuration it runs with; `examples/quickstart.toml` is the same file."""
@@ -45,25 +45,39 @@ def quickstart(
         print(render(findings), file=sys.stderr)
     if snapshot is None:
         raise typer.Exit(EXIT_INVALID)
-    demo = ListenerGroup.open(_DemoListener(f"127.0.0.1:{upstream_port}"), 1, is_exclusive=True)
+    demo_address = f"127.0.0.1:{upstream_port}"
+    demo = ListenerGroup.open(_DemoListener(demo_address), 1, is_exclusive=True)
     argv = [sys.executable, "-P", "-m", "tidegate.cli.demo_upstream", str(demo.fd(0))]
+    upstreams = snapshot.gateway.upstreams.values()
+    is_used = any(endpoint.address == demo_address for upstream in upstreams for endpoint in upstream.endpoints)
+    note = f"  note: the demo server listens on {demo_address}, and no upstream of this file leads there"
     first = snapshot.gateway.listeners[0]
-    url = f"{'https' if first.tls else 'http'}://{first.bind}".replace("//0.0.0.0:", "//127.0.0.1:")
+    options, url = how_to_reach(first.bind, is_tls=first.tls is not None)
     launch(
         snapshot,
         companions=[Companion(name="demo upstream", argv=argv, fds=[demo.fd(0)])],
         greeting=[
             "",
             f"  configuration: {chosen}",
+            *([] if is_used else [note]),
             "  try:",
-            f"    curl -i {url}/hello",
-            f"    curl -N {url}/events",
-            f"    curl -d tide {url}/echo",
+            f"    curl {options}-i {url}/hello",
+            f"    curl {options}-N {url}/events",
+            f"    curl {options}-d tide {url}/echo",
             "",
             "  Ctrl-C stops it.",
             "",
         ],
     )
+
+
+def how_to_reach(bind: str, *, is_tls: bool) -> tuple[str, str]:
+    """Options for curl, each with a space behind it, and the URL of a listener."""
+    scheme = "https" if is_tls else "http"
+    if bind.startswith("unix:"):
+        return f"--unix-socket {bind.removeprefix('unix:')} ", f"{scheme}://localhost"
+    here = bind.replace("0.0.0.0:", "127.0.0.1:").replace("[::]:", "[::1]:")
+    return "", f"{scheme}://{here}"
 
 
 class _DemoListener:
