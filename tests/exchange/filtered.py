@@ -16,33 +16,40 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 @contextmanager
 def filtered(
-    *classes: type[Filter], route: str = "", config: str = "", listener: str = "", server: str = "", rests: bool = True
+    *classes: type[Filter],
+    route: str = "",
+    config: str = "",
+    listener: str = "",
+    server: str = "",
+    rests: bool = True,
+    upstream: bool = True,
 ) -> Iterator[tuple[Plane, Upstream]]:
     """One route named "all" with ``classes`` as its filters "f0", "f1" …, to the upstream "a".
 
     route, config, listener, server: further lines of TOML. rests: look at the end that nothing of any exchange is left.
+    upstream: False for a route that answers by itself.
     """
     names = [f"f{number}" for number in range(len(classes))]
     declared = "\n".join(
         f'[filters.{name}]\nclass = "{target_of(cls)}"' for name, cls in zip(names, classes, strict=True)
     )
-    with Upstream() as upstream:
+    with Upstream() as server_end:
         text = f"""
 {declared}
 {config}
 
 [upstreams.a]
-endpoints = ["{upstream.address}"]
+endpoints = ["{server_end.address}"]
 
 [[routes]]
 name = "all"
-upstream = "a"
+{'upstream = "a"' if upstream else ""}
 filters = {names}
 {route}
 """
         server = f'filter_packages = ["tidegate.testing"]\n{server}'
         with Plane(text, listener=listener, server=server) as plane:
-            yield plane, upstream
+            yield plane, server_end
             if rests:
                 until(plane.is_at_rest, f"at rest: {plane.statistics()}")
 

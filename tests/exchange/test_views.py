@@ -7,7 +7,7 @@ import pytest
 from tests.exchange.filtered import HOST, OK, filtered, get, look, received
 from tests.plane.harness import until
 
-from tidegate import Filter, Headers, Request, Response, ResponseHead
+from tidegate import Filter, Headers, Request, Response, ResponseHead, testing
 
 TRUSTING = 'trusted_proxies = ["127.0.0.0/8", "10.0.0.0/8"]'
 
@@ -291,6 +291,26 @@ def test_views_kept_past_the_exchange_say_so() -> None:
             assert not any(one is other for one, other in zip(before, kept, strict=True))
             over(lambda: before[0].path)
         client.close()
+
+
+def test_views_that_nobody_kept_are_used_again() -> None:
+    """Two objects less for the cyclic collector on each request."""
+    seen: list[tuple[int, ...]] = []
+    taken = []
+
+    class See(Filter):
+        def on_response(self, request: Request, response: ResponseHead) -> None:
+            seen.append(tuple(map(id, (request, request.headers, response, response.headers))))
+
+    with filtered(See, route="respond.status = 204", upstream=False) as (plane, _), plane.connect() as client:
+        for _ in range(3):
+            client.send(get())
+            client.answer()
+            until(lambda: plane.statistics().exchanges == 0, "over")
+            # What was let go of would be found by these, and another address be given to the next.
+            taken += [testing.response(testing.request()) for _ in range(50)]
+        client.close()
+    assert len(set(seen)) == 1
 
 
 def test_header_view_kept_alone_is_cut_off_too() -> None:

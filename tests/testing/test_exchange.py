@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from tidegate import Filter, Request, Response, ResponseHead, testing
+from tidegate.testing.exchange import repeat
 
 
 def test_plain_request() -> None:
@@ -99,3 +100,15 @@ def test_filter_runs_by_hand() -> None:
     head = testing.response(request)
     deny.on_response(request, head)
     assert head.headers["x-path"] == "/yes"
+
+
+def test_repeated_calls_each_find_the_request_as_it_came() -> None:
+    seen = []
+
+    def method(request: Request) -> None:
+        seen.append((request.headers.get("X-A"), dict(request.store)))
+        request.headers["X-A"] = "1"
+        request.store["a"] = 1
+
+    repeat(testing.request(), method, 3)
+    assert seen == [(None, {})] * 3

@@ -118,7 +118,6 @@ cdef class ExchangeState(Asker):
         self.has_no_body_out = False
         self.is_local = False
         self.is_stream = False
-        self.response_view = None
         self.store = None
         self.log_fields = None
         self.task = None

@@ -493,22 +493,28 @@ cdef ResponseHead response_view(ExchangeState exchange):
         view = ResponseHead.__new__(ResponseHead)
         view.headers = Headers.__new__(Headers)
         view.headers.is_response = True
+        exchange.response_view = view
+    if view.exchange is None:
         view.exchange = exchange
         view.headers.exchange = exchange
-        exchange.response_view = view
     return view
 
 
 cdef void cut_off(ExchangeState exchange):
+    # Of each, one reference is its owner's and one the variable's here: more, and a filter has kept it. Headers are taken into
+    # a variable first, for Cython may hold an attribute once more while it calls.
     cdef Request request = exchange.request_view
     cdef ResponseHead response = exchange.response_view
+    cdef Headers headers
     if request is not None:
+        headers = request.headers
         request.exchange = None
-        request.headers.exchange = None
-        # One reference is the exchange's, one is ``request`` here: more, and a filter has kept it.
-        if Py_REFCNT(request) > 2 or Py_REFCNT(request.headers) > 1:
+        headers.exchange = None
+        if Py_REFCNT(request) > 2 or Py_REFCNT(headers) > 2:
             exchange.request_view = None
     if response is not None:
+        headers = response.headers
         response.exchange = None
-        response.headers.exchange = None
-        exchange.response_view = None
+        headers.exchange = None
+        if Py_REFCNT(response) > 2 or Py_REFCNT(headers) > 2:
+            exchange.response_view = None

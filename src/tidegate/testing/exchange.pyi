@@ -1,4 +1,4 @@
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from tidegate.exchange.views import Request, ResponseHead
@@ -18,6 +18,7 @@ def request(
     upstreams: Sequence[str] = ("app",),
     store: Mapping[str, Any] | None = None,
 ) -> Request: ...
+def repeat(request: Request, method: Callable[[Request], object], times: int) -> None: ...
 def response(
     request: Request,
     status: int = 200,
