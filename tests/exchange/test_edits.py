@@ -151,6 +151,16 @@ def test_large_value_goes_through_and_a_larger_one_is_refused() -> None:
     assert dict(sent(change))["X-Large"] == large
 
 
+def test_changes_without_end_are_refused() -> None:
+    def see(request: Request) -> None:
+        with pytest.raises(ValueError, match="over 1000 changes"):
+            for number in range(2000):
+                request.headers["X-A"] = str(number)
+        assert request.headers.get_all("X-A") == ["999"]
+
+    look(see)
+
+
 def test_many_changes_are_kept_apart() -> None:
     def change(request: Request) -> None:
         for number in range(500):

@@ -1,6 +1,6 @@
 """Changes to a head that is not copied: which fields to leave out, which to write behind the others."""
 
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint64_t
 
 from tidegate.wire.http1 cimport Span
 
@@ -11,7 +11,6 @@ cdef enum EditKind:
     EDIT_UNDONE                 # overtaken by a later one
 
 cdef struct Edit:
-    uint32_t hash               # of the name, see ``http1.name_hash``
     uint8_t kind
     Span name                   # in the arena
     Span value

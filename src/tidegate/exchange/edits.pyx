@@ -5,13 +5,14 @@ is allocated per change once the arena has grown to what a route's filters usual
 """
 
 from cpython.mem cimport PyMem_RawFree, PyMem_RawRealloc
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport uint64_t
 from libc.string cimport memcpy
 
-from tidegate.wire.http1 cimport is_field_value, is_token, name_hash, same_name
+from tidegate.wire.http1 cimport is_field_value, is_token, same_name
 
 cdef enum:
     ARENA_MAX = 65536           # of one head's changes: with the largest head it still fits what heads are composed in
+    COUNT_MAX = 1000            # each is compared with those before it
 
 
 cdef class Edits:
@@ -35,6 +36,8 @@ cdef class Edits:
             raise ValueError(f"{name[:name_size]!r} is not the name of a header field")
         if not is_field_value(value, value_size):
             raise ValueError(f"the value of {name[:name_size].decode('latin-1')} has control characters")
+        if self.count >= COUNT_MAX:
+            raise ValueError(f"there are over {COUNT_MAX} changes to one head")
         if need > ARENA_MAX:
             raise ValueError(f"the changes to one head are over {ARENA_MAX} bytes")
         if need > self.arena_room:
@@ -50,7 +53,6 @@ cdef class Edits:
             self.items = <Edit*>grown
             self.room += 8
         edit = &self.items[self.count]
-        edit.hash = name_hash(name, name_size)
         edit.kind = kind
         edit.name.start = self.arena_size
         edit.name.size = name_size
@@ -64,22 +66,21 @@ cdef class Edits:
         if kind != EDIT_ADD:
             self.lengths |= <uint64_t>1 << (name_size & 63)
             for i in range(self.count):
-                if self.items[i].hash == edit.hash and self._is(&self.items[i], name, name_size):
+                if self._is(&self.items[i], name, name_size):
                     self.items[i].kind = EDIT_UNDONE
         self.count += 1
         return 0
 
     cdef bint _is(self, const Edit* edit, const char* name, size_t name_size) noexcept:
-        return same_name(self.arena + edit.name.start, edit.name.size, name, name_size)
+        # Two or three names, most of other lengths: comparing them costs less than a hash of each.
+        return edit.name.size == name_size and same_name(self.arena + edit.name.start, name_size, name, name_size)
 
     cdef bint drops(self, const char* name, size_t name_size) noexcept:
         cdef int i
-        cdef uint32_t hash
         if not self.lengths & (<uint64_t>1 << (name_size & 63)):
             return False
-        hash = name_hash(name, name_size)
         for i in range(self.count):
-            if self.items[i].hash == hash and (
+            if (
                 self.items[i].kind == EDIT_SET or self.items[i].kind == EDIT_REMOVE
             ) and self._is(&self.items[i], name, name_size):
                 return True
@@ -87,12 +88,10 @@ cdef class Edits:
 
     cdef Edit* find(self, const char* name, size_t name_size) noexcept:
         cdef int i
-        cdef uint32_t hash
         if self.count == 0:
             return NULL
-        hash = name_hash(name, name_size)
         for i in range(self.count):
-            if self.items[i].hash == hash and (
+            if (
                 self.items[i].kind == EDIT_SET or self.items[i].kind == EDIT_ADD
             ) and self._is(&self.items[i], name, name_size):
                 return &self.items[i]
