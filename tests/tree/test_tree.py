@@ -54,14 +54,6 @@ OWED = {
     "tidegate.edge.connection",
     "tidegate.edge.listener",
     "tidegate.edge.server",
-    "tidegate.exchange.context",
-    "tidegate.exchange.exchange",
-    "tidegate.exchange.forward",
-    "tidegate.exchange.keys",
-    "tidegate.exchange.record",
-    "tidegate.exchange.relay",
-    "tidegate.exchange.state",
-    "tidegate.upstream.connection",
 }
 
 # What a worker may load: validation and the admin API would more than double its memory.
