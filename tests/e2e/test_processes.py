@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import json
 import os
+import pty
 import shutil
 import signal
 import socket
@@ -20,13 +21,23 @@ from websockets.sync.client import connect
 pytestmark = pytest.mark.e2e
 
 
+# A session of its own with the terminal that is its standard input, as a shell in a new window has it.
+IN_A_TERMINAL = (
+    "import fcntl, os, signal, sys, termios\n"
+    "os.setsid()\n"
+    "fcntl.ioctl(0, termios.TIOCSCTTY, 0)\n"
+    "if sys.argv[1] == 'nohup': signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
+    "os.execv(sys.executable, [sys.executable, *sys.argv[2:]])"
+)
+
+
 @contextlib.contextmanager
-def running(tmp_path, *arguments):
+def running(tmp_path, *arguments, before=(), stdin=subprocess.DEVNULL):
     """A gateway from the command line, to its end."""
     with (tmp_path / "stdout").open("wb") as stdout:
         process = subprocess.Popen(
-            [sys.executable, "-m", "tidegate", *map(str, arguments)],
-            stdin=subprocess.DEVNULL,
+            [sys.executable, *before, "-m", "tidegate", *map(str, arguments)],
+            stdin=stdin,
             stdout=stdout,
             stderr=subprocess.PIPE,
             env={**os.environ, "TIDEGATE_RUNTIME_DIR": str(tmp_path / "run")},
@@ -163,6 +174,45 @@ def test_second_signal_cuts_what_is_in_flight(tmp_path):
         assert gateway.wait(10) == 0
         assert are_gone(pids)
         slow.close()
+
+
+@pytest.mark.parametrize("start", ["plain", "nohup"])
+def test_gateway_ends_with_its_terminal_unless_told_otherwise(tmp_path, start):
+    path = tmp_path / "gateway.toml"
+    path.write_text(configuration(free_port(), free_port()))
+    master, slave = pty.openpty()
+    with running(tmp_path, "run", path, before=["-c", IN_A_TERMINAL, start], stdin=slave) as gateway:
+        os.close(slave)
+        os.close(master)
+        if start == "nohup":
+            gateway.signal(signal.SIGHUP)
+            gateway.hear("SIGHUP: a configuration is not reloaded")
+            assert ask(gateway.listener, "/hello")[0] == 200
+        else:
+            assert gateway.wait() == 0
+
+
+def test_closed_standard_descriptors_are_no_obstacle(tmp_path):
+    port = free_port()
+    path = tmp_path / "gateway.toml"
+    path.write_text(configuration(port, free_port()) + '[access_log]\npath = "off"\n')
+    run = f"exec {sys.executable} -m tidegate run {path} <&- >&- 2>&-"
+    environment = {"TIDEGATE_RUNTIME_DIR": str(tmp_path / "run")}
+    process = subprocess.Popen(["/bin/sh", "-c", run], env={**os.environ, **environment})
+    try:
+        eventually(lambda: answers(f"127.0.0.1:{port}"), "it serves")
+        assert tidegate("stop", environment=environment).returncode == 0
+        assert process.wait(20) == 0
+    finally:
+        process.kill()
+        process.wait()
+
+
+def answers(address):
+    try:
+        return ask(address, "/hello")[0] == 200
+    except OSError:
+        return False
 
 
 def test_killed_worker_fails_only_its_own_connections(tmp_path):

@@ -1,5 +1,6 @@
 """All verbs in one application. Exit codes: 0 done, 1 failed, 2 usage, 3 invalid configuration."""
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -44,6 +45,7 @@ def _root(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one verb; returns the exit code."""
+    _open_standard_descriptors()
     try:
         app(args=None if arguments is None else list(arguments), prog_name="tidegate")
     except SystemExit as end:
@@ -54,6 +56,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001 - the last place where it can become a line
         return _fail(in_one_line(error), EXIT_FAILED)
     return 0
+
+
+def _open_standard_descriptors() -> None:
+    """Fills 0, 1 and 2 where they are closed: a socket that got such a number would be written messages into."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest free number: this one
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
 
 
 def _fail(message: str, code: int) -> int:

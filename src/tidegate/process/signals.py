@@ -5,7 +5,16 @@ import signal
 import socket
 from collections.abc import Iterable
 
-__all__ = ["SignalInbox"]
+__all__ = ["SignalInbox", "has_terminal"]
+
+
+def has_terminal() -> bool:
+    """Whether this process has a controlling terminal; no longer once that was closed."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_CLOEXEC))
+    except OSError:
+        return False
+    return True
 
 
 class SignalInbox:

@@ -8,7 +8,8 @@ Rules:
 - A worker builds the snapshot, reports, and serves when told. The switch is one store into the shared region.
 - Before the gateway was ready for the first time, a process that fails ends the start, with its reason as one line.
   Afterwards nothing but a signal (or control, asked by the operator) ends it.
-- SIGTERM and SIGINT drain, a second one stops at once; SIGUSR1 reopens the logs.
+- SIGTERM and SIGINT drain, a second one stops at once; SIGUSR1 reopens the logs. SIGHUP drains when it comes because
+  the terminal was closed (not under nohup): nobody is left there to press Ctrl-C.
 
 Workers and control notice its death by the end of their channel; they do not outlive it.
 """
@@ -48,7 +49,7 @@ from tidegate.process.messages import (
     read_order,
 )
 from tidegate.process.place import Place, WorkerPlace
-from tidegate.process.signals import SignalInbox
+from tidegate.process.signals import SignalInbox, has_terminal
 from tidegate.process.workforce import Workforce
 
 __all__ = ["Supervisor", "main"]
@@ -105,6 +106,7 @@ class Supervisor:
 
     def _own(self) -> None:
         gateway = self._snapshot.gateway
+        self._ends_with_terminal = has_terminal() and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
         self._inbox = SignalInbox([signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1])
         self._at_the_end.callback(self._inbox.close)
         self._selector.register(self._inbox, selectors.EVENT_READ, self._hear_signals)
@@ -300,8 +302,9 @@ class Supervisor:
         workers = f"{count} worker{'s' * (count != 1)}"
         took = (time.monotonic_ns() - self._started_ns) / 1e9
         ready = f"tidegate: ready after {took:.1f} s: {where}{admin}, {workers}, pid {os.getpid()}"
-        sys.stderr.write("\n".join([ready, *self._order.greeting, ""]))
-        sys.stderr.flush()
+        with contextlib.suppress(OSError):  # who started it may not be listening any more
+            sys.stderr.write("\n".join([ready, *self._order.greeting, ""]))
+            sys.stderr.flush()
 
     def _hear_signals(self) -> None:
         for number in self._inbox.receive():
@@ -310,6 +313,8 @@ class Supervisor:
                     self._stop(at_once=self.stage in (Stage.DRAINING, Stage.FINISHING))
                 case signal.SIGUSR1:
                     self._reopen_logs()
+                case signal.SIGHUP if self._ends_with_terminal and not has_terminal():
+                    self._stop(at_once=False)
                 case signal.SIGHUP:
                     self._log.say("no_reload", "SIGHUP: a configuration is not reloaded in place yet")
                 case _:
