@@ -35,7 +35,8 @@ SUMMED = (
         "tidegate_connections_refused_total",
         "counter",
         ("bound",),
-        "client connections closed at once: over `max_connections` (total) or `max_connections_per_address` (address)",
+        "bounds met: accepting paused at `max_connections` (total), a connection closed at once that was over "
+        "`max_connections_per_address` (address)",
         (
             ("connections_refused_total", {"bound": "total"}),
             ("connections_refused_address", {"bound": "address"}),
