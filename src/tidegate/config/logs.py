@@ -34,7 +34,7 @@ class AccessLog(Section):
     fields: Annotated[tuple[str, ...], Doc("Fields of a JSON line, in order; none: the usual ones.")] = ()
     buffer: Annotated[
         int,
-        Size(smallest=4096, largest=1 << 30),
+        Size(smallest=64 << 10, largest=1 << 30),
         Doc("Lines kept in memory for each worker; what does not fit is lost and counted."),
     ] = 1 << 20
     flush: Annotated[
