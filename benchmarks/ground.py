@@ -141,7 +141,9 @@ class Session:
         contender = self.contenders.pop(name, None)
         if contender is not None:
             contender.stop()
-            shutil.rmtree(contender.directory, ignore_errors=True)
+            # One that needs none of its own has the directory it was started in; that is the user's.
+            if contender.directory.is_relative_to(self.directory):
+                shutil.rmtree(contender.directory, ignore_errors=True)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

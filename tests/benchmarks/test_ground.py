@@ -47,3 +47,16 @@ def test_a_session_leaves_neither_processes_nor_files() -> None:
         assert not Path(f"/proc/{pids[0]}").exists(), "who is not asked for is stopped"
     assert not session.directory.exists()
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+
+
+@pytest.mark.e2e
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="no C compiler for the upstream")
+def test_stopping_who_needs_no_directory_leaves_the_users_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "work").write_text("of a day")
+    monkeypatch.chdir(tmp_path)
+    with Session() as session:
+        assert session.start(["direct"]) == ["direct"]
+        assert session.start([]) == []
+    assert (tmp_path / "work").read_text() == "of a day"
