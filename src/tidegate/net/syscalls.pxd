@@ -42,6 +42,7 @@ cdef extern from "<sys/socket.h>" nogil:
     ssize_t send(int fd, const void* buf, size_t size, int flags)
     ssize_t sendmsg(int fd, const msghdr* message, int flags)
     int shutdown(int fd, int how)
+    int getsockname(int fd, sockaddr* addr, socklen_t* size)
     int getsockopt(int fd, int level, int name, void* value, socklen_t* size)
     int setsockopt(int fd, int level, int name, const void* value, socklen_t size)
 

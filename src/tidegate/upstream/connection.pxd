@@ -67,6 +67,7 @@ cdef class UpstreamConnection(PooledConnection):
     cdef void drop_held(self) noexcept
     cdef int _connect(self)
     cdef int _configure(self)
+    cdef bint _is_own_end(self) noexcept
     cdef void _connected(self)
     cdef void _fail(self, object kind, str detail)
 

@@ -12,7 +12,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.mem cimport PyMem_RawFree, PyMem_RawRealloc
 from libc.errno cimport errno
 from libc.stdint cimport uint32_t, uint64_t
-from libc.string cimport memcpy, memmove
+from libc.string cimport memcmp, memcpy, memmove
 
 from tidegate.net.reactor cimport SCRATCH_SIZE, Reactor
 from tidegate.net.stream cimport READ_EOF, READ_NOTHING
@@ -20,7 +20,7 @@ from tidegate.net.syscalls cimport (
     AF_UNIX, EAGAIN, EINPROGRESS, EINTR, EPOLLERR, EPOLLHUP, EPOLLOUT, IP_BIND_ADDRESS_NO_PORT, IPPROTO_IP, IPPROTO_TCP,
     MSG_DONTWAIT, MSG_PEEK, SO_ERROR, SO_KEEPALIVE, SOCK_CLOEXEC,
     SOCK_NONBLOCK, SOCK_STREAM, SOL_SOCKET, TCP_KEEPCNT, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_NODELAY, TCP_USER_TIMEOUT,
-    bind, connect, getsockopt, recv, setsockopt, sockaddr, socket, socklen_t,
+    bind, connect, getsockname, getsockopt, recv, setsockopt, sockaddr, sockaddr_storage, socket, socklen_t,
 )
 from tidegate.net.tls cimport TlsSession
 from tidegate.upstream.pool cimport Pool
@@ -162,6 +162,18 @@ cdef class UpstreamConnection(PooledConnection):
                 return errno
         return 0
 
+    cdef bint _is_own_end(self) noexcept:
+        # A closed port of this machine within the range of local ports: the kernel may choose that very port, and then the
+        # two ends are one (TCP's simultaneous open). The request would come back as its own answer, and the server that
+        # should listen there could not be started.
+        cdef sockaddr_storage address
+        cdef socklen_t size = sizeof(address)
+        cdef bytes peer = self.peer.sockaddr
+        return (
+            not self.peer.is_unix and getsockname(self.fd, <sockaddr*>&address, &size) == 0
+            and size == <socklen_t>PyBytes_GET_SIZE(peer) and memcmp(&address, PyBytes_AS_STRING(peer), size) == 0
+        )
+
     def _wait_for_queue(self):
         self.dial_tries += 1
         delay_ms = min(FULL_QUEUE_PAUSE_MS << min(self.dial_tries, 4), 25)
@@ -208,6 +220,9 @@ cdef class UpstreamConnection(PooledConnection):
                 failure = errno
             if failure != 0:
                 self._fail(kind_of_dial_errno(failure, is_unix=self.peer.is_unix), os.strerror(failure))
+                return
+            if self._is_own_end():
+                self._fail(Kind.CONNECTION_REFUSED, "nobody listens there; the kernel had connected us to ourselves")
                 return
             self.is_writable = True
             if self.peer.tls is not None:
