@@ -1,6 +1,6 @@
 """One request with its response, from head to ``finish``."""
 
-from libc.stdint cimport uint64_t
+from libc.stdint cimport uint8_t, uint64_t
 
 from tidegate.exchange.context cimport Context
 from tidegate.exchange.state cimport Client
@@ -21,6 +21,7 @@ cdef class Exchange(Steps):
     cdef void _route(self)
     cdef void _begin_tunnel(self)
     # inside
+    cdef void _record(self, uint8_t stage)
     cdef bint _is_websocket(self)
     cdef bint _is_event_stream(self) noexcept
     cdef void _no_route(self, bint method_mismatch, const char* path, size_t size)

@@ -400,12 +400,8 @@ cdef class Exchange(Steps):
         """The end of every exchange, exactly once."""
         cdef Exchange kept = self   # the client's connection may hold the last reference, and lets go of it below
         cdef Context context = self.context
-        cdef Meters meters = context.meters
         cdef Client client = self.client
-        cdef Route route = self.route
-        cdef Step step
         cdef bint is_clean
-        cdef uint64_t duration_ns
         cdef uint8_t stage = self.stage
         if stage == FINISHED or stage == FREE:
             return
@@ -415,7 +411,28 @@ cdef class Exchange(Steps):
         self.leave_upstream()
         self.release_endpoint(self.endpoint_failed)
         # then what is known of it
-        duration_ns = context.reactor.now_ns - self.began_ns
+        try:
+            self._record(stage)
+        except Exception as error:
+            # What cannot be told of it must not keep it from ending.
+            context.reactor.faults += 1
+            context.error_log.say("gateway_fault", f"{type(error).__name__}: {error}", error=error)
+        if self.request_view is not None:
+            cut_off(self)
+        self.plan.exchanges -= 1
+        context.exchanges -= 1
+        client.exchange_finished(is_clean)
+        self.forget()
+        if len(context.spare) < SPARE_MAX:
+            context.spare.append(kept)
+
+    cdef void _record(self, uint8_t stage):
+        """Meters, filters, log line. stage: that it ended in."""
+        cdef Context context = self.context
+        cdef Meters meters = context.meters
+        cdef Route route = self.route
+        cdef Step step
+        cdef uint64_t duration_ns = context.reactor.now_ns - self.began_ns
         meters.take(EXCHANGES_OPEN, 1)
         meters.add(self.async_cause if self.went_async else EXCHANGES_SYNC, 1)
         if stage == TUNNEL:
@@ -443,14 +460,6 @@ cdef class Exchange(Steps):
                     )
         if context.access_log.is_on:
             write_record(self, LOG_UPGRADE_CLOSED if stage == TUNNEL else LOG_EXCHANGE)
-        if self.request_view is not None:
-            cut_off(self)
-        self.plan.exchanges -= 1
-        context.exchanges -= 1
-        client.exchange_finished(is_clean)
-        self.forget()
-        if len(context.spare) < SPARE_MAX:
-            context.spare.append(kept)
 
     def __repr__(self):
         stage = ("free", "head", "running", "waiting", "sent", "responding", "tunnel", "finished")[self.stage]

@@ -21,6 +21,7 @@ from tidegate.memory.meters cimport (
     BYTES_UPSTREAM_IN, EXCHANGES_ASYNC_DIAL, EXCHANGES_ASYNC_POOL, GATEWAY_EXHAUSTED, UPSTREAM_DIAL_FAILURES,
     UPSTREAM_DIALS, UPSTREAM_RETRIES, UPSTREAM_REUSES,
 )
+from tidegate.net.stream cimport READ_NOTHING
 from tidegate.upstream.connection cimport UpstreamConnection, open_connection
 from tidegate.upstream.endpoint cimport HASH_NONE, Endpoint, Upstream
 from tidegate.upstream.pool cimport DIAL as POOL_DIAL
@@ -208,6 +209,14 @@ cdef class Forward(Relay):
             self._take(data, size)
         except Exception as error:
             self.caught(number, error)
+
+    cdef ssize_t splice_answer(self):
+        cdef uint64_t number = self.number
+        try:
+            return Relay.splice_answer(self)
+        except Exception as error:
+            self.caught(number, error)
+            return READ_NOTHING
 
     cdef void upstream_ended(self, bint is_truncated):
         cdef uint64_t number = self.number
