@@ -59,6 +59,7 @@ def test_what_is_no_entry_is_refused_without_being_shown(text: str) -> None:
 
 
 def test_command_prints_an_entry(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
     monkeypatch.setattr("getpass.getpass", lambda _: "sesame")
     basic_auth._main()
     entry = Entry.parse(capsys.readouterr().out.strip())
@@ -70,12 +71,16 @@ def test_command_prints_an_entry(monkeypatch: pytest.MonkeyPatch, capsys: pytest
         basic_auth._main()
 
 
-def test_command_can_be_called() -> None:
-    run = subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", "tidegate.filters.basic_auth"],
-        input="sesame\nsesame\n", capture_output=True, text=True, timeout=30, check=True, start_new_session=True,
-    )  # fmt: skip
-    assert Entry.parse(run.stdout.strip().splitlines()[-1].split()[-1]).fits("sesame")
+def test_command_takes_a_password_from_a_pipe() -> None:
+    def run(given: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "tidegate.filters.basic_auth"],
+            input=given, capture_output=True, text=True, timeout=30, check=False, start_new_session=True,
+        )  # fmt: skip
+
+    assert Entry.parse(run("sesame\n").stdout.strip()).fits("sesame")
+    nothing = run("")
+    assert (nothing.returncode, nothing.stdout, nothing.stderr) == (1, "", "no password was given\n")
 
 
 # -- requests ---------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from tests.tree.test_dev import VERBS
 
 from tidegate import testing
 from tidegate.cli.app import app
-from tidegate.config.check import check, check_text
+from tidegate.config.check import check_text
 from tidegate.config.declarations import declared
 from tidegate.config.schema import Route
 
@@ -135,12 +135,6 @@ def test_options_that_are_wrong_would_be_noticed() -> None:
     for text in ('rewrite = { stripprefix = "/a" }', "[[listeners]]\nbind = 8080", 'redirect = { to = "/{nobody}" }'):
         findings = [one for part in alternatives(text) for one in check_text(completed(part))[1]]
         assert [one for one in findings if not OF_ANOTHER_MACHINE.search(one.message)], text
-
-
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
-def test_example_is_accepted(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(path.parent)
-    assert check(path)[1] == []
 
 
 @pytest.mark.parametrize("block", blocks("python", "py"), ids=str)

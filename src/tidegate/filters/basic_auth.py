@@ -220,12 +220,21 @@ def _credentials(value: str) -> tuple[str, str] | None:
 
 
 def _main() -> None:
-    """Asks for a password, twice, and prints its entry."""
+    """Asks for a password, twice, and prints its entry; from a pipe it is the first line."""
+    import sys
     from getpass import getpass
 
-    password = getpass("Password: ")
-    if getpass("Again: ") != password:
-        raise SystemExit("these are two passwords")
+    if sys.stdin.isatty():
+        try:
+            password, again = getpass("Password: "), getpass("Again: ")
+        except (EOFError, KeyboardInterrupt):
+            raise SystemExit("no password was given") from None
+        if again != password:
+            raise SystemExit("these are two passwords")
+    else:
+        password = sys.stdin.readline().removesuffix("\n")
+    if not password:
+        raise SystemExit("no password was given")
     print(Entry.of(password))  # noqa: T201 - that is what it is for
 
 
