@@ -50,10 +50,7 @@ NO_TEST_FILE: dict[str, str] = {}
 # Written on the first day before their tests; the list is empty when that day is over.
 OWED = {
     "tidegate.net.reactor",
-    "tidegate.net.stream",
     "tidegate.edge.connection",
-    "tidegate.edge.listener",
-    "tidegate.edge.server",
 }
 
 # What a worker may load: validation and the admin API would more than double its memory.

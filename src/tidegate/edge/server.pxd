@@ -17,7 +17,7 @@ cdef class Server:
     cdef list inherited                     # (settings, fd) of the listeners
     cdef list listeners
     cdef list watches                       # tasks that look for renewed certificates
-    cdef Bounds bounds
+    cdef readonly Bounds bounds
     # snapshots
     cdef dict plans                         # prepared, by number
     cdef dict upstreams                     # what each of them claims of the pools, by number

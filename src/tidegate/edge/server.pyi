@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 from tidegate.config.listeners import Listener
 from tidegate.config.snapshot import Snapshot
+from tidegate.edge.listener import Bounds
 from tidegate.memory.region import Region
 from tidegate.net.reactor import Reactor
 from tidegate.upstream.endpoint import EndpointStatistics
@@ -21,6 +22,7 @@ class ServerStatistics(NamedTuple):
 
 class Server:
     reactor: Reactor
+    bounds: Bounds
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
