@@ -457,6 +457,8 @@ cdef class Connection(Client):
             exchange.refuse(self, self.kept, self.kept_size, 408, "head_timeout")
         elif self.mode == IN_TUNNEL:
             exchange.client_gone()
+        elif self.backlog_end != 0 and self.is_being_taken():
+            self.set_deadline(now_ms + self.body_timeout_ms)
         else:
             if self.mode == IDLE and self.tls is not None:
                 self.tls.close_notify()

@@ -126,20 +126,24 @@ cdef class Relay(ExchangeState):
         """A large body that nobody looks at goes from socket to socket in the kernel; its last part is read as usual."""
         cdef UpstreamConnection connection = self.connection
         cdef ssize_t size
+        cdef uint64_t taken
         if (
-            self.request.framing != FRAMING_LENGTH or self.body_left < SPLICE_FROM or self.request_is_chunked_out
+            self.request.framing != FRAMING_LENGTH or self.body_left <= SPLICE_FROM or self.request_is_chunked_out
             or not self.takes_request_data() or self.route.on_request_body is not None or self.wants_continue
             or not connection.can_splice(self.client)
         ):
             return NOT_SPLICED
-        # Less one: what comes last ends the body, wherever it is taken (``send_request_data``).
+        taken = self.client.bytes_in
+        # But for its last byte, which ends the body where all bodies end.
         size = connection.splice_from(self.client, <size_t>self.body_left - 1)
+        taken = self.client.bytes_in - taken
+        self.body_left -= taken
+        self.request_bytes += taken
         if size == WRITE_FAILED:
+            # What was taken is lost: with ``request_bytes`` counted, nobody tries to send the request once more.
             self.upstream_write_failed()
             return READ_NOTHING
         if size > 0:
-            self.body_left -= size
-            self.request_bytes += size
             connection.touch()
             self.context.meters.add(BYTES_DOWNSTREAM_IN, size)
             self.context.meters.add(BYTES_UPSTREAM_OUT, size)
@@ -303,7 +307,7 @@ cdef class Relay(ExchangeState):
 
     cdef bint answer_can_be_spliced(self) noexcept:
         return (
-            self.stage == RESPONDING and self.response.framing == FRAMING_LENGTH and self.answer_left >= SPLICE_FROM
+            self.stage == RESPONDING and self.response.framing == FRAMING_LENGTH and self.answer_left > SPLICE_FROM
             and not self.response_is_chunked_out and self.connection is not None
             and (self.route is None or self.route.on_response_body is None)
             and self.client.can_splice(self.connection)
@@ -316,7 +320,8 @@ cdef class Relay(ExchangeState):
         cdef ssize_t size
         if not self.answer_can_be_spliced():
             return NOT_SPLICED
-        size = client.splice_from(connection, <size_t>self.answer_left)
+        # But for its last byte: only a read that finds the socket empty leaves a connection that can be used again.
+        size = client.splice_from(connection, <size_t>self.answer_left - 1)
         if size == WRITE_FAILED:
             self.client_failed()
             return READ_NOTHING
@@ -329,9 +334,6 @@ cdef class Relay(ExchangeState):
         if client.backlog_end != 0:
             client.touch()
             self._let_client_catch_up()
-        if self.answer_left == 0:
-            self.response_done = True
-            self.answer_complete(True)
         return size
 
     cdef void _let_client_catch_up(self) noexcept:

@@ -19,8 +19,8 @@ from libc.string cimport memcpy, memmove
 
 from tidegate.net.reactor cimport SCRATCH_SIZE, Channel
 from tidegate.net.syscalls cimport (
-    SPLICE_F_MOVE, SPLICE_F_NONBLOCK, EAGAIN, EINTR, EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP, MSG_NOSIGNAL, SHUT_WR, SIOCOUTQ, ioctl, iovec, msghdr, recv, send,
-    read, sendmsg, shutdown, splice,
+    EAGAIN, EINTR, EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP, MSG_NOSIGNAL, SHUT_WR, SIOCOUTQ, SPLICE_F_MOVE,
+    SPLICE_F_NONBLOCK, ioctl, iovec, msghdr, read, recv, send, sendmsg, shutdown, splice,
 )
 from tidegate.net.tls cimport TlsSession
 
@@ -328,16 +328,23 @@ cdef class Stream(Channel):
         return moved
 
     cdef int _empty_pipe(self, bint keeping) except -1:
-        """The pipe is everybody's: what is left in it comes out before the next one uses it."""
+        """The pipe is everybody's: what is left in it comes out before the next one uses it, whatever happens."""
         cdef ssize_t size
+        cdef object trouble = None
         while True:
             size = read(self.reactor.pipe[0], self.reactor.scratch, SCRATCH_SIZE)
             if size <= 0:
                 if size < 0 and errno == EINTR:
                     continue
-                return 0
-            if keeping:
-                self._keep(self.reactor.scratch, size)
+                break
+            if keeping and trouble is None:
+                try:
+                    self._keep(self.reactor.scratch, size)
+                except MemoryError as error:
+                    trouble = error
+        if trouble is not None:
+            raise trouble
+        return 0
 
     cdef int _keep(self, const char* data, size_t size) except -1:
         cdef size_t waiting = self.backlog_end - self.backlog_start
