@@ -13,6 +13,8 @@ from tidegate.errors import GatewayError, Kind
 from tidegate.exchange.filter import make_filters
 from tidegate.testing.classes import target_of
 
+pytestmark = pytest.mark.sanitize  # what runs the filters is compiled
+
 # -- declaration ------------------------------------------------------------------------------------------------------
 
 

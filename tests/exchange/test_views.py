@@ -42,6 +42,7 @@ def test_request_line() -> None:
         ("X-Forwarded-Proto: https\r\n", TRUSTING, "https"),
         ("X-Forwarded-Proto: HTTP\r\n", TRUSTING, "http"),
         ("X-Forwarded-Proto: gopher\r\n", TRUSTING, "http"),
+        ("X-Forwarded-Proto: http\r\nX-Forwarded-Proto: https\r\n", TRUSTING, "https"),
         ("X_Forwarded_Proto: https\r\n", TRUSTING, "http"),
         ("X-Forwarded-Proto: https\r\n", "", "http"),
     ],

@@ -10,7 +10,7 @@ Whatever code of somebody else raises, SystemExit included, ends its exchange an
 from libc.stdint cimport uint64_t
 
 from tidegate.exchange.plan cimport Step
-from tidegate.exchange.state cimport FILTER, FINISHED, NOTHING, RESPONDING, RUNNING, WAITING
+from tidegate.exchange.state cimport FILTER, NOTHING, RESPONDING, RUNNING, WAITING
 from tidegate.exchange.views cimport Response, request_view, response_view
 from tidegate.memory.meters cimport EXCHANGES_ASYNC_FILTER
 from tidegate.upstream.connection cimport UpstreamConnection
@@ -43,7 +43,7 @@ cdef class Steps(Forward):
             except BaseException as error:      # whatever code of somebody else raises ends its exchange and nothing else
                 self.fault(error, step.filter_name)
                 return
-            if self.number != number or self.stage == FINISHED:
+            if self.number != number or self.client is None:
                 return      # whatever ended it has answered
             if result is not None:
                 if _is_awaitable(result):
@@ -118,7 +118,7 @@ cdef class Steps(Forward):
             else:
                 self.run_request_filters()
         except Exception as error:
-            if self.number == number:
+            if self.number == number and self.client is not None:
                 self.client.on_fault(error)
 
     cdef void run_response_filters(self):
@@ -139,7 +139,7 @@ cdef class Steps(Forward):
             except BaseException as error:
                 self.fault(error, step.filter_name)
                 return
-            if self.number != number or self.stage == FINISHED:
+            if self.number != number or self.client is None:
                 return
             if result is not None:
                 if _is_awaitable(result):

@@ -282,7 +282,7 @@ cdef class Request:
         cdef const Field* field
         cdef int i
         if x.client.is_trusted:
-            for i in range(x.request.n_fields):
+            for i in range(x.request.n_fields - 1, -1, -1):     # the last line is the one that is sent on
                 field = &x.request.fields[i]
                 if field.id == FIELD_X_FORWARDED_PROTO and not field.flags & FIELD_HAS_UNDERSCORE:
                     if same_name(x.raw.at + field.value.start, field.value.size, b"https", 5):
