@@ -1,5 +1,6 @@
 """What an exchange knows, and lets go of."""
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -28,8 +29,9 @@ def test_client_is_the_last_that_is_no_trusted_proxy(lines: str, server: str, cl
 def test_large_heads_are_let_go_of() -> None:
     """Exchange objects are kept for use again; the buffers of the largest head that each has seen are not."""
     own = '[[routes]]\nname = "own"\npath = "/own"\nrespond = { status = 204 }\n'
-    with filtered(config=own, listener='max_head = "128KiB"\nmax_headers = 128') as (plane, _):
-        clients = [plane.connect() for _ in range(100)]
+    bounds = 'max_head = "128KiB"\nmax_headers = 128'
+    with filtered(config=own, listener=bounds) as (plane, _), contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(plane.connect()) for _ in range(100)]
         head = get("/own", "".join(f"X-{i}: {'y' * 1000}\r\n" for i in range(100)))
         for _ in range(2):
             for client in clients:
@@ -44,5 +46,3 @@ def test_large_heads_are_let_go_of() -> None:
                 assert client.answer(to="HEAD").status == 204
         after = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
         assert after - before < 5 << 20  # a thousand heads of 100 KB
-        for client in clients:
-            client.close()
