@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 from tests.exchange.filtered import OK, filtered, get
-from tests.plane.harness import until
+from tests.plane.harness import Plane, Upstream, until
 
 from tidegate import Filter, Request, Response, ResponseHead
+from tidegate.testing.classes import target_of
 
 
 class Gate:
@@ -193,6 +194,33 @@ def test_filter_that_swallows_its_cancellation_has_no_say_any_more(result: str) 
         until(lambda: swallowed, "cancelled")
         assert not plane.error_log.said
         client.close()
+
+
+def test_filter_that_held_the_loop_up_takes_no_time_from_the_upstream() -> None:
+    class Block(Filter):
+        def on_request(self, request: Request) -> None:
+            time.sleep(0.5)
+
+    with Upstream() as upstream:
+        text = f"""
+[filters.block]
+class = "{target_of(Block)}"
+
+[upstreams.a]
+endpoints = ["{upstream.address}"]
+connect_timeout = "200ms"
+
+[[routes]]
+name = "all"
+upstream = "a"
+filters = ["block"]
+"""
+        with Plane(text, server='filter_packages = ["tidegate.testing"]') as plane, plane.connect() as client:
+            client.send(get())
+            with upstream.accept() as server:
+                server.request()
+                server.send(OK)
+                assert client.answer().status == 200
 
 
 def test_timeout_of_asyncio_works_in_a_filter() -> None:

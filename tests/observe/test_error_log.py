@@ -1,5 +1,6 @@
 """What the error log looks like and how much of it there is."""
 
+import gc
 import json
 import logging
 import os
@@ -167,6 +168,20 @@ def test_what_libraries_log_comes_out_with_its_error_and_place(log, tmp_path):
     (line,) = lines(tmp_path)
     assert " error worker=1 kind=acme.filters " in line
     assert "KeyError: 'plan'" in line and "test_error_log.py" in line and 'message="filter plan failed"' in line
+
+
+def test_error_that_is_handed_over_is_told_with_its_place_and_not_kept(log, tmp_path):
+    def fails():
+        raise KeyError("plan")
+
+    try:
+        fails()
+    except KeyError as error:
+        log.say("filter_failed", f"KeyError: {error}", filter="plan", error=error)
+        kept = gc.get_referrers(error)
+    assert not [one for one in kept if isinstance(one, dict) and one.get("filter") == "plan"]
+    (line,) = lines(tmp_path)
+    assert re.search(r'filter=plan at=".*test_error_log\.py:\d+ fails < .*test_error_log\.py:\d+ test_', line)
 
 
 def test_reopen_that_fails_is_said_in_the_old_file(tmp_path, clock):

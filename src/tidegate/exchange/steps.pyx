@@ -51,6 +51,8 @@ cdef class Steps(Forward):
                 else:
                     self.answered_by(step, result)
                 return
+        # The deadlines that begin now must not have begun before a filter that held the loop up.
+        self.context.reactor.refresh_clock()
         self.pick()
 
     cdef void answered_by(self, Step step, object result):

@@ -16,7 +16,7 @@ import math
 import re
 import threading
 import time
-import traceback
+from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -78,6 +78,10 @@ class ErrorLog:
         """Something happened. Returns at once whatever the disk, the pipe or the terminal does."""
         if LEVELS.index(level) < self._least:
             return
+        error = fields.get("error")
+        if isinstance(error, BaseException):  # the message says which; what the log adds is where
+            del fields["error"]
+            fields["at"] = _place(error)
         with self._lock:
             self._happened += 1
             entry = self.bounded.offer(self._clock(), kind, level, message, fields)
@@ -131,15 +135,25 @@ class ErrorLogHandler(logging.Handler):
         fields: dict[str, Any] = {}
         if record.exc_info is not None and record.exc_info[1] is not None:
             error = record.exc_info[1]
-            frames = traceback.extract_tb(error.__traceback__)[-4:]
             fields["error"] = f"{type(error).__name__}: {error}"
-            fields["at"] = " < ".join(f"{frame.filename}:{frame.lineno} {frame.name}" for frame in reversed(frames))
+            fields["at"] = _place(error)
         level = LEVELS[min(max(record.levelno // 10 - 1, 0), len(LEVELS) - 1)]
         try:
             message = record.getMessage()
         except Exception:  # noqa: BLE001 arguments that do not fit their message are the caller's slip, not a new failure
             message = str(record.msg)
         self.log.say(getattr(record, "kind", record.name), message, level, **fields)
+
+
+def _place(error: BaseException) -> str:
+    """Where it was raised and by whom that was called. No source is read: this runs for every failure."""
+    innermost: deque[str] = deque(maxlen=4)
+    trace = error.__traceback__
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        innermost.appendleft(f"{code.co_filename}:{trace.tb_lineno} {code.co_name}")
+        trace = trace.tb_next
+    return " < ".join(innermost)
 
 
 def render_text(entry: Entry, who: dict[str, Any], wall: float) -> bytes:
