@@ -14,6 +14,7 @@ import json
 import os
 import random
 import socket
+import ssl
 import struct
 from collections import Counter
 from typing import Any
@@ -74,6 +75,8 @@ def pattern(token: str, size: int) -> bytes:
 def reset_on_close(writer: asyncio.StreamWriter) -> None:
     """The end of this connection will be a reset."""
     sock = writer.get_extra_info("socket")
+    if sock is None:  # it has ended already
+        return
     with contextlib.suppress(OSError):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
@@ -286,10 +289,11 @@ class ChaosServer:
 
 
 class ChaosClients:
-    """Clients of the gateway on ``port``."""
+    """Clients of the gateway on ``port``; ``tls`` is how they speak TLS, if they do."""
 
-    def __init__(self, port: int, seed: int) -> None:
+    def __init__(self, port: int, seed: int, tls: ssl.SSLContext | None = None) -> None:
         self.port = port
+        self.tls = tls
         self.seed = seed
         self.wrongs: list[str] = []
         self.done: Counter[str] = Counter()
@@ -304,7 +308,13 @@ class ChaosClients:
     async def _live(self, rng: random.Random, end: float) -> None:
         while asyncio.get_running_loop().time() < end:
             try:
-                reader, writer = await asyncio.open_connection("127.0.0.1", self.port, limit=1 << 21)
+                reader, writer = await asyncio.open_connection(
+                    "127.0.0.1",
+                    self.port,
+                    limit=1 << 21,
+                    ssl=self.tls,
+                    server_hostname="gateway.test" if self.tls else None,
+                )
             except OSError as error:
                 self.wrongs.append(f"client: cannot connect: {error}")
                 return
@@ -351,7 +361,8 @@ class ChaosClients:
         elif kind == "half-closed":
             raw, want = self._request(rng)
             await self._send(writer, rng, raw)
-            writer.write_eof()
+            if writer.can_write_eof():
+                writer.write_eof()
             await self._answer(reader, rng, want)
         else:
             for _ in range(rng.randrange(1, 6)):

@@ -7,15 +7,17 @@ Nobody may get what is somebody else's, nothing may break inside, and in the end
 import asyncio
 import gc
 import os
+import ssl
 import threading
 from pathlib import Path
 
 import pytest
+import trustme
 from tests.plane.chaos import ChaosClients, ChaosServer
 from tests.plane.harness import Plane, until
 
 IS_SANITIZED = os.environ.get("TIDEGATE_SANITIZE") == "1"
-SECONDS = float(os.environ.get("TIDEGATE_CHAOS_SECONDS", "12" if IS_SANITIZED else "20"))
+SECONDS = float(os.environ.get("TIDEGATE_CHAOS_SECONDS", "10"))  # twice: in plain text and through TLS
 SEED = int(os.environ.get("TIDEGATE_CHAOS_SEED", "2"))
 GROWTH_BOUND_KB = 40 * 1024
 
@@ -140,13 +142,22 @@ class Outside:
 @pytest.mark.slow
 @pytest.mark.sanitize
 @pytest.mark.timeout(240)
-def test_nobody_gets_what_is_somebody_elses_and_nothing_is_left() -> None:
+@pytest.mark.parametrize("is_tls", [False, True], ids=["plain", "tls"])
+def test_nobody_gets_what_is_somebody_elses_and_nothing_is_left(tmp_path: Path, is_tls: bool) -> None:
+    listener, context = LISTENER, None
+    if is_tls:
+        authority = trustme.CA()
+        cert = authority.issue_cert("gateway.test")
+        cert.private_key_and_cert_chain_pem.write_to_path(tmp_path / "both.pem")
+        listener += f'tls = {{ certificates = [{{ cert = "{tmp_path}/both.pem", key = "{tmp_path}/both.pem" }}] }}\n'
+        context = ssl.create_default_context()
+        authority.configure_trust(context)
     outside = Outside()
     try:
         server = ChaosServer(SEED)
         port = outside.run(server.start())
-        with Plane(CONFIG.format(port=port, closed=1), listener=LISTENER, server=SERVER) as plane:
-            clients = ChaosClients(plane.port, SEED)
+        with Plane(CONFIG.format(port=port, closed=1), listener=listener, server=SERVER) as plane:
+            clients = ChaosClients(plane.port, SEED, context)
             outside.run(clients.run(40, SECONDS / 5))
             before_kb = resident_kb()
             outside.run(clients.run(40, SECONDS * 4 / 5))
