@@ -75,6 +75,17 @@ def test_endpoint_weight() -> None:
             assert Counter(ask(plane).body for _ in range(40)) == {b"heavy": 30, b"light": 10}
 
 
+def test_random_goes_anywhere() -> None:
+    with (
+        Serving(answering(b"0")) as a,
+        Serving(answering(b"1")) as b,
+        Plane(gateway(a.address, b.address, upstream='balance = "random"')) as plane,
+    ):
+        got = b"".join(ask(plane).body for _ in range(60))
+        assert 10 < got.count(b"0") < 50
+        assert b"00" in got and b"11" in got  # not in turn
+
+
 @pytest.mark.parametrize(
     ("key", "header", "path"),
     [
