@@ -17,9 +17,9 @@ Phases, each optional:
 - ``on_response_body(request, piece, is_last)``: each piece of the body on its way to the client.
 - ``on_finish(request)``: the exchange is over, whatever its end; for counting and cleaning up.
 
-``on_request`` and ``on_response`` may be ``async``: they run in a task of their own while the exchange waits. A plain one
-may return a coroutine, when only some requests have to wait. The others are plain methods. A plain method runs inside the
-callback that brought the bytes: it must not block.
+``on_request`` and ``on_response`` may be ``async``: they run in a task of their own while the exchange waits. A plain
+one may return a coroutine, when only some requests have to wait. The others are plain methods. A plain method runs in
+the callback that brought the bytes: it must not block.
 
 Request phases run in the order of the route's ``filters``, the others in reverse. One instance serves all exchanges of
 a worker.
