@@ -182,6 +182,14 @@ def test_tests_that_are_named_as_proof_exist() -> None:
                 assert (ROOT / code).exists(), f"{page.name} names {code}"
 
 
+def test_kinds_of_the_error_log_in_the_manual_are_said_by_the_program() -> None:
+    table = (ROOT / "docs" / "logs-and-metrics.md").read_text().partition("| kind | level |")[2].partition("\n\n")[0]
+    kinds = {kind for row in table.splitlines() for kind in re.findall(r"`(\w+)`", row.split("|")[1])}
+    assert len(kinds) > 15
+    code = "".join(file.read_text() for end in ("py", "pyx") for file in (ROOT / "src").rglob(f"*.{end}"))
+    assert {kind for kind in kinds if f'"{kind}"' not in code} == set()
+
+
 def test_pages_name_no_place_of_one_machine() -> None:
     for file in [*PAGES, *EXAMPLES]:
         assert not MACHINE_PATH.search(file.read_text()), file.name
