@@ -157,7 +157,11 @@ def test_filter_of_the_front_page_does_what_it_says(tmp_path: Path, monkeypatch:
         assert request.headers["X-Plan"] == plan
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+# The tables of measured figures are what a program printed: "tidegate idle" in them is no command.
+WRITTEN = [page for page in PAGES if page.name != "RESULTS.md"]
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=lambda page: page.name)
 def test_commands_on_a_page_exist(page: Path) -> None:
     code = "\n".join(code_of(page))
     verbs = {(verb.name or verb.callback.__name__) for verb in app.registered_commands if verb.callback}
