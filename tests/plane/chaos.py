@@ -28,6 +28,8 @@ MOODS = {
     "/tiny": [""],
     "/elsewhere": [""],
     "/sticky": [""],
+    "/secret": [""],
+    "/local": [""],
     "/sync": ["", "", "raise-request", "answer-request", "raise-response", "answer-response", "raise-finish"],
     "/async": [
         "", "sleep-request", "sleep-response", "hang-request", "deaf-request", "hang-response", "raise-request",
@@ -40,7 +42,9 @@ MOODS = {
 
 # What the server may be asked to do; by weight, since most traffic is ordinary.
 PLANS = [
-    *["length"] * 8, *["chunked"] * 6, *["until-close"] * 3, "empty", "204", "304", "interim", "large", "large-chunked",
+    *["length"] * 8, *["chunked"] * 6, *["until-close"] * 3,     "huge",
+    "empty",
+ "304", "interim", "large", "large-chunked",
     "slow-pieces", "late", "early", "early-then-close", "close-at-once", "reset-at-once", "close-midway",
     "reset-midway",
     "garbage", "half-a-head", "bad-chunk", "two-answers", "connection-close", "close-when-idle", "never", "large-head",
@@ -126,14 +130,18 @@ class ChaosServer:
         self.wrongs: list[str] = []
         self.done: Counter[str] = Counter()
 
-    async def start(self) -> int:
-        """Listens on loopback; its port."""
-        self.server = await asyncio.start_server(self._serve, "127.0.0.1", 0, backlog=4096, limit=1 << 20)
-        return int(self.server.sockets[0].getsockname()[1])
+    async def start(self, path: str, tls: ssl.SSLContext) -> tuple[int, int]:
+        """Listens on two ports, which it returns (the second is behind TLS), and at ``path`` with a short queue."""
+        plain = await asyncio.start_server(self._serve, "127.0.0.1", 0, backlog=4096, limit=1 << 20)
+        secret = await asyncio.start_server(self._serve, "127.0.0.1", 0, backlog=4096, limit=1 << 20, ssl=tls)
+        local = await asyncio.start_unix_server(self._serve, path, backlog=2, limit=1 << 20)
+        self.servers = [plain, secret, local]
+        return plain.sockets[0].getsockname()[1], secret.sockets[0].getsockname()[1]
 
     async def close(self) -> None:
         """Stops listening."""
-        self.server.close()
+        for server in self.servers:
+            server.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         rng = random.Random(self.rng.random())
@@ -227,6 +235,8 @@ class ChaosServer:
             answer = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + answer
         elif plan in ("large", "large-chunked"):
             answer = self._answer(token, method, "chunked" if "chunked" in plan else "length", 700_000)
+        elif plan == "huge":
+            answer = self._answer(token, method, "length", 1_500_000)
         elif plan == "large-head":
             answer = self._answer(token, method, "length", size, "".join(f"X-{i}: {'v' * 500}\r\n" for i in range(100)))
         elif plan == "garbage":
@@ -391,7 +401,7 @@ class ChaosClients:
         route = rng.choice(list(MOODS))
         plan = rng.choice(PLANS)
         method = rng.choice(["GET", "GET", "GET", "HEAD", "POST", "POST", "PUT", "DELETE"])
-        size = 0 if method in ("GET", "HEAD") else rng.choice([0, 1, 50, 5000, 200_000])
+        size = 0 if method in ("GET", "HEAD") else rng.choice([0, 1, 50, 5000, 5000, 200_000, 1_100_000])
         body = pattern(token, size)
         expects = bool(size) and rng.random() < 0.1
         version = "1.0" if rng.random() < 0.05 else "1.1"

@@ -54,6 +54,25 @@ balance = "round_robin"
 endpoints = ["127.0.0.1:{port}"]
 sticky = {{ cookie = "s" }}
 
+[upstreams.secret]
+endpoints = ["127.0.0.1:{secret}"]
+tls = {{ ca = "{folder}/root.pem", name = "gateway.test" }}
+read_timeout = "1s"
+[upstreams.local]
+endpoints = ["unix:{folder}/local"]
+connect_timeout = "200ms"
+read_timeout = "1s"
+
+[[routes]]
+name = "secret"
+path = "/secret/*"
+upstream = "secret"
+timeout = "500ms"
+[[routes]]
+name = "local"
+path = "/local/*"
+upstream = "local"
+timeout = "500ms"
 [[routes]]
 name = "plain"
 path = "/plain/*"
@@ -144,19 +163,23 @@ class Outside:
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("is_tls", [False, True], ids=["plain", "tls"])
 def test_nobody_gets_what_is_somebody_elses_and_nothing_is_left(tmp_path: Path, is_tls: bool) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "root.pem")
+    issued = authority.issue_cert("gateway.test")
+    issued.private_key_and_cert_chain_pem.write_to_path(tmp_path / "both.pem")
+    served = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    issued.configure_cert(served)
     listener, context = LISTENER, None
     if is_tls:
-        authority = trustme.CA()
-        cert = authority.issue_cert("gateway.test")
-        cert.private_key_and_cert_chain_pem.write_to_path(tmp_path / "both.pem")
         listener += f'tls = {{ certificates = [{{ cert = "{tmp_path}/both.pem", key = "{tmp_path}/both.pem" }}] }}\n'
         context = ssl.create_default_context()
         authority.configure_trust(context)
     outside = Outside()
+    server = ChaosServer(SEED)
     try:
-        server = ChaosServer(SEED)
-        port = outside.run(server.start())
-        with Plane(CONFIG.format(port=port, closed=1), listener=listener, server=SERVER) as plane:
+        port, secret = outside.run(server.start(str(tmp_path / "local"), served))
+        config = CONFIG.format(port=port, closed=1, secret=secret, folder=tmp_path)
+        with Plane(config, listener=listener, server=SERVER) as plane:
             clients = ChaosClients(plane.port, SEED, context)
             outside.run(clients.run(40, SECONDS / 5))
             before_kb = resident_kb()
