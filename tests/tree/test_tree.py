@@ -48,10 +48,7 @@ CHECKER = ("tidegate.config.check", "tidegate.config.rules")
 NO_TEST_FILE: dict[str, str] = {}
 
 # Written on the first day before their tests; the list is empty when that day is over.
-OWED = {
-    "tidegate.net.reactor",
-    "tidegate.edge.connection",
-}
+OWED = {}
 
 # What a worker may load: validation and the admin API would more than double its memory.
 WORKER_PACKAGES = ["wire", "memory", "net", "routing", "upstream", "exchange", "filters", "observe", "edge"]
