@@ -15,6 +15,8 @@ import trustme
 from tests.plane.client_side import GET, OK, at_rest, is_refused, nobody_called, one_upstream, problem_type
 from tests.plane.harness import Peer, Plane, Upstream, until
 
+from tidegate.edge.tls import ServerTls
+
 pytestmark = pytest.mark.sanitize
 
 CA = trustme.CA()
@@ -382,3 +384,28 @@ def test_reset_while_it_waits_is_an_abort(plane: Plane, upstream: Upstream) -> N
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         sock.close()
         assert server.is_closed()
+
+
+def test_renewed_certificate_is_shown_to_who_comes_next(
+    upstream: Upstream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a signal; connections that are there go on with what they began with."""
+    monkeypatch.setattr(ServerTls.keep_current, "__defaults__", (0.1,))
+    lines = f"tls = {{ certificates = [{write(tmp_path, 'first', NAME, 'before.test')}] }}"
+    with Plane(one_upstream(upstream), lines) as plane:
+        with secure(plane, "before.test") as first:
+            write(tmp_path, "first", NAME, "after.test")
+
+            def is_shown() -> bool:
+                try:
+                    secure(plane, "after.test").close()
+                except ssl.SSLCertVerificationError:
+                    return False
+                return True
+
+            until(is_shown, "the new certificate")
+            with upstream_of(first, upstream, GET) as server:
+                server.request()
+                server.send(OK)
+                assert first.answer().body == b"ok"
+        at_rest(plane)

@@ -163,3 +163,18 @@ def test_while_it_is_lingered_over() -> None:
         client.reset()
         until(lambda: plane.statistics().connections == 0, "gone")
         at_rest(plane)
+
+
+@pytest.mark.parametrize("leave", LEAVE.values(), ids=LEAVE.keys())
+@pytest.mark.parametrize("said", [GET, POST, GET * 2], ids=["waiting", "sending", "pipelining"])
+def test_where_a_half_close_is_an_abort_every_way_to_leave_is_one(leave: Callable[[Peer], None], said: bytes) -> None:
+    with Upstream() as upstream, Plane(one_upstream(upstream), 'half_close = "abort"') as plane:
+        for _ in range(20):
+            client = plane.connect()
+            client.send(said)
+            with upstream.accept() as server:
+                server.until(b"\r\n\r\n")
+                leave(client)
+                assert server.is_closed()
+        at_rest(plane)
+        assert plane.counters()["client_aborts"] == 20

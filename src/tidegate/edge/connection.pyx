@@ -476,12 +476,12 @@ cdef class Connection(Client):
                 self.touch()
             elif self.mode != READING_HEAD:
                 self.set_deadline(self.reactor.now_ms + self.body_timeout_ms)
+        elif self.fd < 0:
+            self._ended()       # and there is no exchange to look at any more
         elif events & EPOLLRDHUP and self.settings.aborts_on_half_close and self.mode == IN_EXCHANGE and (
             self.exchange.body_done
         ):
             self._gone()
-        elif self.fd < 0 and self.owner is not None:
-            self._ended()
 
     cdef void on_drained(self):
         if self.exchange is not None:
