@@ -69,6 +69,8 @@ cdef class Connection(Client):
         self.is_tls = tls_context is not None
         self.forwarding = forwarding_lines(self.address, self.is_tls)
         node = b'"[%b]"' % self.address if b":" in self.address else self.address
+        if self.address == b"unix":
+            node = b"unknown"       # RFC 7239 section 6.2: what has no address
         self.forwarded_for = b"for=%b;proto=%b" % (node, b"https" if self.is_tls else b"http")
         self.set_deadline(self.reactor.now_ms + self.settings.head_timeout_ms)
         self.mode = IDLE
