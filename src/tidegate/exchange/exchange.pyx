@@ -59,6 +59,7 @@ cdef Exchange take_exchange(Context context):
         exchange.body_bound = -1
     reset_request_head(&exchange.request)
     exchange.stage = HEAD
+    exchange.began_ns = context.reactor.now_ns
     return exchange
 
 
@@ -82,7 +83,6 @@ cdef class Exchange(Steps):
         self.plan = <Plan>context.plan
         self.plan.exchanges += 1
         context.exchanges += 1
-        self.began_ns = context.reactor.now_ns
         context.meters.add(EXCHANGES_STARTED, 1)
         context.meters.add(EXCHANGES_OPEN, 1)
 
