@@ -179,6 +179,9 @@ def test_client_that_never_reads_is_cut_off_and_costs_bounded_memory() -> None:
     quick = 'body_timeout = "1s"'
     with Upstream() as upstream, Plane(one_upstream(upstream), quick) as plane:
         with plane.connect() as client, asked(upstream, client) as server:
+            # What the kernels on the way may hold is a few MiB then, whatever the machine's buffers may grow to.
+            client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+            server.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
             server.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size)
             before = resident()
             piece = b"x" * (1 << 20)
@@ -188,7 +191,7 @@ def test_client_that_never_reads_is_cut_off_and_costs_bounded_memory() -> None:
                 while sent < size:
                     server.sock.sendall(piece)
                     sent += len(piece)
-            assert sent < 32 << 20, "what the gateway takes is bounded by what its client takes"
+            assert sent < 16 << 20, "what the gateway takes is bounded by what its client takes"
             assert grown_since(before) < 4 << 20
         at_rest(plane)
         assert '"status":200' in plane.log_lines(1)[0].replace(" ", "")
