@@ -1,9 +1,21 @@
 import os
+import resource
+from pathlib import Path
 
 import pytest
 
 from tidegate.process.channel import Channel, ChannelClosed, channel_pair
-from tidegate.process.messages import Drain, Prepared, Serve, SupervisorMessage, WorkerMessage
+from tidegate.process.messages import (
+    Drain,
+    Forget,
+    Prepare,
+    Prepared,
+    Serve,
+    SupervisorMessage,
+    WorkerMessage,
+    memory_file,
+    read_memory_file,
+)
 
 
 @pytest.fixture
@@ -65,3 +77,57 @@ def test_inherited_end_is_not_passed_on(ends):
     assert not os.get_inheritable(inherited.fileno())
     inherited.close()
     ours.close()
+
+
+def open_descriptors():
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
+def test_descriptor_travels_with_its_message(ends):
+    supervisor, worker = ends
+    fd = memory_file("snapshot", b"tide")
+    supervisor.send(Serve())
+    assert supervisor.send(Prepare(number=2, fd=fd))
+    supervisor.send(Forget(number=2))
+    os.close(fd)
+    assert worker.receive() == Serve()
+    prepare = worker.receive()
+    assert prepare.number == 2
+    assert read_memory_file(prepare.fd) == b"tide"
+    assert not os.get_inheritable(prepare.fd)
+    os.close(prepare.fd)
+    assert worker.receive() == Forget(number=2)
+
+
+def test_no_descriptor_is_left_behind(ends):
+    supervisor, worker = ends
+    fd = memory_file("snapshot", b"tide")
+    before = open_descriptors()
+    for number in range(10):
+        supervisor.send(Prepare(number=number, fd=fd))
+        os.close(worker.receive().fd)
+    assert open_descriptors() == before
+    os.close(fd)
+
+
+def test_message_without_its_descriptor_says_so(ends):
+    supervisor, worker = ends
+    supervisor.send(Prepare(number=2))
+    assert worker.receive() == Prepare(number=2, fd=-1)
+
+
+def test_message_arrives_although_there_is_no_room_for_its_descriptor(ends):
+    supervisor, worker = ends
+    fd = memory_file("snapshot", b"tide")
+    supervisor.send(Prepare(number=2, fd=fd))
+    supervisor.send(Serve())
+    os.close(fd)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest_free = os.dup(0)
+    os.close(lowest_free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free, hard))
+    try:
+        assert worker.receive() == Prepare(number=2, fd=-1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert worker.receive() == Serve()

@@ -2,11 +2,15 @@
 
 A sequenced-packet socket pair, so a message is read whole or not at all. Sending never waits: a process that is stopped
 does not hold up the other. `ChannelClosed` means the other end is gone.
+
+The descriptor of a message that has a field ``fd`` travels beside it (SCM_RIGHTS). The sender keeps its own; the
+receiver gets another one, closed on exec, and finds its number in the message.
 """
 
+import array
 import os
 import socket
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
@@ -46,8 +50,10 @@ class Channel(Generic[Incoming]):
 
     def send(self, message: Message) -> bool:
         """Sends, and says whether it went: False when the other end is gone or has stopped reading."""
+        fd: int = getattr(message, "fd", -1)
+        beside = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]))] if fd >= 0 else []
         try:
-            self._end.send(msgspec.msgpack.encode(message))
+            self._end.sendmsg([msgspec.msgpack.encode(message)], beside)
         except (BlockingIOError, ConnectionError):
             return False
         return True
@@ -59,19 +65,36 @@ class Channel(Generic[Incoming]):
             ChannelClosed: the other end is gone, and all it had sent has been read.
         """
         try:
-            packet = self._receive_packet()
+            packet, fds = self._receive_packet()
         except BlockingIOError:
             return None
         if not packet:
             raise ChannelClosed
-        return self._decoder.decode(packet)
-
-    def _receive_packet(self) -> bytes:
         try:
-            return self._end.recv(_LARGEST)
+            message = self._decoder.decode(packet)
+            if hasattr(message, "fd"):
+                carrying: Any = message
+                message = msgspec.structs.replace(carrying, fd=fds.pop() if fds else -1)
+            return message
+        finally:
+            for fd in fds:  # of a message that says nothing about it
+                os.close(fd)
+
+    def _receive_packet(self) -> tuple[bytes, list[int]]:
+        try:
+            return self._receive_once()
         except ConnectionResetError:
             # It went without having read all we sent, which is reported before what it said last, and once.
-            return self._end.recv(_LARGEST)
+            return self._receive_once()
+
+    def _receive_once(self) -> tuple[bytes, list[int]]:
+        room = socket.CMSG_SPACE(array.array("i").itemsize)
+        packet, beside, *_ = self._end.recvmsg(_LARGEST, room, socket.MSG_CMSG_CLOEXEC)
+        fds = array.array("i")
+        for level, kind, content in beside:
+            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                fds.frombytes(content[: len(content) - len(content) % fds.itemsize])
+        return packet, list(fds)
 
     def close(self) -> None:
         """Closes this end; the other one learns of it."""

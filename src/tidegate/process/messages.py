@@ -6,6 +6,14 @@ supervisor's end closing means that the supervisor is gone.
 
     supervisor ── Serve, Drain, ReopenLogs ──> worker ── Prepared, Serving, ListeningEnded, Failed ──> supervisor
     supervisor ── Roster, ReopenLogs, Finish ──> control ── Prepared, StopAsked, Failed ──> supervisor
+
+A new snapshot, while all of them run:
+
+    control ── Publish ──> supervisor ── Prepare ──> each worker ── Prepared | Refused ──> supervisor
+        supervisor ── Published ──> control, after the switch; or NotPublished ──> control and Forget ──> each worker
+
+A message with a field ``fd`` carries that descriptor: the channel sends it beside the bytes, and who receives the
+message owns a descriptor of its own (-1: there was no room for one in its process).
 """
 
 import fcntl
@@ -20,10 +28,17 @@ __all__ = [
     "Drain",
     "Failed",
     "Finish",
+    "Forget",
     "InheritedListener",
     "ListeningEnded",
     "Message",
+    "NotPublished",
+    "Prepare",
     "Prepared",
+    "Publish",
+    "Published",
+    "Refused",
+    "ReloadAsked",
     "ReopenLogs",
     "Roster",
     "Serve",
@@ -68,6 +83,50 @@ class StopAsked(Message, frozen=True):
     at_once: bool = False
 
 
+class Publish(Message, frozen=True):
+    """Control has checked a configuration: the memory file ``fd`` holds the snapshot of that number."""
+
+    number: int
+    fd: int = -1
+
+
+class Published(Message, frozen=True):
+    """The snapshot of that number is active on every worker."""
+
+    number: int
+
+
+class NotPublished(Message, frozen=True):
+    """The snapshot of that number is active nowhere and will not be; the one before it stays."""
+
+    number: int
+    reasons: list[str]
+
+
+class Prepare(Message, frozen=True):
+    """Build the snapshot in the memory file ``fd`` beside the active one, change nothing visible, and report."""
+
+    number: int
+    fd: int = -1
+
+
+class Refused(Message, frozen=True):
+    """A worker cannot build the snapshot of that number; it goes on with the one it has."""
+
+    snapshot: int
+    reason: str
+
+
+class Forget(Message, frozen=True):
+    """The snapshot of that number will not become active: drop what was built of it."""
+
+    number: int
+
+
+class ReloadAsked(Message, frozen=True):
+    """The supervisor was asked by a signal to have the configuration read again."""
+
+
 class Serve(Message, frozen=True):
     """Begin to accept."""
 
@@ -101,9 +160,9 @@ class Finish(Message, frozen=True):
     """Write out what is left of the logs and exit."""
 
 
-SupervisorMessage = Prepared | Serving | Failed | ListeningEnded | StopAsked
-WorkerMessage = Serve | Drain | ReopenLogs
-ControlMessage = Roster | ReopenLogs | Finish
+SupervisorMessage = Prepared | Refused | Serving | Failed | ListeningEnded | StopAsked | Publish
+WorkerMessage = Serve | Drain | ReopenLogs | Prepare | Forget
+ControlMessage = Roster | ReopenLogs | Finish | Published | NotPublished | ReloadAsked
 
 
 class Companion(msgspec.Struct, frozen=True):
