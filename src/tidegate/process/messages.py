@@ -214,6 +214,7 @@ class ControlOrder(msgspec.Struct, frozen=True):
     channel_fd: int
     region_fd: int
     snapshot_fd: int
+    highest_number: int
     admin_fd: int
     admin_address: str
     socket_fd: int

@@ -58,9 +58,11 @@ class WorkerPlace(Place):
     is_told_to_serve: bool = False
     is_listening: bool = False
     is_steered_out: bool = False
+    prepared: int = 0  # the newest snapshot that the worker in it has reported
 
     def fill(self, child: Child) -> None:
         super().fill(child)
+        self.prepared = 0
         self.is_told_to_serve = False
         self.is_listening = False
 
@@ -76,8 +78,10 @@ class WorkerPlace(Place):
         # What the dead one held is given back: taking the meters sets its gauges to zero, counters stay.
         self.slot.state = state
         self.slot.take_meters()
+        self.is_told_to_serve = False
         self.is_listening = False
         self.is_steered_out = False
+        self.prepared = 0
 
     @property
     def is_live(self) -> bool:

@@ -8,8 +8,10 @@ Rules:
 - A worker builds the snapshot, reports, and serves when told. The switch is one store into the shared region.
 - Before the gateway was ready for the first time, a process that fails ends the start, with its reason as one line.
   Afterwards nothing but a signal (or control, asked by the operator) ends it.
-- SIGTERM and SIGINT drain, a second one stops at once; SIGUSR1 reopens the logs. SIGHUP drains when it comes because
-  the terminal was closed (not under nohup): nobody is left there to press Ctrl-C.
+- SIGTERM and SIGINT drain, a second one stops at once; SIGUSR1 reopens the logs. SIGHUP asks control to read the
+  configuration again; it drains when it comes because the terminal was closed (not under nohup): nobody is left there
+  to press Ctrl-C.
+- A new snapshot is published by `workforce`: active on all workers or on none.
 
 Workers and control notice its death by the end of their channel; they do not outlive it.
 """
@@ -40,6 +42,10 @@ from tidegate.process.messages import (
     ControlOrder,
     Failed,
     Finish,
+    NotPublished,
+    Publish,
+    Published,
+    ReloadAsked,
     ReopenLogs,
     Roster,
     StopAsked,
@@ -154,14 +160,15 @@ class Supervisor:
             supervisor_pid=os.getpid(),
             channel_fd=theirs.fileno(),
             region_fd=region.fd,
-            snapshot_fd=self._order.snapshot_fd,
+            snapshot_fd=self.workers.snapshot_fd,
+            highest_number=self.workers.highest_number,
             admin_fd=admin_fd,
             admin_address=self._admin_address,
             socket_fd=socket_fd,
             python_path=self._order.python_path,
             application=self._order.application,
         )
-        fds = [theirs.fileno(), region.fd, self._order.snapshot_fd, admin_fd, socket_fd]
+        fds = [theirs.fileno(), region.fd, self.workers.snapshot_fd, admin_fd, socket_fd]
         try:
             channel: Channel[SupervisorMessage] = Channel(ours, SupervisorMessage)
             child = Child.start("tidegate-control", "tidegate.process.control", order, channel, fds)
@@ -193,8 +200,7 @@ class Supervisor:
         """Seconds until something is due; every deadline is looked at once a second at the latest."""
         now_s = time.monotonic()
         due = [place.start_at_s for place, _ in self._places() if place.start_at_s is not None]
-        if self._deadline_s is not None:
-            due.append(self._deadline_s)
+        due += [at_s for at_s in (self._deadline_s, self.workers.publishes_until_s) if at_s is not None]
         return max(0.0, min(1.0, min(due, default=now_s + 1.0) - now_s))
 
     def _look_at_the_clock(self) -> None:
@@ -202,6 +208,7 @@ class Supervisor:
         for place, start in list(self._places()):
             if place.start_at_s is not None and now_s >= place.start_at_s and self._may_start(place):
                 self._start(place, start)
+        self.workers.conclude()
         for late in self.workers.overdue(now_s):
             assert late.child is not None  # noqa: S101 - narrows the type
             if self.workers.is_draining:
@@ -267,10 +274,16 @@ class Supervisor:
                     self._fail(StartError(message.reason))
             case StopAsked():
                 self._stop(at_once=message.at_once)
+            case Publish():
+                self.workers.publish(message.number, message.fd, partial(self._published, child, message.number))
             case _ if isinstance(place, WorkerPlace):
                 self.workers.heard(place, message)
             case _:
                 place.has_prepared = True
+
+    def _published(self, child: Child, number: int, reasons: list[str]) -> None:
+        if child.channel is not None:
+            child.channel.send(NotPublished(number=number, reasons=reasons) if reasons else Published(number=number))
 
     def _reap(self, place: Place, child: Child) -> None:
         self._listen_to(place, child)  # its last words
@@ -278,6 +291,8 @@ class Supervisor:
         if child.channel is not None:
             self._selector.unregister(child.channel)
         reason = child.reap()
+        if place is self.control:
+            self.workers.abandon("control, which asked for it, is gone")
         delay_s = self.workers.died(place, reason) if isinstance(place, WorkerPlace) else place.vacate(reason)
         if self.stage in (Stage.STARTING, Stage.RUNNING):
             self._report_death(place, reason, delay_s)
@@ -316,15 +331,26 @@ class Supervisor:
                 case signal.SIGHUP if self._ends_with_terminal and not has_terminal():
                     self._stop(at_once=False)
                 case signal.SIGHUP:
-                    self._log.say("no_reload", "SIGHUP: a configuration is not reloaded in place yet")
+                    self._tell_to_reload()
                 case _:
                     pass
+
+    def _active_snapshot(self) -> Snapshot:
+        """Decoded when somebody needs it: a reload costs the supervisor nothing that grows."""
+        if self._snapshot.number != self.workers.snapshot_number:
+            self._snapshot = Snapshot.decode(read_memory_file(self.workers.snapshot_fd))
+        return self._snapshot
 
     def _reopen_logs(self) -> None:
         self._log.reopen()
         self.workers.reopen_logs()
         if self.control.child is not None and self.control.child.channel is not None:
             self.control.child.channel.send(ReopenLogs())
+
+    def _tell_to_reload(self) -> None:
+        child = self.control.child
+        if child is None or child.channel is None or not child.channel.send(ReloadAsked()):
+            self._log.say("not_reloaded", "SIGHUP: nobody is there who could read the configuration; try again")
 
     def _fail(self, failure: StartError) -> None:
         """The start came to nothing: everybody goes, and `run` raises the first reason."""
@@ -340,7 +366,7 @@ class Supervisor:
         if at_once or self.stage is Stage.STARTING:
             self.workers.kill()
         elif self.stage is Stage.RUNNING:
-            timeout_s = self._snapshot.gateway.server.drain_timeout
+            timeout_s = self._active_snapshot().gateway.server.drain_timeout
             self._log.say("draining", f"for at most {timeout_s:g} s; a second signal stops at once", "info")
             self.workers.drain(timeout_s)
         self.stage = Stage.DRAINING

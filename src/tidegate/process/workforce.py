@@ -3,11 +3,13 @@
 start ──> Prepared ──> all first workers prepared: the switch ──> Serve ──> Serving: live
                        a successor: at once ────────────────────^
 death ──> the slot's gauges go to zero, new connections go elsewhere, a successor gets the same sockets
+publish ──> `publication`: all that serve have prepared: the switch; or all forget it
 """
 
 import math
+import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from tidegate.memory.region import Region
 from tidegate.observe.log_writer import Say
@@ -19,6 +21,7 @@ from tidegate.process.messages import (
     InheritedListener,
     ListeningEnded,
     Prepared,
+    Refused,
     ReopenLogs,
     Serve,
     Serving,
@@ -27,6 +30,7 @@ from tidegate.process.messages import (
     WorkerStatus,
 )
 from tidegate.process.place import WorkerPlace
+from tidegate.process.publication import Publication
 
 __all__ = ["Workforce"]
 
@@ -58,19 +62,26 @@ class Workforce:
         self._said_not_steered = False
         self._drain_deadline_s = math.inf
         # the snapshot that new workers build; the region says which one is active
-        self._snapshot_number = 0
-        self._snapshot_fd = -1
+        self.snapshot_number = 0
+        self.snapshot_fd = -1
+        # the one on its way, and the highest number ever tried
+        self._publication: Publication | None = None
+        self._published: Callable[[list[str]], None] = _nobody
+        self.highest_number = 0
 
     def __repr__(self) -> str:
         states = " ".join(place.slot.state.name.lower() for place in self.places)
-        return f"<Workforce generation={self._generation} snapshot={self._snapshot_number} {states}>"
+        return f"<Workforce generation={self._generation} snapshot={self.snapshot_number} {states}>"
 
     # -- life ------------------------------------------------------------------------------------------------------
 
     def use_snapshot(self, number: int, fd: int) -> None:
-        """Workers started from now on build this snapshot."""
-        self._snapshot_number = number
-        self._snapshot_fd = fd
+        """Workers started from now on build this snapshot; the descriptor is ours, the one before it is closed."""
+        if self.snapshot_fd >= 0 and self.snapshot_fd != fd:
+            os.close(self.snapshot_fd)
+        self.snapshot_number = number
+        self.snapshot_fd = fd
+        self.highest_number = max(self.highest_number, number)
 
     def start(self, place: WorkerPlace) -> Child:
         """Starts a worker in an empty slot. OSError: no process could be made."""
@@ -81,12 +92,12 @@ class Workforce:
             slot=index,
             channel_fd=theirs.fileno(),
             region_fd=self._region.fd,
-            snapshot_fd=self._snapshot_fd,
+            snapshot_fd=self.snapshot_fd,
             listeners=listeners,
             python_path=self._python_path,
             service=self._service,
         )
-        fds = [theirs.fileno(), self._region.fd, self._snapshot_fd, *{one.fd for one in listeners}]
+        fds = [theirs.fileno(), self._region.fd, self.snapshot_fd, *{one.fd for one in listeners}]
         place.slot.claim(0, self._generation, time.monotonic_ns())
         try:
             channel: Channel[SupervisorMessage] = Channel(ours, SupervisorMessage)
@@ -98,6 +109,8 @@ class Workforce:
             theirs.close()
         place.slot.pid = child.pid
         place.fill(child)
+        if self._publication is not None:
+            self._publication.propose_to(place)
         return child
 
     def heard(self, place: WorkerPlace, message: SupervisorMessage) -> None:
@@ -105,7 +118,11 @@ class Workforce:
         match message:
             case Prepared():
                 place.has_prepared = True
+                place.prepared = max(place.prepared, message.snapshot)
+                self.conclude()
                 self._serve_who_can()
+            case Refused():
+                self._heard_refusal(place, message)
             case Serving():
                 place.is_listening = True
                 self.steer()
@@ -122,6 +139,7 @@ class Workforce:
         delay_s = place.vacate(reason)
         self.steer()
         # It may have been the one that all others waited for.
+        self.conclude()
         self._serve_who_can()
         return delay_s
 
@@ -129,14 +147,79 @@ class Workforce:
         if self.is_draining:
             return
         waiting = [place for place in self.places if place.child is not None and not place.is_told_to_serve]
-        ready = [place for place in waiting if place.has_prepared]
-        if self._region.snapshot_number < self._snapshot_number:
+        ready = [place for place in waiting if place.prepared >= self.snapshot_number]
+        if self._region.snapshot_number < self.snapshot_number:
             if not ready or len(ready) < len(waiting):
                 return
-            self._region.snapshot_number = self._snapshot_number
+            self._region.snapshot_number = self.snapshot_number
         for place in ready:
             place.is_told_to_serve = True
             self._tell(place, Serve())
+
+    # -- a new snapshot --------------------------------------------------------------------------------------------
+
+    def publish(self, number: int, fd: int, tell: Callable[[list[str]], None]) -> None:
+        """Makes a snapshot active on all workers or on none.
+
+        Args:
+            number: higher than any tried before.
+            fd: its memory file, ours from now on; -1 when there was no room for the descriptor.
+            tell: called once with the reasons against it; with none when it is active.
+        """
+        reason = ""
+        if fd < 0:
+            reason = "the supervisor has no descriptor left for it"
+        elif self.is_draining or self._region.snapshot_number == 0:
+            reason = "the gateway is draining" if self.is_draining else "the gateway is still starting"
+        elif self._publication is not None:
+            reason = f"number {self._publication.number} is on its way to the workers; try again when that has ended"
+        elif number <= self.highest_number:
+            reason = f"number {number} is not higher than {self.highest_number}, which was tried before"
+        if reason:
+            if fd >= 0:
+                os.close(fd)
+            tell([reason])
+            return
+        self.highest_number = number
+        self._published = tell
+        self._publication = Publication(number, fd, self.places, time.monotonic())
+        self.conclude()
+
+    def abandon(self, reason: str) -> None:
+        """Ends what is being published, if anything is: nobody is left to be told, or the gateway ends."""
+        if self._publication is not None:
+            self._publication.give_up(reason)
+            self.conclude()
+
+    def conclude(self) -> None:
+        """Switches or withdraws as soon as it can be said which; to be called when something happened, and in time."""
+        publication = self._publication
+        reasons = None if publication is None else publication.verdict(time.monotonic())
+        if publication is None or reasons is None:
+            return
+        self._publication = None
+        if reasons:
+            publication.withdraw()
+            os.close(publication.fd)
+        else:
+            self._region.snapshot_number = publication.number
+            self.use_snapshot(publication.number, publication.fd)
+        self._published(reasons)
+        self._serve_who_can()
+
+    @property
+    def publishes_until_s(self) -> float | None:
+        """When what is being published fails at the latest."""
+        return None if self._publication is None else self._publication.deadline_s
+
+    def _heard_refusal(self, place: WorkerPlace, message: Refused) -> None:
+        if self._publication is not None and self._publication.number == message.snapshot:
+            self._publication.refused(place, message.reason)
+            self.conclude()
+        elif message.snapshot == self.snapshot_number and place.child is not None:
+            # It began before the switch and cannot follow: the next one begins with what is active.
+            place.child.last_words = message.reason
+            place.child.kill()
 
     # -- steering --------------------------------------------------------------------------------------------------
 
@@ -172,6 +255,7 @@ class Workforce:
 
     def drain(self, timeout_s: float) -> None:
         """Lets every worker finish what it has; who does not serve yet is stopped."""
+        self.abandon("the gateway is draining")
         self.is_draining = True
         self._drain_deadline_s = time.monotonic() + timeout_s + 1.0
         for group in self._groups:
@@ -187,6 +271,7 @@ class Workforce:
 
     def kill(self) -> None:
         """Ends all workers at once."""
+        self.abandon("the gateway is stopping")
         self.is_draining = True
         self._drain_deadline_s = math.inf
         for place in self.places:
@@ -214,7 +299,10 @@ class Workforce:
         return [
             place
             for place in self.places
-            if place.child is not None and not place.has_prepared and now_s - place.started_s > _PREPARE_TIMEOUT_S
+            if place.child is not None
+            and place.prepared < self.snapshot_number
+            and not place.is_told_to_serve
+            and now_s - place.started_s > _PREPARE_TIMEOUT_S
         ]
 
     def statuses(self) -> list[WorkerStatus]:
@@ -229,3 +317,7 @@ class Workforce:
     def _tell(self, place: WorkerPlace, message: Serve | Drain | ReopenLogs) -> None:
         if place.child is not None and place.child.channel is not None:
             place.child.channel.send(message)
+
+
+def _nobody(reasons: list[str]) -> None:
+    """Nothing is being published."""
