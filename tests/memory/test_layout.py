@@ -45,3 +45,9 @@ def test_any_bytes_are_refused_with_words(start, size):
 def test_parts_that_cannot_be_laid_out_are_refused(parts):
     with pytest.raises(ValueError, match="section"):
         plan(2, parts)
+
+
+def test_generations_share_sockets_and_have_slots_of_their_own():
+    layout = plan(6, [("marks", 64, 0)], workers=3)
+    assert parse_header(pack_header(layout), layout.size).workers == 3
+    assert plan(6, [("marks", 64, 0)]).workers == 6

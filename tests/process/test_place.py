@@ -35,7 +35,7 @@ def test_a_process_that_could_not_be_made_counts_as_dead_young():
 
 def test_a_worker_that_drained_is_no_death(short):
     region = Region.create(1)
-    place = WorkerPlace("worker 0", slot=region.slot(0))
+    place = WorkerPlace("worker 0", slot=region.slot(0), seat=0)
     place.fill(short)
     place.retire()
     assert (place.child, place.start_at_s, place.slot.state) == (None, None, SlotState.EMPTY)
@@ -45,7 +45,7 @@ def test_a_worker_that_drained_is_no_death(short):
 
 def test_worker_place_lives_from_serving_to_death(short):
     region = Region.create(1)
-    place = WorkerPlace("worker 0", slot=region.slot(0))
+    place = WorkerPlace("worker 0", slot=region.slot(0), seat=0)
     place.fill(short)
     assert not place.is_live
     place.is_listening = True

@@ -19,7 +19,7 @@ def status_document(view: GatewayView) -> dict[str, Any]:
     """
     now_ns = time.monotonic_ns()
     gateway = view.snapshot.gateway
-    share = max(1, gateway.server.max_connections // view.region.slots)
+    share = max(1, gateway.server.max_connections // view.region.workers)
     workers = [_worker(view, worker, share) for worker in view.workers(now_ns)]
     totals = read_meters(view.region)
     by_upstream = {one.name: one for one in totals.series if one.kind == "upstream"}

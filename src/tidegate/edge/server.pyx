@@ -92,7 +92,7 @@ cdef class Server:
         self.context.plan = plan
         self.context.trusted = TrustedRanges(gateway.server.trusted_proxies)
         self.context.access_log = AccessLog(None if log.path == "off" else self.ring, log.format, log.fields)
-        workers = self.region.slots
+        workers = self.region.workers
         if self.bounds is None:
             self.bounds = Bounds(
                 max(1, -(-gateway.server.max_connections // workers)), gateway.server.max_connections_per_address

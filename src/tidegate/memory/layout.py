@@ -6,9 +6,13 @@ The header is the first page::
     8     layout version, header size                     u32, u32
     16    size of the region                              u64
     24    worker slots, sections                          u32, u32
+    32    workers of one generation                       u32
     64    snapshot number: the switch                     u64, alone in its cache line
     128   secret made at start                            32 bytes
     256   section table: name, offset, size, stride       char[16], u64, u64, u64, 24 spare bytes
+
+There are twice as many worker slots as workers of one generation: while a new one starts and the old one drains, each
+has slots of its own, and the next but one finds those of the first empty again.
 
 A section with a stride has one part per worker slot; a section without one is shared by all. Later parts of the
 gateway (rates, quotas, inflight, bells, health) add sections; nothing that exists moves for it. Each section starts
@@ -21,7 +25,7 @@ import struct
 from dataclasses import dataclass
 
 MAGIC = b"TIDEGATE"
-LAYOUT_VERSION = 1
+LAYOUT_VERSION = 2
 HEADER_SIZE = 4096
 SNAPSHOT_OFFSET = 64
 SECRET_OFFSET = 128
@@ -30,7 +34,7 @@ TABLE_OFFSET = 256
 SECTIONS_MAX = 48
 SLOTS_MAX = 1024
 
-_PREFIX = struct.Struct("<8sIIQII")
+_PREFIX = struct.Struct("<8sIIQIII")
 _ENTRY = struct.Struct("<16sQQQ24x")
 
 
@@ -50,11 +54,15 @@ class Layout:
 
     size: int
     slots: int
+    workers: int
     sections: dict[str, Section]
 
 
-def plan(slots: int, parts: list[tuple[str, int, int]]) -> Layout:
-    """Lays out ``parts``: (name, bytes per slot, bytes shared by all), one of the two zero, in the order given."""
+def plan(slots: int, parts: list[tuple[str, int, int]], *, workers: int | None = None) -> Layout:
+    """Lays out ``parts``: (name, bytes per slot, bytes shared by all), one of the two zero, in the order given.
+
+    ``workers``: how many of the slots one generation fills; all of them unless said otherwise.
+    """
     if not 1 <= slots <= SLOTS_MAX:
         raise ValueError(f"a region has 1 to {SLOTS_MAX} worker slots, not {slots}")
     if len(parts) > SECTIONS_MAX:
@@ -69,13 +77,14 @@ def plan(slots: int, parts: list[tuple[str, int, int]]) -> Layout:
         size = stride * slots or shared
         sections[name] = Section(name, at, size, stride)
         at = (at + size + 4095) & ~4095
-    return Layout(at, slots, sections)
+    return Layout(at, slots, workers or slots, sections)
 
 
 def pack_header(layout: Layout) -> bytes:
     """The first page of a new region; the snapshot number starts at 0: none yet."""
     header = bytearray(HEADER_SIZE)
-    _PREFIX.pack_into(header, 0, MAGIC, LAYOUT_VERSION, HEADER_SIZE, layout.size, layout.slots, len(layout.sections))
+    counts = (layout.slots, len(layout.sections), layout.workers)
+    _PREFIX.pack_into(header, 0, MAGIC, LAYOUT_VERSION, HEADER_SIZE, layout.size, *counts)
     for i, part in enumerate(layout.sections.values()):
         at = TABLE_OFFSET + i * _ENTRY.size
         _ENTRY.pack_into(header, at, part.name.encode(), part.offset, part.size, part.stride)
@@ -90,13 +99,13 @@ def parse_header(header: bytes, actual_size: int) -> Layout:
     """
     if len(header) < HEADER_SIZE or header[:8] != MAGIC:
         raise ValueError(f"not a Tidegate region: expected it to begin with {MAGIC!r}, found {bytes(header[:8])!r}")
-    _, version, header_size, size, slots, count = _PREFIX.unpack_from(header)
+    _, version, header_size, size, slots, count, workers = _PREFIX.unpack_from(header)
     if version != LAYOUT_VERSION:
         raise ValueError(f"the region has layout version {version}, this program reads {LAYOUT_VERSION}")
     if header_size != HEADER_SIZE or size != actual_size:
         raise ValueError(f"the region says it has {size} bytes, its descriptor has {actual_size}")
-    if not 1 <= slots <= SLOTS_MAX or count > SECTIONS_MAX:
-        raise ValueError(f"the region's header is damaged: {slots} slots, {count} sections")
+    if not 1 <= workers <= slots <= SLOTS_MAX or count > SECTIONS_MAX:
+        raise ValueError(f"the region's header is damaged: {workers} workers, {slots} slots, {count} sections")
     sections: dict[str, Section] = {}
     for i in range(count):
         raw, offset, length, stride = _ENTRY.unpack_from(header, TABLE_OFFSET + i * _ENTRY.size)
@@ -105,4 +114,4 @@ def parse_header(header: bytes, actual_size: int) -> Layout:
         if not inside or stride % 64 or stride * slots > length or name in sections:
             raise ValueError(f"the region's header is damaged: section {name!r} at {offset}, {length} bytes")
         sections[name] = Section(name, offset, length, stride)
-    return Layout(size, slots, sections)
+    return Layout(size, slots, workers, sections)

@@ -28,9 +28,10 @@ class Region:
         self.mapping = Mapping(fd)
 
     @classmethod
-    def create(cls, slots: int, log_bytes: int = 1 << 20, series: int = 512) -> Region:
+    def create(cls, slots: int, log_bytes: int = 1 << 20, series: int = 512, workers: int | None = None) -> Region:
         """Makes a region: ``log_bytes`` of log ring (rounded up to a power of two) and ``series`` histograms a slot.
 
+        ``workers``: how many of the slots one generation fills; all of them unless said otherwise.
         Memory is taken page by page when first touched. The descriptor is closed on exec; pass it on by name.
         """
         if series < 1 or log_bytes < 1:
@@ -44,6 +45,7 @@ class Region:
                 ("turns", 0, TURNS_SIZE),
                 ("log", RING_HEADER_SIZE + ring_capacity(log_bytes), 0),
             ],
+            workers=workers,
         )
         fd = os.memfd_create("tidegate", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         try:
@@ -65,6 +67,12 @@ class Region:
     def slots(self) -> int:
         """How many worker slots there are."""
         return self.mapping.slots
+
+    @property
+    def workers(self) -> int:
+        """How many of the slots one generation fills; slot ``i`` and slot ``i + workers`` share their sockets."""
+        workers: int = self.mapping.layout.workers
+        return workers
 
     @property
     def snapshot_number(self) -> int:

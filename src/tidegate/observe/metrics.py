@@ -114,8 +114,13 @@ class Metrics:
         lines.append(f"{duration.name}_count{{{label}}} {total}\n")
         families[2].append("".join(lines))
 
+    def _marks(self) -> list[SlotStatistics]:
+        # The slots of the other generation only once somebody has been in them.
+        marks = [self._region.slot(at).statistics() for at in range(self._region.slots)]
+        return [mark for mark in marks if mark.slot < self._region.workers or mark.generation]
+
     def _by_worker(self) -> str:
-        slots = {at: self._reader.counters(at) for at in range(self._region.slots)}
+        slots = {mark.slot: self._reader.counters(mark.slot) for mark in self._marks()}
         text = ""
         for metric in names.BY_WORKER:
             ((counter, _),) = metric.counters
@@ -126,7 +131,7 @@ class Metrics:
         return text
 
     def _workers(self) -> str:
-        marks = [self._region.slot(at).statistics() for at in range(self._region.slots)]
+        marks = self._marks()
         samples: dict[Metric, Callable[[SlotStatistics], float | None]] = {
             names.WORKER_HEARTBEAT: self._heartbeat_age_s,
             names.WORKER_SNAPSHOT: lambda mark: mark.prepared,

@@ -52,9 +52,13 @@ class Place:
 
 @dataclass(kw_only=True)
 class WorkerPlace(Place):
-    """A worker's place: its sockets and its slot of the shared memory stay, the workers in it come and go."""
+    """A worker's place: its sockets and its slot of the shared memory stay, the workers in it come and go.
+
+    ``seat``: which of each listener's sockets; a place of the next generation has the same seat and another slot.
+    """
 
     slot: Slot
+    seat: int
     is_told_to_serve: bool = False
     is_listening: bool = False
     is_steered_out: bool = False

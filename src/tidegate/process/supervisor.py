@@ -121,7 +121,8 @@ class Supervisor:
 
         self._groups = open_listeners(gateway.listeners, slots)
         self._at_the_end.callback(self._close_listeners)
-        region = Region.create(slots, log_bytes=gateway.access_log.buffer, series=gateway.metrics.series)
+        sizes = {"log_bytes": gateway.access_log.buffer, "series": gateway.metrics.series}
+        region = Region.create(2 * slots, workers=slots, **sizes)
         self._at_the_end.callback(region.close)
 
         self._log = open_error_log(gateway.error_log, region, process="supervisor")

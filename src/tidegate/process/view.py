@@ -68,12 +68,17 @@ class GatewayView:
         return self.region.snapshot_number > 0
 
     def workers(self, now_ns: int | None = None) -> list[WorkerView]:
-        """Every slot, as it is now."""
+        """Every worker's slot as it is now, those of other generations only while somebody is in them."""
         at_ns = time.monotonic_ns() if now_ns is None else now_ns
         told = {} if self.roster is None else {one.slot: one for one in self.roster.workers}
         views = []
         for index in range(self.region.slots):
             mark = self.region.slot(index).statistics()
+            if mark.state is SlotState.EMPTY and not self._is_of_this_generation(index):
+                continue
             age_ns = max(0, at_ns - mark.heartbeat_ns) if mark.heartbeat_ns else 0
             views.append(WorkerView(mark, told.get(index, WorkerStatus(slot=index)), age_ns))
         return views
+
+    def _is_of_this_generation(self, index: int) -> bool:
+        return self.region.slots == self.region.workers or index // self.region.workers == (self.generation + 1) % 2

@@ -50,7 +50,11 @@ class Workforce:
         say: Say,
         generation: int = 1,
     ) -> None:
-        self.places = [WorkerPlace(f"worker {i}", slot=region.slot(i)) for i in range(region.slots)]
+        # Two generations live at once while one follows the other: odd and even ones have slots of their own.
+        first = 0 if generation % 2 else region.slots - region.workers
+        self.places = [
+            WorkerPlace(f"worker {seat}", slot=region.slot(first + seat), seat=seat) for seat in range(region.workers)
+        ]
         self.is_draining = False
         self._region = region
         self._groups = groups
@@ -85,11 +89,10 @@ class Workforce:
 
     def start(self, place: WorkerPlace) -> Child:
         """Starts a worker in an empty slot. OSError: no process could be made."""
-        index = place.slot.index
-        listeners = [InheritedListener(index=i, fd=group.fd(index)) for i, group in enumerate(self._groups)]
+        listeners = [InheritedListener(index=i, fd=group.fd(place.seat)) for i, group in enumerate(self._groups)]
         ours, theirs = channel_pair()
         order = WorkerOrder(
-            slot=index,
+            slot=place.slot.index,
             channel_fd=theirs.fileno(),
             region_fd=self._region.fd,
             snapshot_fd=self.snapshot_fd,
@@ -101,7 +104,7 @@ class Workforce:
         place.slot.claim(0, self._generation, time.monotonic_ns())
         try:
             channel: Channel[SupervisorMessage] = Channel(ours, SupervisorMessage)
-            child = Child.start(f"tidegate-worker-{index}", "tidegate.process.worker", order, channel, fds)
+            child = Child.start(f"tidegate-worker-{place.seat}", "tidegate.process.worker", order, channel, fds)
         except OSError:
             ours.close()
             raise
@@ -225,8 +228,8 @@ class Workforce:
 
     @property
     def live(self) -> list[int]:
-        """The slots that new connections may be sent to."""
-        return [place.slot.index for place in self.places if place.is_live]
+        """The seats that new connections may be sent to."""
+        return [place.seat for place in self.places if place.is_live]
 
     def steer_around(self, place: WorkerPlace, *, is_out: bool) -> None:
         """Takes a slot out although its worker lives, or puts it back; what waits in it stays there."""
