@@ -29,6 +29,7 @@ from tidegate.process.messages import (
     Failed,
     Finish,
     Prepared,
+    ReloadAsked,
     ReopenLogs,
     Roster,
     StopAsked,
@@ -166,6 +167,11 @@ class Control:
                             self._error_log.reopen()
                     case Finish():
                         self._ended.set()
+                    case ReloadAsked():
+                        if self._error_log is not None:
+                            self._error_log.say("not_reloaded", "SIGHUP: a configuration is not reloaded in place yet")
+                    case _:
+                        pass
         except ChannelClosed:
             self._loop.remove_reader(self._channel.fileno())
             self._view.is_orphaned = True
