@@ -147,3 +147,31 @@ def test_gauge_taken_too_often_shows_below_zero(region):
 def test_counter_cannot_be_set(region):
     with pytest.raises(ValueError, match="only grow"):
         region.slot(0).take_meters().set("exchanges_started", 0)
+
+
+def test_sums_are_those_of_all_slots_and_the_greatest_of_what_is_no_sum(region):
+    for at in range(2):
+        meters = region.slot(at).take_meters()
+        series = meters.series_index("upstream", "store")
+        meters.record_exchange(series, 200, 1_000, 1, 2)
+        meters.record_exchange(series, 0, 2_000)
+        meters.record_upstream(
+            series, failures=3, rtt_ns=10 + at, retransmits=4, open=70_000, waiting=5, asked=6 + at, failing=at
+        )
+    reader = MeterReader(region.mapping)
+    (one,) = [one for one in reader.sums() if one.name == "store"]
+    assert one[:6] == ("upstream", "store", 4, 2, 4, 6_000)
+    assert (one.failures, one.retransmits, one.rtt_ns) == (6, 8, 11)
+    assert (one.open, one.waiting) == (2 * 65_535, 10)
+    assert (one.endpoints_asked, one.endpoints_failing) == (7, 1)
+    late = region.slot(1).take_meters()
+    late.record_upstream(late.series_index("upstream", "later"), failures=1)
+    assert [one.failures for one in reader.sums() if one.name == "later"] == [1]
+
+
+def test_successor_resets_what_an_upstream_is_now_and_goes_on_with_its_counters(region):
+    first = region.slot(0).take_meters()
+    first.record_upstream(first.series_index("upstream", "store"), failures=3, rtt_ns=9, retransmits=4, open=2)
+    region.slot(0).take_meters()
+    (one,) = [one for one in MeterReader(region.mapping).sums() if one.name == "store"]
+    assert (one.failures, one.retransmits, one.rtt_ns, one.open) == (3, 4, 0, 0)

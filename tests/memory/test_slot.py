@@ -27,19 +27,14 @@ def test_claim_begins_a_life_and_forgets_the_last_ones(slot):
 
 def test_each_field_is_seen_through_another_view(slot):
     other = Slot(slot.mapping, 1)
-    for at, name in enumerate(("pid", "generation", "prepared", "heartbeat_ns", "started_ns"), 1):
+    fields = ("pid", "generation", "prepared", "heartbeat_ns", "started_ns", "queued", "suspected_until_ns")
+    for at, name in enumerate(fields, 1):
         setattr(slot, name, at)
         assert getattr(other, name) == at
     for state in SlotState:
         slot.state = state
         assert other.state is state
-    assert [getattr(other, n) for n in ("pid", "generation", "prepared", "heartbeat_ns", "started_ns")] == [
-        1,
-        2,
-        3,
-        4,
-        5,
-    ]
+    assert [getattr(other, name) for name in fields] == [1, 2, 3, 4, 5, 6, 7]
 
 
 def test_it_shows_who_is_in_it(slot):

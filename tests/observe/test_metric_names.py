@@ -41,7 +41,7 @@ def test_names_follow_prometheus_conventions():
         assert re.fullmatch(r"tidegate_[a-z_]+", metric.name)
         assert metric.name.endswith("_total") == (metric.type == "counter")
         assert not re.search(r"_(ns|ms|us|milliseconds|kb)\b", metric.name), "base units: seconds and bytes"
-        if metric.unit_ns:
+        if metric.scale == 1e9:
             assert "_seconds" in metric.name
         assert set(metric.labels) <= BOUNDED_LABELS, "a label without a bound fills the memory of who scrapes it"
         for _, labels in metric.counters:

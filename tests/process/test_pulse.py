@@ -49,6 +49,23 @@ def test_a_blocked_loop_shows_as_lag(region):
     asyncio.run(beating(region, after_a_block))
 
 
+def test_recent_lag_is_of_two_seconds_and_then_forgotten(region):
+    seen = []
+
+    def blocked_once_and_forgotten():
+        recent_ns = read_meters(region, 0).counters["loop_lag_recent_ns"]
+        if not seen:
+            seen.append(time.monotonic())
+            time.sleep(0.5)
+            return False
+        if recent_ns > 400_000_000:
+            seen.append(recent_ns)
+        return len(seen) > 1 and recent_ns < 400_000_000
+
+    asyncio.run(beating(region, blocked_once_and_forgotten))
+    assert time.monotonic() - seen[0] > 1.0, "it must be there for who looks once a second"
+
+
 def test_collections_are_counted_with_their_pauses(region):
     def collected():
         gc.collect()

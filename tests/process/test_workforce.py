@@ -136,6 +136,8 @@ def test_stopped_worker_is_steered_around_and_answers_its_queue_when_it_goes_on(
             before = chaos.connect(stack, 60)
             queued = chaos.waits_in(1)
             assert queued >= 5
+            chaos.workforce.measure_queues()
+            assert chaos.workforce.places[1].slot.queued == queued
             chaos.workforce.steer_around(chaos.workforce.places[1], is_out=True)
             after = chaos.connect(stack, 60)
             assert {greeting(one)[0] for one in after} == {0, 2}

@@ -109,3 +109,17 @@ def test_close_lets_go_of_what_is_idle() -> None:
     pools.close()
     probe.give_back(pool, used, 0)
     assert (idle.closed, used.closed) == (1, 1)
+
+
+def test_waiting_and_fullness_are_those_of_all_pools() -> None:
+    pools = Pools()
+    assert (pools.count_waiting(), pools.fullest_ppm()) == (0, 0)
+    small, large = pools.get(HERE, Bounds(max=2)), pools.get(Peer("10.0.0.5", 9002), Bounds(max=10))
+    first, _ = dialled(small), dialled(small)
+    dialled(large)
+    assert pools.fullest_ppm() == 1_000_000
+    probe.wait(small, ProbeWaiter(), 0)
+    probe.wait(large, ProbeWaiter(), 0)
+    assert (pools.count_waiting(), pools.fullest_ppm()) == (2, 1_500_000)
+    probe.give_back(small, first, 0)
+    assert (pools.count_waiting(), pools.fullest_ppm()) == (1, 1_000_000)

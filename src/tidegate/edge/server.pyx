@@ -11,7 +11,7 @@ from tidegate.exchange.context cimport Context
 from tidegate.exchange.plan cimport Plan
 from tidegate.exchange.trust cimport TrustedRanges
 from tidegate.memory.mapping cimport Mapping
-from tidegate.memory.meters cimport UPSTREAM_OPEN
+from tidegate.memory.meters cimport POOL_SHARE_MAX_PPM, UPSTREAM_OPEN, UPSTREAM_WAITING
 from tidegate.net.reactor cimport Reactor
 from tidegate.observe.access_log cimport AccessLog
 
@@ -107,6 +107,8 @@ cdef class Server:
     def _look_after_pools(self, uint64_t now_ms):
         self.pools.expire(now_ms)
         self.context.meters.put(UPSTREAM_OPEN, self.pools.count_open())
+        self.context.meters.put(UPSTREAM_WAITING, self.pools.count_waiting())
+        self.context.meters.put(POOL_SHARE_MAX_PPM, self.pools.fullest_ppm())
 
     # -- life -------------------------------------------------------------------------------------------------------
 

@@ -35,6 +35,9 @@ cdef enum Counter:              # one 64-bit word each, never zeroed at a death
     GC_PAUSE_MAX_NS
     LOOP_LAG_NS                 # gauge: last measured
     LOOP_LAG_MAX_NS
+    LOOP_LAG_RECENT_NS          # gauge: worst of this second and the one before
+    UPSTREAM_WAITING            # gauge: exchanges that wait for a connection of a pool
+    POOL_SHARE_MAX_PPM          # gauge: fullest pool, in use and waiting over its bound, in millionths
     COUNTER_COUNT
 
 cdef enum SeriesKind:
@@ -58,7 +61,13 @@ cdef struct Series:
     uint64_t bytes_in
     uint64_t bytes_out
     uint64_t duration_ns        # sum
-    uint64_t spare[4]
+    # of an upstream only
+    uint64_t failures           # connections refused, reset, timed out or silent
+    uint64_t retransmits        # segments, of connections that were asked
+    uint64_t rtt_ns             # gauge: latest smoothed round trip the kernel told of one of them
+    # Connections open, exchanges that wait for one, endpoints asked and failing in the worker's latest second: 16 bits each
+    # from the low end, each stops at its greatest value. Set back to 0 when a worker takes the slot.
+    uint64_t gauges
     uint64_t buckets[201]
 
 cdef class Meters:
@@ -79,6 +88,9 @@ cdef class Meters:
     # upstreams (said once by control). Not for each exchange: keep the index.
     cdef uint32_t series(self, int kind, bytes name) noexcept
     # One finished exchange: counts by status class (1xx…5xx, and 0 when no answer was sent) and one histogram entry.
+    cdef void record_failure(self, uint32_t series) noexcept
+    cdef void record_path(self, uint32_t series, uint64_t rtt_ns, uint64_t retransmits) noexcept   # of one connection
+    cdef void put_gauges(self, uint32_t series, long open, long waiting, long asked, long failing) noexcept
     cdef void record(self, uint32_t series, int status, uint64_t duration_ns, uint64_t bytes_in, uint64_t bytes_out) noexcept
 
 cdef class MeterReader:
@@ -86,5 +98,7 @@ cdef class MeterReader:
     cdef object region
     cdef readonly uint32_t slots
     cdef readonly uint32_t series_max
+    cdef dict known                         # (kind, name) -> [(slot, index)], of ``sums``
+    cdef list counted                       # by slot: how many of its series are in ``known``
     cdef const uint64_t* words_of(self, uint32_t slot) except NULL
     cdef const Series* table_of(self, uint32_t slot) except NULL

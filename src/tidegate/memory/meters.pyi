@@ -16,6 +16,21 @@ class SeriesTotals(NamedTuple):
     duration_ns: int
     buckets: tuple[int, ...]
 
+class SeriesSums(NamedTuple):
+    kind: str
+    name: str
+    exchanges: int
+    bytes_in: int
+    bytes_out: int
+    duration_ns: int
+    failures: int
+    retransmits: int
+    rtt_ns: int
+    open: int
+    waiting: int
+    endpoints_asked: int
+    endpoints_failing: int
+
 class MeterTotals(NamedTuple):
     counters: dict[str, int]
     series: list[SeriesTotals]
@@ -29,6 +44,18 @@ class Meters:
     def record_exchange(
         self, series: int, status: int, duration_ns: int, bytes_in: int = 0, bytes_out: int = 0, times: int = 1
     ) -> None: ...
+    def record_upstream(
+        self,
+        series: int,
+        *,
+        failures: int = 0,
+        rtt_ns: int = 0,
+        retransmits: int = 0,
+        open: int = 0,  # noqa: A002 - as the gauge is called
+        waiting: int = 0,
+        asked: int = 0,
+        failing: int = 0,
+    ) -> None: ...
 
 class MeterReader:
     slots: int
@@ -38,5 +65,6 @@ class MeterReader:
     @property
     def series_refused(self) -> int: ...
     def places(self, slot: int | None = None) -> dict[tuple[str, str], list[tuple[int, int]]]: ...
+    def sums(self) -> list[SeriesSums]: ...
     def read(self, kind: str, name: str, places: list[tuple[int, int]]) -> SeriesTotals: ...
     def totals(self, slot: int | None = None) -> MeterTotals: ...

@@ -32,13 +32,13 @@ COUNTER_NAMES = (
     "requests_refused", "upstream_dials", "upstream_dial_failures", "upstream_reuses", "upstream_retries",
     "upstream_open", "gateway_exhausted", "upgrades_open", "bytes_downstream_in", "bytes_downstream_out",
     "bytes_upstream_in", "bytes_upstream_out", "log_lines_lost", "gc_collections", "gc_pause_ns", "gc_pause_max_ns",
-    "loop_lag_ns", "loop_lag_max_ns",
+    "loop_lag_ns", "loop_lag_max_ns", "loop_lag_recent_ns", "upstream_waiting", "pool_share_max_ppm",
 )
 """Names of the counters, in the order of the enum ``Counter``."""
 
 GAUGES = frozenset({
     "connections_open", "exchanges_open", "upstream_open", "upgrades_open", "gc_pause_max_ns", "loop_lag_ns",
-    "loop_lag_max_ns",
+    "loop_lag_max_ns", "loop_lag_recent_ns", "upstream_waiting", "pool_share_max_ppm",
 })
 """Counters that go down: set back to 0 when a worker takes the slot."""
 
@@ -57,6 +57,24 @@ class SeriesTotals(NamedTuple):
     bytes_out: int
     duration_ns: int
     buckets: tuple[int, ...]
+
+
+class SeriesSums(NamedTuple):
+    """One series without its histogram; ``endpoints_…`` and ``rtt_ns`` are the greatest of a slot, the rest is summed."""
+
+    kind: str
+    name: str
+    exchanges: int
+    bytes_in: int
+    bytes_out: int
+    duration_ns: int
+    failures: int
+    retransmits: int
+    rtt_ns: int
+    open: int
+    waiting: int
+    endpoints_asked: int
+    endpoints_failing: int
 
 
 class MeterTotals(NamedTuple):
@@ -79,6 +97,10 @@ cdef inline uint32_t bucket_of(uint64_t duration_ns) noexcept nogil:
 
 cdef extern from *:
     int __builtin_clzll(unsigned long long value) nogil
+
+
+cdef inline uint64_t stopped_at(long value, uint64_t greatest) noexcept nogil:
+    return 0 if value < 0 else min(<uint64_t>value, greatest)
 
 
 cdef inline bytes short_name(bytes name):
@@ -115,6 +137,8 @@ cdef class Meters:
             one = <Series*>self.table + self.series_used
             if load_acquire(&one.kind) == 0:
                 break
+            store_relaxed(&one.gauges, 0)
+            store_relaxed(&one.rtt_ns, 0)
             self.index[(<int>one.kind, <bytes>one.name[: one.name_size])] = self.series_used
             self.series_used += 1
 
@@ -171,6 +195,24 @@ cdef class Meters:
         if bytes_out:
             add_single_writer(&one.bytes_out, bytes_out)
 
+    cdef void record_failure(self, uint32_t series) noexcept:
+        cdef Series* one = <Series*>self.table + (series if series < self.series_max else OTHER_UPSTREAM)
+        add_single_writer(&one.failures, 1)
+
+    cdef void record_path(self, uint32_t series, uint64_t rtt_ns, uint64_t retransmits) noexcept:
+        cdef Series* one = <Series*>self.table + (series if series < self.series_max else OTHER_UPSTREAM)
+        store_relaxed(&one.rtt_ns, rtt_ns)
+        if retransmits:
+            add_single_writer(&one.retransmits, retransmits)
+
+    cdef void put_gauges(self, uint32_t series, long open, long waiting, long asked, long failing) noexcept:
+        cdef Series* one = <Series*>self.table + (series if series < self.series_max else OTHER_UPSTREAM)
+        store_relaxed(
+            &one.gauges,
+            stopped_at(open, 0xFFFF) | stopped_at(waiting, 0xFFFF) << 16 | stopped_at(asked, 0xFFFF) << 32
+            | stopped_at(failing, 0xFFFF) << 48,
+        )
+
     # The same for Python code off the request path (tests, control's own counters, quiet corners of a worker).
 
     def count(self, name: str, amount: int = 1) -> None:
@@ -197,6 +239,18 @@ cdef class Meters:
         for i in range(<long>times):
             self.record(at, status_code, took, size_in, size_out)
 
+    def record_upstream(
+        self, series: int, *, failures: int = 0, rtt_ns: int = 0, retransmits: int = 0, open: int = 0, waiting: int = 0,
+        asked: int = 0, failing: int = 0,
+    ) -> None:
+        """Everything that is told of an upstream beside its exchanges."""
+        cdef uint32_t at = series
+        cdef long i
+        for i in range(<long>failures):
+            self.record_failure(at)
+        self.record_path(at, rtt_ns, retransmits)
+        self.put_gauges(at, open, waiting, asked, failing)
+
     def __repr__(self):
         return f"<Meters {self.series_used} of {self.series_max} series>"
 
@@ -206,6 +260,8 @@ cdef class MeterReader:
         self.region = mapping
         self.slots = mapping.slots
         self.series_max = <uint32_t>(mapping.part_size("series") / sizeof(Series))
+        self.known = {}
+        self.counted = [0] * mapping.slots
 
     cdef const uint64_t* words_of(self, uint32_t slot) except NULL:
         return <const uint64_t*>(<Mapping>self.region).part("meters", slot)
@@ -248,6 +304,48 @@ cdef class MeterReader:
                     break
                 name = (<bytes>(<const char*>one.name)[: min(one.name_size, <uint64_t>NAME_MAX)]).decode("utf-8", "replace")
                 found.setdefault((KIND_NAMES.get(kind, "unknown"), name), []).append((at, i))
+        return found
+
+    def sums(self) -> list[SeriesSums]:
+        """Every series without its histogram. Names are read once: a series stays where it is."""
+        cdef const Series* one
+        cdef uint32_t at, slot
+        cdef int i
+        cdef uint64_t word, exchanges, bytes_in, bytes_out, duration_ns, failures, retransmits, rtt_ns, open, waiting
+        cdef uint64_t asked, failing
+        for slot in range(self.slots):
+            table = self.table_of(slot)
+            for at in range(self.counted[slot], self.series_max):
+                one = table + at
+                kind = load_acquire(&one.kind)
+                if kind == 0:
+                    break
+                name = (<bytes>(<const char*>one.name)[: min(one.name_size, <uint64_t>NAME_MAX)]).decode("utf-8", "replace")
+                self.known.setdefault((KIND_NAMES.get(kind, "unknown"), name), []).append((slot, at))
+                self.counted[slot] = at + 1
+        found = []
+        for (kind_name, name), places in self.known.items():
+            exchanges = bytes_in = bytes_out = duration_ns = failures = retransmits = rtt_ns = open = waiting = 0
+            asked = failing = 0
+            for slot, at in places:
+                one = self.table_of(slot) + at
+                for i in range(6):
+                    exchanges += load_relaxed(&one.classes[i])
+                bytes_in += load_relaxed(&one.bytes_in)
+                bytes_out += load_relaxed(&one.bytes_out)
+                duration_ns += load_relaxed(&one.duration_ns)
+                failures += load_relaxed(&one.failures)
+                retransmits += load_relaxed(&one.retransmits)
+                rtt_ns = max(rtt_ns, load_relaxed(&one.rtt_ns))
+                word = load_relaxed(&one.gauges)
+                open += word & 0xFFFF
+                waiting += word >> 16 & 0xFFFF
+                asked = max(asked, word >> 32 & 0xFFFF)
+                failing = max(failing, word >> 48)
+            found.append(SeriesSums(
+                kind_name, name, exchanges, bytes_in, bytes_out, duration_ns, failures, retransmits, rtt_ns, open, waiting,
+                asked, failing,
+            ))
         return found
 
     def read(self, kind: str, name: str, places: list[tuple[int, int]]) -> SeriesTotals:

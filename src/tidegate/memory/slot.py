@@ -51,7 +51,7 @@ class _Word:
 
 
 MARK_SIZE = 256
-"""Bytes of a mark: ten words used by nobody yet are kept for where a worker is (phase, route, filter)."""
+"""Bytes of a mark; words used by nobody yet are kept for where a worker is (phase, route, filter)."""
 
 
 class Slot:
@@ -62,6 +62,8 @@ class Slot:
     prepared = _Word(3, "number of the latest snapshot the worker is ready to serve")
     heartbeat_ns = _Word(8, "monotonic time the worker last stamped from its loop; in a cache line of its own")
     started_ns = _Word(4, "monotonic time the worker was started")
+    queued = _Word(24, "connections in its accept queues; written by the supervisor, in a cache line of its own")
+    suspected_until_ns = _Word(25, "monotonic time until which the gateway suspects itself; written by control")
     _state = _Word(1, "SlotState")
 
     def __init__(self, mapping: Mapping, index: int) -> None:

@@ -13,7 +13,7 @@ class Metric(NamedTuple):
     labels: tuple[str, ...]
     meaning: str
     counters: tuple[tuple[str, dict[str, str]], ...] = ()
-    unit_ns: bool = False  # the meter counts nanoseconds, the metric says seconds
+    scale: float = 1.0  # the meter counts this many of the metric's units
 
 
 def _plain(name: str, type_: str, counter: str, meaning: str) -> Metric:
@@ -72,6 +72,9 @@ SUMMED = (
     _plain("tidegate_upstream_retries_total", "counter", "upstream_retries", "exchanges tried a second time"),
     _plain("tidegate_upstream_connections_open", "gauge", "upstream_open", "connections to upstreams open now"),
     _plain(
+        "tidegate_upstream_waiting", "gauge", "upstream_waiting", "exchanges that wait for a connection of a pool now"
+    ),
+    _plain(
         "tidegate_gateway_exhausted_total",
         "counter",
         "gateway_exhausted",
@@ -107,7 +110,7 @@ BY_WORKER = (
         ("worker",),
         "time the collector held the worker",
         (("gc_pause_ns", {}),),
-        unit_ns=True,
+        scale=1e9,
     ),
     Metric(
         "tidegate_gc_pause_max_seconds",
@@ -115,7 +118,7 @@ BY_WORKER = (
         ("worker",),
         "longest such pause since the worker started",
         (("gc_pause_max_ns", {}),),
-        unit_ns=True,
+        scale=1e9,
     ),
     Metric(
         "tidegate_loop_lag_seconds",
@@ -123,7 +126,7 @@ BY_WORKER = (
         ("worker",),
         "how late the worker's latest 50 ms timer was",
         (("loop_lag_ns", {}),),
-        unit_ns=True,
+        scale=1e9,
     ),
     Metric(
         "tidegate_loop_lag_max_seconds",
@@ -131,7 +134,23 @@ BY_WORKER = (
         ("worker",),
         "latest it has ever been since the worker started",
         (("loop_lag_max_ns", {}),),
-        unit_ns=True,
+        scale=1e9,
+    ),
+    Metric(
+        "tidegate_loop_lag_recent_seconds",
+        "gauge",
+        ("worker",),
+        "latest it was in this second and the one before",
+        (("loop_lag_recent_ns", {}),),
+        scale=1e9,
+    ),
+    Metric(
+        "tidegate_pool_share_max",
+        "gauge",
+        ("worker",),
+        "connections in use and exchanges waiting for one, over what the pool may have, of the worker's fullest pool",
+        (("pool_share_max_ppm", {}),),
+        scale=1e6,
     ),
 )
 """One sample for each worker slot."""

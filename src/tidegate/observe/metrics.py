@@ -127,7 +127,7 @@ class Metrics:
             values = {at: counters[counter] for at, counters in slots.items()}
             text += _head(metric)
             for at, value in values.items():
-                text += f'{metric.name}{{worker="{at}"}} {_number(value, in_ns=metric.unit_ns)}\n'
+                text += f'{metric.name}{{worker="{at}"}} {_number(value, metric.scale)}\n'
         return text
 
     def _workers(self) -> str:
@@ -183,8 +183,8 @@ def _summed(metric: Metric, counters: Mapping[str, int]) -> str:
     return text
 
 
-def _number(value: int, *, in_ns: bool) -> str:
-    return f"{value / 1e9:.9f}" if in_ns else str(value)
+def _number(value: int, scale: float) -> str:
+    return str(value) if scale == 1.0 else f"{value / scale:.9f}"
 
 
 def _resident_bytes(pid: int) -> int | None:

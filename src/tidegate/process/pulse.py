@@ -22,6 +22,8 @@ class Pulse:
         self._meters = meters
         self._due_s = loop.time()
         self._lag_max_ns = 0
+        self._second = 0
+        self._second_worst_ns = self._second_before_ns = 0
         self._collection_began_ns = 0
         self._pause_max_ns = 0
 
@@ -37,15 +39,26 @@ class Pulse:
             self._timer.cancel()
 
     def _beat(self) -> None:
-        self._slot.heartbeat_ns = time.monotonic_ns()
+        now_ns = time.monotonic_ns()
+        self._slot.heartbeat_ns = now_ns
         now_s = self._loop.time()
         lag_ns = max(0, int((now_s - self._due_s) * 1e9))
         self._meters.set("loop_lag_ns", lag_ns)
         if lag_ns > self._lag_max_ns:
             self._lag_max_ns = lag_ns
             self._meters.set("loop_lag_max_ns", lag_ns)
+        self._note_recent(lag_ns, now_ns // 1_000_000_000)
         self._due_s = now_s + _PERIOD_S
         self._timer = self._loop.call_at(self._due_s, self._beat)
+
+    def _note_recent(self, lag_ns: int, second: int) -> None:
+        """The worst of this second and the one before: who looks once a second misses none."""
+        if second != self._second:
+            self._second_before_ns = self._second_worst_ns if second == self._second + 1 else 0
+            self._second_worst_ns = 0
+            self._second = second
+        self._second_worst_ns = max(self._second_worst_ns, lag_ns)
+        self._meters.set("loop_lag_recent_ns", max(self._second_worst_ns, self._second_before_ns))
 
     def _collected(self, phase: str, info: dict[str, int]) -> None:  # noqa: ARG002 - as gc calls it
         if phase == "start":

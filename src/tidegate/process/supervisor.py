@@ -18,6 +18,7 @@ Workers and control notice its death by the end of their channel; they do not ou
 
 import contextlib
 import enum
+import math
 import os
 import resource
 import selectors
@@ -64,6 +65,7 @@ _GENERATION = 1
 _LISTENING_END_S = 2.0  # for workers to accept what waits when the gateway stops
 _FINISH_S = 5.0  # for control to write out the logs
 _FINISH_AT_ONCE_S = 1.0
+_QUEUES_PERIOD_S = 0.5
 _DESCRIPTORS = 1 << 20
 
 
@@ -87,6 +89,7 @@ class Supervisor:
         self._snapshot = Snapshot.decode(read_memory_file(order.snapshot_fd))
         self._deadline_s: float | None = None  # for what the present stage waits for
         self._is_hurried = False
+        self._queues_due_s = 0.0
         self._roster: Roster | None = None
         self._selector = selectors.DefaultSelector()
         self._at_the_end = contextlib.ExitStack()
@@ -198,11 +201,11 @@ class Supervisor:
         return self.stage is Stage.FINISHING and all(place.child is None for place, _ in self._places())
 
     def _patience(self) -> float:
-        """Seconds until something is due; every deadline is looked at once a second at the latest."""
+        """Seconds until something is due; every deadline is looked at twice a second at the latest."""
         now_s = time.monotonic()
         due = [place.start_at_s for place, _ in self._places() if place.start_at_s is not None]
         due += [at_s for at_s in (self._deadline_s, self.workers.publishes_until_s) if at_s is not None]
-        return max(0.0, min(1.0, min(due, default=now_s + 1.0) - now_s))
+        return max(0.0, min(_QUEUES_PERIOD_S, min(due, default=math.inf) - now_s))
 
     def _look_at_the_clock(self) -> None:
         now_s = time.monotonic()
@@ -231,6 +234,9 @@ class Supervisor:
             for place, _ in self._helpers:
                 if place.child is not None:
                     place.child.kill()
+        if now_s >= self._queues_due_s:
+            self._queues_due_s = now_s + _QUEUES_PERIOD_S
+            self.workers.measure_queues()
         self._log.tick()
         self._tell_control()
 

@@ -6,6 +6,7 @@ death ──> the slot's gauges go to zero, new connections go elsewhere, a succ
 publish ──> `publication`: all that serve have prepared: the switch; or all forget it
 """
 
+import contextlib
 import math
 import os
 import time
@@ -253,6 +254,14 @@ class Workforce:
                         f"the kernel takes no steering program ({error.strerror}): its own hash spreads connections, "
                         "and those of a dead worker wait for its successor",
                     )
+
+    def measure_queues(self) -> None:
+        """Tells everybody through shared memory how many connections wait in each slot's sockets."""
+        if self.is_draining:
+            return
+        for place in self.places:
+            with contextlib.suppress(OSError):
+                place.slot.queued = sum(group.queued(place.seat) for group in self._groups)
 
     # -- the end ---------------------------------------------------------------------------------------------------
 

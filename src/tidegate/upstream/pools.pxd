@@ -12,3 +12,5 @@ cdef class Pools:
     cpdef release(self, Pool pool)
     cpdef expire(self, uint64_t now_ms)
     cpdef long count_open(self)
+    cpdef long count_waiting(self)
+    cpdef long fullest_ppm(self)

@@ -70,6 +70,24 @@ cdef class Pools:
                 total += pool.open
         return total
 
+    cpdef long count_waiting(self):
+        """Exchanges that wait for a connection, in all pools."""
+        cdef Pool pool
+        cdef long total = 0
+        for pool in self.claimed.values():
+            total += pool.waiting
+        return total
+
+    cpdef long fullest_ppm(self):
+        """Connections in use and exchanges that wait for one, over what the pool may have: of the fullest, in millionths."""
+        cdef Pool pool
+        cdef long share, fullest = 0
+        for pool in self.claimed.values():
+            share = (pool.open - pool.idle + pool.waiting) * 1_000_000 // max(pool.max_open, 1)
+            if share > fullest:
+                fullest = share
+        return fullest
+
     def close(self):
         """Closes every idle connection and retires every pool: the worker stops."""
         cdef Pool pool
