@@ -29,8 +29,10 @@ def test_word_slot_or_section_that_does_not_exist_is_refused(region):
         region.mapping.load_word("marks", 0, 1 << 20)
     with pytest.raises(IndexError, match="2 slots"):
         region.mapping.store_word("marks", 2, 0, 1)
-    with pytest.raises(LookupError, match="'bells'"):
-        region.mapping.load_word("bells", 0, 0)
+    with pytest.raises(LookupError, match="no section 'moods'"):
+        region.mapping.load_word("moods", 0, 0)
+    with pytest.raises(LookupError, match="no room for 'rates'"):
+        region.mapping.load_word("rates", 0, 0)
 
 
 def test_closed_descriptor_is_an_error():
@@ -39,4 +41,4 @@ def test_closed_descriptor_is_an_error():
 
 
 def test_it_shows_what_is_in_it(region):
-    assert "2 slots, marks, meters, series, turns, log" in repr(region.mapping)
+    assert "2 slots, marks, meters, series, turns, log, health, bells, rates, quotas, inflight" in repr(region.mapping)

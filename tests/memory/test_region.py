@@ -133,6 +133,18 @@ def test_senseless_sizes_are_refused(arguments):
         Region.create(*arguments)
 
 
+def test_all_that_a_process_has_to_inherit_is_named_and_closed() -> None:
+    region = Region.create(2)
+    inherited = region.descriptors
+    assert len(inherited) == 3
+    for fd in inherited:
+        assert fcntl.fcntl(fd, fcntl.F_GETFD) & fcntl.FD_CLOEXEC
+    region.close()
+    for fd in inherited:
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(fd)
+
+
 def test_secret_is_the_same_for_all_who_attach_and_another_for_each_region() -> None:
     one, other = Region.create(1), Region.create(1)
     attached = Region.attach(os.dup(one.fd))

@@ -58,3 +58,13 @@ def test_worker_place_lives_from_serving_to_death(short):
     status = place.status()
     assert (status.slot, status.restarts, status.last_death) == (0, 1, "killed by SIGSEGV")
     os.close(region.fd)
+
+
+def test_a_dead_worker_waits_for_nothing():
+    region = Region.create(1)
+    place = WorkerPlace("worker 0", slot=region.slot(0), seat=0)
+    bells = region.bells()
+    bells.begin_waiting(5, 0, 0)
+    place.vacate("killed")
+    assert bells.waiting(5) == []
+    region.close()

@@ -57,7 +57,7 @@ def places():
     region = Region.create(2)
     found = []
     for index in range(2):
-        place = WorkerPlace(f"worker {index}", slot=region.slot(index))
+        place = WorkerPlace(f"worker {index}", slot=region.slot(index), seat=index)
         place.fill(Played())
         place.is_told_to_serve, place.prepared = True, 1
         found.append(place)

@@ -5,4 +5,7 @@ everything lies, ``mapping`` is the region mapped into a process. A ``slot`` bel
 (who, how far, last heartbeat), its ``meters`` (counters and histograms, which ``histogram`` explains) and its
 ``log_ring`` (finished log lines on their way to control). A dead worker's slot stays as it is, and its successor
 goes on in it.
+
+``health`` is what control knows of each endpoint, one word each; ``bells`` wake the next who waits for something
+shared; ``turns`` let one process speak for all.
 """

@@ -1,4 +1,4 @@
-"""Single-word atomics on shared memory: aligned 64-bit loads and stores that compile to one plain instruction."""
+"""Single-word atomics on shared memory: aligned 64-bit words, each access one instruction."""
 
 from libc.stdint cimport uint64_t
 
@@ -21,6 +21,16 @@ cdef extern from *:
     static inline int compare_swap(uint64_t *word, uint64_t expected, uint64_t wanted) {
         return __atomic_compare_exchange_n(word, &expected, wanted, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
     }
+    /* Each returns what the word was. */
+    static inline uint64_t fetch_add_seq(uint64_t *word, uint64_t amount) {
+        return __atomic_fetch_add(word, amount, __ATOMIC_SEQ_CST);
+    }
+    static inline uint64_t fetch_or_seq(uint64_t *word, uint64_t bits) {
+        return __atomic_fetch_or(word, bits, __ATOMIC_SEQ_CST);
+    }
+    static inline uint64_t fetch_and_seq(uint64_t *word, uint64_t bits) {
+        return __atomic_fetch_and(word, bits, __ATOMIC_SEQ_CST);
+    }
     #endif
     """
     uint64_t load_relaxed(const uint64_t* word) noexcept nogil
@@ -31,3 +41,6 @@ cdef extern from *:
     void store_seq(uint64_t* word, uint64_t value) noexcept nogil
     bint compare_swap(uint64_t* word, uint64_t expected, uint64_t wanted) noexcept nogil
     void add_single_writer(uint64_t* word, uint64_t amount) noexcept nogil
+    uint64_t fetch_add_seq(uint64_t* word, uint64_t amount) noexcept nogil
+    uint64_t fetch_or_seq(uint64_t* word, uint64_t bits) noexcept nogil
+    uint64_t fetch_and_seq(uint64_t* word, uint64_t bits) noexcept nogil

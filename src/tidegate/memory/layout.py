@@ -14,9 +14,8 @@ The header is the first page::
 There are twice as many worker slots as workers of one generation: while a new one starts and the old one drains, each
 has slots of its own, and the next but one finds those of the first empty again.
 
-A section with a stride has one part per worker slot; a section without one is shared by all. Later parts of the
-gateway (rates, quotas, inflight, bells, health) add sections; nothing that exists moves for it. Each section starts
-on a page of its own.
+A section with a stride has one part per worker slot; a section without one is shared by all. Each section starts on a
+page of its own. A section of no bytes is room that this gateway has no use for.
 """
 
 from __future__ import annotations

@@ -46,6 +46,8 @@ cdef class Mapping:
         section = self.layout.sections.get(name)
         if section is None:
             raise LookupError(f"the region has no section {name!r}")
+        if section.size == 0:
+            raise LookupError(f"the region has no room for {name!r}")
         if slot >= self.slots:
             raise IndexError(f"the region has {self.slots} slots, there is no slot {slot}")
         cdef uint64_t offset = section.offset
@@ -56,6 +58,8 @@ cdef class Mapping:
         section = self.layout.sections.get(name)
         if section is None:
             raise LookupError(f"the region has no section {name!r}")
+        if section.size == 0:
+            raise LookupError(f"the region has no room for {name!r}")
         return section.stride or section.size
 
     def load_word(self, str name, uint32_t slot, uint32_t index):

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import fcntl
 import os
+from collections.abc import Sequence
 
+from tidegate.memory.bells import Bells, bells_size, make_descriptors
+from tidegate.memory.health import HEALTH_SIZE
 from tidegate.memory.layout import SECRET_OFFSET, SECRET_SIZE, pack_header, plan
 from tidegate.memory.log_ring import RING_HEADER_SIZE, ring_capacity
 from tidegate.memory.mapping import Mapping
@@ -21,10 +24,11 @@ SERIES_RESERVED = 2
 
 
 class Region:
-    """Marks, meters and log rings of all worker slots, and the number of the active snapshot."""
+    """Marks, meters and log rings of all worker slots, words about endpoints, bells, the active snapshot's number."""
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, bell_fds: Sequence[int] = ()) -> None:
         self.fd = fd
+        self.bell_fds = list(bell_fds)
         self.mapping = Mapping(fd)
 
     @classmethod
@@ -32,7 +36,7 @@ class Region:
         """Makes a region: ``log_bytes`` of log ring (rounded up to a power of two) and ``series`` histograms a slot.
 
         ``workers``: how many of the slots one generation fills; all of them unless said otherwise.
-        Memory is taken page by page when first touched. The descriptor is closed on exec; pass it on by name.
+        Memory is taken page by page when first touched. ``descriptors`` are closed on exec; pass them on by number.
         """
         if series < 1 or log_bytes < 1:
             raise ValueError(f"expected at least one series and one byte of log, got {series} and {log_bytes}")
@@ -44,6 +48,12 @@ class Region:
                 ("series", (series + SERIES_RESERVED) * SERIES_SIZE, 0),
                 ("turns", 0, TURNS_SIZE),
                 ("log", RING_HEADER_SIZE + ring_capacity(log_bytes), 0),
+                ("health", 0, HEALTH_SIZE),
+                ("bells", 0, bells_size(slots)),
+                # Room of the limiters, which is theirs to size.
+                ("rates", 0, 0),
+                ("quotas", 0, 0),
+                ("inflight", 0, 0),
             ],
             workers=workers,
         )
@@ -53,15 +63,23 @@ class Region:
             os.pwrite(fd, pack_header(layout), 0)
             os.pwrite(fd, os.urandom(SECRET_SIZE), SECRET_OFFSET)
             fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
-            return cls(fd)
+            return cls(fd, make_descriptors(slots))
         except BaseException:
             os.close(fd)
             raise
 
     @classmethod
-    def attach(cls, fd: int) -> Region:
-        """Maps a region made by another process; ``ValueError`` when ``fd`` is none, or one of another layout."""
-        return cls(fd)
+    def attach(cls, fd: int, bell_fds: Sequence[int] = ()) -> Region:
+        """Maps a region made by another process; ``ValueError`` when ``fd`` is none, or one of another layout.
+
+        ``bell_fds`` are the maker's: an eventfd for each slot. Without them this process rings nobody.
+        """
+        return cls(fd, bell_fds)
+
+    @property
+    def descriptors(self) -> list[int]:
+        """What a process has to inherit to attach."""
+        return [self.fd, *self.bell_fds]
 
     @property
     def slots(self) -> int:
@@ -92,11 +110,17 @@ class Region:
         """The worker slot ``index``."""
         return Slot(self.mapping, index)
 
+    def bells(self) -> Bells:
+        """The bells of all slots."""
+        return Bells(self.mapping, self.bell_fds)
+
     def close(self) -> None:
-        """Closes the descriptor; the mapping stays for those who hold parts of it."""
-        if self.fd >= 0:
-            os.close(self.fd)
-            self.fd = -1
+        """Closes the descriptors; the mapping stays for those who hold parts of it."""
+        for fd in self.descriptors:
+            if fd >= 0:
+                os.close(fd)
+        self.fd = -1
+        self.bell_fds = []
 
     def __repr__(self) -> str:
         return f"<Region fd={self.fd} {self.mapping.size} bytes, {self.slots} slots, snapshot {self.snapshot_number}>"

@@ -3,6 +3,7 @@
 import time
 from dataclasses import dataclass, field
 
+from tidegate.memory.bells import Bells
 from tidegate.memory.slot import Slot, SlotState
 from tidegate.process.child import Child
 from tidegate.process.messages import WorkerStatus
@@ -82,6 +83,7 @@ class WorkerPlace(Place):
         # What the dead one held is given back: taking the meters sets its gauges to zero, counters stay.
         self.slot.state = state
         self.slot.take_meters()
+        Bells(self.slot.mapping).forget(self.slot.index)
         self.is_told_to_serve = False
         self.is_listening = False
         self.is_steered_out = False

@@ -1,0 +1,13 @@
+from tidegate.memory.mapping import Mapping
+
+ENDPOINTS_MAX: int
+HEALTH_SIZE: int
+
+class HealthReader:
+    def __init__(self, mapping: Mapping) -> None: ...
+    def read(self, number: int, times: int = 1) -> int: ...
+
+class HealthWriter:
+    term: int
+    def __init__(self, mapping: Mapping) -> None: ...
+    def publish(self, number: int, state: int) -> bool: ...
