@@ -98,11 +98,14 @@ cdef class Bells:
 
     cdef int ring(self, uint32_t row) noexcept nogil:
         cdef uint64_t* latest = self.base + <uint64_t>row * self.stride
+        cdef uint64_t* mask = latest + 1
         cdef uint64_t one = 1
-        cdef int rank
+        cdef uint32_t at
         cdef int slot
-        for rank in range(BELL_RANKS):
-            slot = self.take(self.mask(row, rank), <uint32_t>load_relaxed(latest) % self.slots)
+        for at in range(BELL_RANKS * self.words):       # mostly nobody waits, and that is all there is to it
+            if load_seq(mask + at) == 0:
+                continue
+            slot = self.take(mask + at - at % self.words, (<uint32_t>load_relaxed(latest) + 1) % self.slots)
             if slot >= 0:
                 store_relaxed(latest, slot)     # of two at once one is forgotten: the turn is fair enough
                 # A full counter is readable already. Any other failure is a bell that was lost.
@@ -111,9 +114,8 @@ cdef class Bells:
                 return slot
         return -1
 
-    cdef int take(self, uint64_t* mask, uint32_t after) noexcept nogil:
-        # Takes the bit of the next slot in turn out of a mask; -1: there is none.
-        cdef uint32_t begin = (after + 1) % self.slots
+    cdef int take(self, uint64_t* mask, uint32_t begin) noexcept nogil:
+        # Takes the bit of the next slot in turn out of a mask, ``begin`` first; -1: there is none.
         cdef uint32_t turn, at
         cdef uint64_t there, bit
         # The word of ``begin`` comes twice: first what is at and behind it, at last what is before.
