@@ -1,4 +1,4 @@
-"""Nanoseconds to read what is known of an endpoint, as each pick does; to publish it; and to take over from a control."""
+"""Nanoseconds to read what is known of an endpoint, as each pick does, to publish it, and to take over."""
 
 from tidegate.memory.health import HealthReader, HealthWriter
 from tidegate.memory.region import Region

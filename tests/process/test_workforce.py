@@ -11,6 +11,7 @@ import socket
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from tests.process.gateway import DEADLINE_S, eventually, stop_signal
@@ -125,6 +126,17 @@ def test_the_switch_is_stored_when_all_first_workers_have_prepared(chaos):
         eventually(lambda place=place: place.slot.state is SlotState.READY, "the worker serves")
         assert place.slot.prepared == 7
         assert place.slot.pid == place.child.pid
+
+
+def test_every_worker_has_the_bells_of_all(chaos):
+    def bells(pid):
+        lines = [Path(f"/proc/{pid}/fdinfo/{fd}").read_text().splitlines() for fd in chaos.region.bell_fds]
+        return [line for one in lines for line in one if line.startswith("eventfd-id")]
+
+    chaos.until_live()
+    assert len(bells(os.getpid())) == SLOTS
+    for slot in range(SLOTS):
+        assert bells(chaos.pid(slot)) == bells(os.getpid())
 
 
 def test_stopped_worker_is_steered_around_and_answers_its_queue_when_it_goes_on(chaos):

@@ -203,6 +203,7 @@ class WorkerOrder(msgspec.Struct, frozen=True):
     listeners: list[InheritedListener]
     python_path: list[str]
     service: str
+    bell_fds: list[int] = []
 
 
 class ControlOrder(msgspec.Struct, frozen=True):

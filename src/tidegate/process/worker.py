@@ -48,7 +48,7 @@ class Worker:
         self._loop = loop
         self._order = order
         self._channel: Channel[WorkerMessage] = Channel.inherited(order.channel_fd, WorkerMessage)
-        self._region = Region.attach(order.region_fd)
+        self._region = Region.attach(order.region_fd, order.bell_fds)
         self._slot = self._region.slot(order.slot)
         self._ended = asyncio.Event()
         self._is_draining = False
@@ -157,7 +157,7 @@ def main() -> int:
     order = read_order(int(sys.argv[1]), WorkerOrder)
     # Found where the command line found it: a filter's module must not depend on which process imports it.
     sys.path[:] = order.python_path
-    for fd in (order.region_fd, order.snapshot_fd, *(one.fd for one in order.listeners)):
+    for fd in (order.region_fd, *order.bell_fds, order.snapshot_fd, *(one.fd for one in order.listeners)):
         os.set_inheritable(fd, False)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_live(order))

@@ -100,8 +100,9 @@ class Workforce:
             listeners=listeners,
             python_path=self._python_path,
             service=self._service,
+            bell_fds=self._region.bell_fds,
         )
-        fds = [theirs.fileno(), self._region.fd, self.snapshot_fd, *{one.fd for one in listeners}]
+        fds = [theirs.fileno(), *self._region.descriptors, self.snapshot_fd, *{one.fd for one in listeners}]
         place.slot.claim(0, self._generation, time.monotonic_ns())
         try:
             channel: Channel[SupervisorMessage] = Channel(ours, SupervisorMessage)
