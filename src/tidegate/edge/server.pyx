@@ -49,6 +49,7 @@ cdef class Server:
         self.slot = slot
         self.reactor = Reactor(loop)
         place = region.slot(slot)
+        self.reactor.use_mark(place.take_mark())
         self.context = Context(self.reactor, place.take_meters(), error_log or _Silent(), self._switch)
         self.context.snapshot_word = mapping.snapshot_word
         self.ring = place.take_log_ring()

@@ -28,6 +28,7 @@ from tidegate.exchange.record cimport write_record
 from tidegate.exchange.state cimport FINISHED, FREE, HEAD, RESPONDING, RUNNING, TUNNEL, Client, fill, reserve
 from tidegate.exchange.views cimport Response, cut_off, request_view
 from tidegate.memory.atomics cimport load_acquire
+from tidegate.memory.marks cimport step_into, step_out
 from tidegate.memory.meters cimport (
     CLIENT_ABORTS, EXCHANGES_OPEN, EXCHANGES_STARTED, EXCHANGES_SYNC, REQUESTS_REFUSED, SERIES_ROUTE, SERIES_UPSTREAM,
     UPGRADES_OPEN, Meters,
@@ -432,6 +433,7 @@ cdef class Exchange(Steps):
         cdef Meters meters = context.meters
         cdef Route route = self.route
         cdef Step step
+        cdef uint64_t outer
         cdef uint64_t duration_ns = context.reactor.now_ns - self.began_ns
         meters.take(EXCHANGES_OPEN, 1)
         meters.add(self.async_cause if self.went_async else EXCHANGES_SYNC, 1)
@@ -452,12 +454,14 @@ cdef class Exchange(Steps):
             )
         if route is not None and route.on_finish is not None:
             for step in route.on_finish:
+                outer = step_into(context.reactor.mark, step.place)
                 try:
                     step.call(request_view(self))
                 except BaseException as error:
                     context.error_log.say(
                         "filter_failed", f"{type(error).__name__}: {error}", filter=step.filter_name, error=error
                     )
+                step_out(context.reactor.mark, outer)
         if context.access_log.is_on:
             write_record(self, LOG_UPGRADE_CLOSED if stage == TUNNEL else LOG_EXCHANGE)
 

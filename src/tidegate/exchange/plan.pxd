@@ -13,6 +13,7 @@ cdef class Step:
     cdef readonly str filter_name
     cdef readonly object call               # the bound method
     cdef readonly bint is_async
+    cdef readonly uint64_t place            # memory.marks: which phase of which filter on which route this is
 
 cdef class Destination:
     """An upstream with what a request towards it needs at hand."""

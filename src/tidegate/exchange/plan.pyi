@@ -11,7 +11,8 @@ class Step:
     filter_name: str
     call: Callable[..., Any]
     is_async: bool
-    def __init__(self, filter_name: str, call: Callable[..., Any]) -> None: ...
+    place: int
+    def __init__(self, filter_name: str, call: Callable[..., Any], place: int = 0) -> None: ...
 
 class Destination:
     upstream: Upstream
@@ -26,7 +27,12 @@ class Route:
     on_response_body: tuple[Step, ...] | None
     on_finish: tuple[Step, ...] | None
     def __init__(
-        self, settings: RouteSettings, destinations: dict[str, Destination], filters: dict[str, Filter]
+        self,
+        settings: RouteSettings,
+        destinations: dict[str, Destination],
+        filters: dict[str, Filter],
+        order: int = 0,
+        snapshot: int = 0,
     ) -> None: ...
 
 class Plan:

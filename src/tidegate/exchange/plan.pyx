@@ -5,6 +5,7 @@ dial settings. A plan is immutable; exchanges that began on it finish on it.
 """
 
 from tidegate.exchange.edits cimport EDIT_ADD, EDIT_REMOVE, EDIT_SET, Edits
+from tidegate.memory.marks cimport ON_FINISH, ON_REQUEST, ON_REQUEST_BODY, ON_RESPONSE, ON_RESPONSE_BODY, pack_place
 from tidegate.upstream.connection cimport DialSettings
 from tidegate.wire.target cimport (
     PATH_ALLOW_BACKSLASH, PATH_ALLOW_ENCODED_BACKSLASH, PATH_ALLOW_ENCODED_NUL, PATH_ALLOW_ENCODED_SLASH,
@@ -13,6 +14,7 @@ from tidegate.wire.target cimport (
 
 import inspect
 
+from tidegate.exchange.filter import PHASES
 from tidegate.exchange.views import Response
 from tidegate.routing.rewrite import Redirect as RedirectType
 from tidegate.routing.rewrite import Rewrite as RewriteType
@@ -30,8 +32,9 @@ cdef dict ENCODINGS = {
 
 cdef class Step:
 
-    def __init__(self, str filter_name not None, call):
+    def __init__(self, str filter_name not None, call, uint64_t place=0):
         self.filter_name = filter_name
+        self.place = place
         self.call = call
         self.is_async = inspect.iscoroutinefunction(call)
 
@@ -51,11 +54,13 @@ cdef class Destination:
 cdef class Route:
     """A route of the configuration with everything it needs at hand.
 
-    settings: config.Route. destinations: by name. filters: instances by name.
+    settings: config.Route. destinations: by name. filters: instances by name, in the order of the configuration. order: its own
+    place there. snapshot: number of the one it belongs to.
     """
 
-    def __init__(self, settings, dict destinations, dict filters):
-        chain = [(name, filters[name]) for name in settings.filters]
+    def __init__(self, settings, dict destinations, dict filters, uint32_t order=0, uint64_t snapshot=0):
+        numbers = {name: number for number, name in enumerate(filters)} if settings.filters else {}
+        chain = [(name, filters[name], numbers[name]) for name in settings.filters]
         backwards = chain[::-1]
         self.name = settings.name
         self.name_text = settings.name.encode()
@@ -72,11 +77,11 @@ cdef class Route:
                 strip_prefix=settings.rewrite.strip_prefix, prefix=settings.rewrite.prefix, path=settings.rewrite.path,
                 regex=settings.rewrite.regex, replace=settings.rewrite.replace, capture_names=captures,
             )
-        self.on_request = _steps(chain, "on_request")
-        self.on_request_body = _steps(chain, "on_request_body")
-        self.on_response = _steps(backwards, "on_response")
-        self.on_response_body = _steps(backwards, "on_response_body")
-        self.on_finish = _steps(backwards, "on_finish")
+        self.on_request = _steps(chain, ON_REQUEST, order, snapshot)
+        self.on_request_body = _steps(chain, ON_REQUEST_BODY, order, snapshot)
+        self.on_response = _steps(backwards, ON_RESPONSE, order, snapshot)
+        self.on_response_body = _steps(backwards, ON_RESPONSE_BODY, order, snapshot)
+        self.on_finish = _steps(backwards, ON_FINISH, order, snapshot)
         self.request_edits = _edits(settings.request_headers)
         self.response_edits = _edits(settings.response_headers)
         self.timeout_ms = 0 if settings.timeout is None else max(1, round(settings.timeout * 1000))
@@ -98,9 +103,13 @@ cdef tuple _capture_names(str path):
     return tuple(shape_of(path).captures)
 
 
-cdef tuple _steps(list chain, str phase):
+cdef tuple _steps(list chain, int phase, uint32_t order, uint64_t snapshot):
     """The methods that filters have for a phase, in order; None when there is none."""
-    found = tuple(Step(name, getattr(instance, phase)) for name, instance in chain if hasattr(instance, phase))
+    cdef str method = PHASES[phase - 1]
+    found = tuple([
+        Step(name, getattr(instance, method), pack_place(phase, number, order, snapshot))
+        for name, instance, number in chain if hasattr(instance, method)
+    ])
     return found or None
 
 
@@ -140,7 +149,7 @@ cdef class Plan:
         self.routes = {}
         specs = []
         for order, settings in enumerate(snapshot.gateway.routes):
-            route = Route(settings, self.destinations, filters)
+            route = Route(settings, self.destinations, filters, order, snapshot.number)
             self.routes[settings.name] = route
             self.widest_encodings |= route.allowed_encodings
             specs.append(

@@ -16,6 +16,7 @@ from tidegate.exchange.compose cimport compose_request, compose_response, reques
 from tidegate.exchange.plan cimport Step
 from tidegate.exchange.state cimport RESPONDING, SENT, Client, ExchangeState
 from tidegate.exchange.views cimport request_view
+from tidegate.memory.marks cimport step_into, step_out
 from tidegate.memory.meters cimport BYTES_DOWNSTREAM_IN, BYTES_DOWNSTREAM_OUT, BYTES_UPSTREAM_IN, BYTES_UPSTREAM_OUT
 from tidegate.net.reactor cimport SCRATCH_SIZE
 from tidegate.net.stream cimport READ_NOTHING, WRITE_FAILED
@@ -356,14 +357,19 @@ cdef class Relay(ExchangeState):
         """Body data through the filters that want it. None: one of them failed, and the exchange has been ended."""
         cdef bytes piece = data[:size] if size != 0 else b""
         cdef Step step
+        cdef uint64_t* mark = self.context.reactor.mark
+        cdef uint64_t outer
         for step in steps:
+            outer = step_into(mark, step.place)
             try:
                 changed = step.call(request_view(self), piece, is_last)
+                step_out(mark, outer)
                 if changed is not None:
                     if type(changed) is not bytes:
                         raise TypeError(f"a body phase returns bytes or None, not {type(changed).__name__}")
                     piece = changed
             except BaseException as error:
+                step_out(mark, outer)
                 self.fault(error, step.filter_name)
                 return None
         return piece

@@ -4,22 +4,94 @@ A plain method runs in the callback that brought the bytes. An async one, or wha
 task of its own while the exchange waits; the exchange then goes on inside that task. A wait has a ``turn``: a task whose turn
 is over (the client has gone, the time is up) may end as it likes, and nobody listens.
 
+While a filter's code runs, the worker's mark says so, each time a coroutine is resumed as well: who looks from outside and
+finds the loop held knows by whom.
+
 Whatever code of somebody else raises, SystemExit included, ends its exchange and nothing else.
 """
 
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_DECREF
 from libc.stdint cimport uint64_t
 
 from tidegate.exchange.plan cimport Step
 from tidegate.exchange.state cimport FILTER, NOTHING, RESPONDING, RUNNING, WAITING
 from tidegate.exchange.views cimport Response, request_view, response_view
+from tidegate.memory.marks cimport leave, step_into, step_out
 from tidegate.memory.meters cimport EXCHANGES_ASYNC_FILTER
+from tidegate.net.reactor cimport Reactor
 from tidegate.upstream.connection cimport UpstreamConnection
 
 import asyncio
+from types import CoroutineType
+
+cdef extern from "Python.h":
+    ctypedef enum PySendResult:
+        PYGEN_RETURN
+        PYGEN_ERROR
+        PYGEN_NEXT
+    PySendResult PyIter_Send(object iterator, object value, PyObject** result) except PYGEN_ERROR
 
 
 cdef bint _is_awaitable(object result):
     return type(result) is not Response and hasattr(type(result), "__await__")
+
+
+cdef class Marked:
+    """The rest of a filter's coroutine that has begun to wait; each time it is resumed the worker is marked as in it."""
+    cdef object inner                       # iterator
+    cdef object first                       # what it waits for, to be handed on
+    cdef bint has_first
+    cdef Reactor reactor
+    cdef uint64_t place
+
+    def __await__(self):
+        return self
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        cdef PySendResult result
+        cdef PyObject* got = NULL
+        if self.has_first:
+            self.has_first = False
+            value = self.first
+            self.first = None
+            return value
+        self.reactor.begin_callback()
+        step_into(self.reactor.mark, self.place)
+        try:
+            result = PyIter_Send(self.inner, None, &got)
+        finally:
+            leave(self.reactor.mark)
+        value = <object>got
+        Py_DECREF(value)        # it came with a reference of its own
+        if result == PYGEN_RETURN:
+            raise StopIteration(value)
+        return value
+
+    def throw(self, *error):
+        self.reactor.begin_callback()
+        step_into(self.reactor.mark, self.place)
+        try:
+            return self.inner.throw(*error)
+        finally:
+            leave(self.reactor.mark)
+
+    def close(self):
+        if hasattr(self.inner, "close"):
+            self.inner.close()
+
+
+cdef Marked _marked(Reactor reactor, Step step, object inner, object first):
+    cdef Marked marked = Marked.__new__(Marked)
+    marked.inner = inner
+    marked.first = first
+    marked.has_first = True
+    marked.reactor = reactor
+    marked.place = step.place
+    return marked
 
 
 cdef class Steps(Forward):
@@ -31,6 +103,8 @@ cdef class Steps(Forward):
         cdef tuple steps = self.route.on_request
         cdef Step step
         cdef uint64_t number = self.number
+        cdef uint64_t* mark = self.context.reactor.mark
+        cdef uint64_t outer
         while self.step < len(steps):
             step = <Step>steps[self.step]
             self.step += 1
@@ -38,11 +112,14 @@ cdef class Steps(Forward):
             if step.is_async:
                 self.start_async(step, view, None)
                 return
+            outer = step_into(mark, step.place)
             try:
                 result = step.call(view)
             except BaseException as error:      # whatever code of somebody else raises ends its exchange and nothing else
+                step_out(mark, outer)
                 self.fault(error, step.filter_name)
                 return
+            step_out(mark, outer)
             if self.number != number or self.client is None:
                 return      # whatever ended it has answered
             if result is not None:
@@ -88,25 +165,37 @@ cdef class Steps(Forward):
         )
 
     async def _await_filter(self, Step step, argument, awaited, uint64_t number, uint64_t turn):
+        cdef Reactor reactor = self.context.reactor
+        cdef PySendResult sent
+        cdef PyObject* got = NULL
         failure = None
         self.awaited = None
         try:
-            if awaited is not None:
-                result = await awaited
-            elif argument is None:
-                result = await step.call(request_view(self), response_view(self))
-            else:
-                result = await step.call(argument)
+            if awaited is None and argument is None:
+                awaited = step.call(request_view(self), response_view(self))
+            elif awaited is None:
+                awaited = step.call(argument)
+            inner = awaited if type(awaited) is CoroutineType else type(awaited).__await__(awaited)
+            # Most never wait: those cost neither another object nor a StopIteration.
+            reactor.begin_callback()
+            step_into(reactor.mark, step.place)
+            sent = PyIter_Send(inner, None, &got)
+            leave(reactor.mark)
+            result = <object>got
+            Py_DECREF(result)   # it came with a reference of its own
+            if sent == PYGEN_NEXT:
+                result = await _marked(reactor, step, inner, result)
         except GeneratorExit:
             raise       # the loop is gone, and the task with it
         except asyncio.CancelledError:
             failure = RuntimeError("the filter's task was cancelled")   # and not by the exchange, if it still has its turn
         except BaseException as error:
             failure = error
+        leave(reactor.mark)
         if self.turn != turn or self.waits_for != FILTER:
             return      # the exchange has ended, or gone on without it
         try:
-            self.context.reactor.refresh_clock()
+            reactor.begin_callback()
             self.task = None
             self.waits_for = NOTHING
             self.stage = RUNNING
@@ -122,12 +211,16 @@ cdef class Steps(Forward):
         except Exception as error:
             if self.number == number and self.client is not None:
                 self.client.on_fault(error)
+        finally:
+            leave(reactor.mark)
 
     cdef void run_response_filters(self):
         cdef tuple steps = self.route.on_response
         cdef Step step
         cdef UpstreamConnection connection
         cdef uint64_t number = self.number
+        cdef uint64_t* mark = self.context.reactor.mark
+        cdef uint64_t outer
         while self.step < len(steps):
             step = <Step>steps[self.step]
             self.step += 1
@@ -136,11 +229,14 @@ cdef class Steps(Forward):
                     continue        # the answer is that time is up: nothing is waited for any more
                 self.start_async(step, None, None)
                 return
+            outer = step_into(mark, step.place)
             try:
                 result = step.call(request_view(self), response_view(self))
             except BaseException as error:
+                step_out(mark, outer)
                 self.fault(error, step.filter_name)
                 return
+            step_out(mark, outer)
             if self.number != number or self.client is None:
                 return
             if result is not None:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from tidegate.memory.log_ring import LogReader, LogRing
 from tidegate.memory.mapping import Mapping
+from tidegate.memory.marks import Mark, MarkReader
 from tidegate.memory.meters import Meters
 
 
@@ -51,7 +52,7 @@ class _Word:
 
 
 MARK_SIZE = 256
-"""Bytes of a mark; words used by nobody yet are kept for where a worker is (phase, route, filter)."""
+"""Bytes of a mark: one cache line each for who is in the slot, its heartbeat, `marks.Mark`, and what others write."""
 
 
 class Slot:
@@ -64,6 +65,10 @@ class Slot:
     started_ns = _Word(4, "monotonic time the worker was started")
     queued = _Word(24, "connections in its accept queues; written by the supervisor, in a cache line of its own")
     suspected_until_ns = _Word(25, "monotonic time until which the gateway suspects itself; written by control")
+    # written by the supervisor too; a successor goes on counting
+    stalls = _Word(26, "times the worker's loop was held for too long")
+    stall_max_ns = _Word(27, "longest that it was")
+    stalled_since_ns = _Word(28, "since when it is held; 0: it turns")
     _state = _Word(1, "SlotState")
 
     def __init__(self, mapping: Mapping, index: int) -> None:
@@ -86,9 +91,15 @@ class Slot:
         self.prepared = 0
         self.generation = generation
         self.started_ns = now_ns
+        self.stalled_since_ns = 0
+        MarkReader(self.mapping).wipe(self.index)
         self.heartbeat_ns = now_ns
         self.pid = pid
         self.state = SlotState.STARTING
+
+    def take_mark(self) -> Mark:
+        """The writer's end of the mark that says where the worker is, for the worker in the slot."""
+        return Mark(self.mapping, self.index)
 
     def take_meters(self) -> Meters:
         """The writer's view of the slot's meters, for the worker in it: counters go on, gauges are reset."""

@@ -7,6 +7,7 @@ Sockets are registered once, edge triggered, for both directions: no epoll_ctl o
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
+from tidegate.memory.marks cimport Mark
 from tidegate.net.syscalls cimport epoll_event
 
 cdef enum:
@@ -61,6 +62,9 @@ cdef class Reactor:
     cdef uint64_t wheel_ms      # the wheel has been turned up to here
     cdef object tick_handle
     cdef list tick_hooks
+    # where it is, for who looks from outside
+    cdef Mark mark_owner
+    cdef uint64_t* mark         # its words; never NULL
     # statistics
     cdef readonly uint64_t batches
     cdef readonly uint64_t events_seen
@@ -69,6 +73,7 @@ cdef class Reactor:
     cdef int register(self, Channel channel) except -1
     cdef void call_soon(self, Channel channel) noexcept
     cdef void refresh_clock(self) noexcept
+    cdef void begin_callback(self) noexcept         # of the loop, not the reactor's own: the clock is read, the mark set
     cdef void link(self, Timer* timer) noexcept
     cdef void turn_wheel(self)
     cdef void run_ready(self)

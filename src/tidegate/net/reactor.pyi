@@ -2,6 +2,8 @@ from asyncio import AbstractEventLoop
 from collections.abc import Callable
 from typing import NamedTuple
 
+from tidegate.memory.marks import Mark
+
 class ReactorStatistics(NamedTuple):
     channels: int
     batches: int
@@ -21,6 +23,7 @@ class Reactor:
     faults: int
     channels: int
     def __init__(self, loop: AbstractEventLoop) -> None: ...
+    def use_mark(self, mark: Mark) -> None: ...
     def poll(self) -> None: ...
     def tick(self) -> None: ...
     def add_tick_hook(self, hook: Callable[[int], object]) -> None: ...

@@ -17,6 +17,7 @@ from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.errno cimport errno
 from libc.stdint cimport uint32_t, uint64_t
 
+from tidegate.memory.marks cimport Mark, enter, leave
 from tidegate.net.syscalls cimport (
     CLOCK_MONOTONIC, EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLLET, EPOLLIN, EPOLLOUT, EPOLLRDHUP,
     F_SETPIPE_SZ, O_CLOEXEC, O_NONBLOCK, clock_gettime, close, epoll_create1, epoll_ctl, epoll_event, epoll_wait, fcntl,
@@ -117,6 +118,8 @@ cdef class Reactor:
         self.ready = []
         self.graveyard = []
         self.tick_hooks = []
+        self.mark_owner = Mark()
+        self.mark = self.mark_owner.words
         self.scratch = <char*>PyMem_RawMalloc(SCRATCH_SIZE)
         self.compose = <char*>PyMem_RawMalloc(SCRATCH_SIZE)
         self.staging = <char*>PyMem_RawMalloc(16384)
@@ -163,6 +166,15 @@ cdef class Reactor:
         self.now_ns = <uint64_t>time.tv_sec * 1000000000 + <uint64_t>time.tv_nsec
         self.now_ms = self.now_ns // 1000000
 
+    cdef void begin_callback(self) noexcept:
+        self.refresh_clock()
+        enter(self.mark, self.now_ns)
+
+    def use_mark(self, Mark mark not None):
+        """From now on it is marked there in which callback the worker is, and since when."""
+        self.mark_owner = mark
+        self.mark = mark.words
+
     # -- readiness --------------------------------------------------------------------------------------------------
 
     cdef int register(self, Channel channel) except -1:
@@ -206,11 +218,13 @@ cdef class Reactor:
                 continue
             self.events_seen += 1
             self.refresh_clock()
+            enter(self.mark, self.now_ns)
             try:
                 channel.on_event(event.events)
             except BaseException as fault:
                 self.guard(channel, fault)
         self.run_ready()
+        leave(self.mark)
         self.is_polling = False
         if self.graveyard:
             self.graveyard = []
@@ -226,6 +240,7 @@ cdef class Reactor:
         batch = self.ready
         self.ready = []
         self.refresh_clock()
+        enter(self.mark, self.now_ns)
         for channel in batch:
             channel.is_queued = False
             if channel.fd < 0:
@@ -309,6 +324,7 @@ cdef class Reactor:
             return
         self.tick_handle = self.loop.call_later(TICK_MS / 1000.0, self.tick)
         self.refresh_clock()
+        enter(self.mark, self.now_ns)
         self.turn_wheel()
         for hook in self.tick_hooks:
             try:
@@ -316,6 +332,7 @@ cdef class Reactor:
             except Exception as fault:
                 self.faults += 1
                 self.loop.call_exception_handler({"message": "a tick hook failed", "exception": fault})
+        leave(self.mark)
         if not self.is_polling and self.graveyard:
             self.graveyard = []
 
