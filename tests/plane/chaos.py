@@ -42,9 +42,8 @@ MOODS = {
 
 # What the server may be asked to do; by weight, since most traffic is ordinary.
 PLANS = [
-    *["length"] * 8, *["chunked"] * 6, *["until-close"] * 3,     "huge",
-    "empty",
- "304", "interim", "large", "large-chunked",
+    *["length"] * 8, *["chunked"] * 6, *["until-close"] * 3, "huge", "empty", "304", "interim", "large",
+    "large-chunked",
     "slow-pieces", "late", "early", "early-then-close", "close-at-once", "reset-at-once", "close-midway",
     "reset-midway",
     "garbage", "half-a-head", "bad-chunk", "two-answers", "connection-close", "close-when-idle", "never", "large-head",
@@ -129,6 +128,8 @@ class ChaosServer:
         self.rng = random.Random(seed)
         self.wrongs: list[str] = []
         self.done: Counter[str] = Counter()
+        self.stale = 0
+        self.unclear: set[str] = set()
 
     async def start(self, path: str, tls: ssl.SSLContext) -> tuple[int, int]:
         """Listens on two ports, which it returns (the second is behind TLS), and at ``path`` with a short queue."""
@@ -150,6 +151,8 @@ class ChaosServer:
                 pass
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError, Broken):
             pass  # cancelled at the very end only: asyncio.streams logs a handler that says so
+        except Exception as error:  # noqa: BLE001 - a server that breaks by itself proves nothing
+            self.wrongs.append(f"server: {error!r}")
         finally:
             writer.close()
             with contextlib.suppress(OSError):
@@ -195,6 +198,13 @@ class ChaosServer:
             await asyncio.sleep(rng.uniform(0, 0.03))
         if plan == "never":
             await reader.read(1)
+            return False
+        if plan == "two-answers":
+            writer.write(self._answer(token, method, "length", 10))
+            await writer.drain()
+            await nap(rng)
+            self._speak_out_of_turn(reader, writer)
+            await nap(rng)
             return False
         return await self._respond(writer, rng, token, plan, method)
 
@@ -245,11 +255,6 @@ class ChaosServer:
         elif plan == "half-a-head":
             answer = answer[: answer.index(b"\r\n\r\n")]
             again = False
-        elif plan == "two-answers":
-            # In one segment: what comes later may find the connection in use again, and nobody can tell then.
-            writer.write(self._answer(token, method, "length", 10) * 2)
-            await writer.drain()
-            return False
         elif plan == "switch":
             answer = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n"
             again = False
@@ -280,6 +285,34 @@ class ChaosServer:
         if plan == "close-when-idle":
             await asyncio.sleep(rng.uniform(0, 0.01))
         return again
+
+    def _speak_out_of_turn(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Writes an answer while the connection rests. HTTP/1.1 has no numbers: nobody can tell it from the answer to a
+        request that was sent before it came, so one that met a request on its way is noted."""
+        sock = writer.get_extra_info("socket")
+        if sock is None:  # it has ended already
+            return
+        raw = socket.socket(fileno=os.dup(sock.fileno()))
+        try:
+            if self._has_come(reader, raw):
+                return
+            self.stale += 1
+            token = f"stale-{self.stale}"
+            writer.write(self._answer(token, "GET", "length", 10))
+            # Loopback delivers at once: what comes from here on was sent when the answer was there already.
+            if self._has_come(reader, raw) or writer.transport.get_write_buffer_size():
+                self.unclear.add(token)
+        finally:
+            raw.close()
+
+    def _has_come(self, reader: asyncio.StreamReader, raw: socket.socket) -> bool:
+        """Whether a byte of another request is here, or may have been."""
+        try:
+            return bool(reader._buffer or raw.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))  # type: ignore[attr-defined]
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
 
     async def _tunnel(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, rng: random.Random, token: str

@@ -56,6 +56,23 @@ def serve_one(upstream: Upstream, client: Peer, plane: Plane) -> Iterator[Peer]:
         yield server
 
 
+@contextlib.contextmanager
+def held(plane: Plane) -> Iterator[None]:
+    """The gateway does nothing meanwhile: what comes in the block is there at once when it goes on."""
+    holding, going_on = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        holding.set()
+        going_on.wait(10)
+
+    plane.loop.call_soon_threadsafe(hold)
+    assert holding.wait(10)
+    try:
+        yield
+    finally:
+        going_on.set()
+
+
 def upload(client: Peer, size: int) -> threading.Thread:
     """Sends the body in a thread of its own: who answers early may not read it."""
 

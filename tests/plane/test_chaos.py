@@ -184,7 +184,12 @@ def test_nobody_gets_what_is_somebody_elses_and_nothing_is_left(tmp_path: Path, 
             outside.run(clients.run(40, SECONDS / 5))
             before_kb = resident_kb()
             outside.run(clients.run(40, SECONDS * 4 / 5))
-            assert not (wrongs := clients.wrongs + server.wrongs), "\n".join(wrongs)
+            wrongs = [
+                wrong
+                for wrong in clients.wrongs + server.wrongs
+                if not any(f" {token}" in wrong for token in server.unclear)
+            ]
+            assert not wrongs, "\n".join(wrongs)
             until(plane.is_at_rest, "at rest", timeout_s=10)
             faults = [said for said in plane.error_log.said if said[0] == "gateway_fault"]
             assert faults == []
@@ -201,6 +206,7 @@ def test_nobody_gets_what_is_somebody_elses_and_nothing_is_left(tmp_path: Path, 
             assert clients.statuses[200] > 100
             assert min(clients.statuses[status] for status in (101, 308, 418, 500, 502, 503, 504)) > 0
             assert min(server.done.values()) > 0
+            assert server.stale - len(server.unclear) > 10
     finally:
         outside.run(server.close())
         outside.close()

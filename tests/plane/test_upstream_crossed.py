@@ -6,15 +6,17 @@ import contextlib
 import os
 import random
 import re
+import socket
 import ssl
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import trustme
-from tests.plane.harness import Peer, Plane, until
-from tests.plane.serving import Fields, Serving, answering, idle
+from tests.plane.harness import Peer, Plane, Upstream, until
+from tests.plane.serving import Fields, Serving, answering, gateway, held, idle
 from tests.plane.test_upstream_tls import Authority, TlsServing
 
 pytestmark = pytest.mark.sanitize
@@ -89,6 +91,66 @@ def test_alike_upstreams_share_what_is_open() -> None:
         for _ in range(10):
             assert plane.get("/a").status == plane.get("/b").status == 200
         assert serving.accepted == 1
+
+
+# -- answers that nobody asked for -------------------------------------------------------------------------------------
+
+
+STALE = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwrong"
+ROUNDS = 100 if os.environ.get("TIDEGATE_SANITIZE") == "1" else 1000
+
+
+def answer_one(client: Peer, server: Peer, token: bytes) -> None:
+    """The server gets this request, and the client its answer."""
+    assert server.request()[0].split()[1].encode() == token
+    server.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(token), token))
+    assert client.answer().body == token
+
+
+def check_silence(plane: Plane, accept: Callable[[], Peer], rounds: int) -> None:
+    """A server that answers twice, the second time just before or just behind the client's next request."""
+    with plane.connect() as client:
+        for i in range(rounds):
+            asked = [f"/{i}-{j}".encode() for j in range(2)]
+            client.send(b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n" % asked[0])
+            with accept() as server:
+                answer_one(client, server, asked[0])
+                until(lambda: idle(plane) == 1, "the connection rests")
+                with held(plane):
+                    # Events come in the order in which they happened: with the request first, the gateway hands out a
+                    # connection whose event it has fetched and not looked at.
+                    if i % 2:
+                        server.send(STALE)
+                    client.send(b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n" % asked[1])
+                    if not i % 2:
+                        server.send(STALE)
+                with accept() as second:
+                    answer_one(client, second, asked[1])
+                    assert server.is_closed()
+            until(lambda: idle(plane) == 0, "both are closed")
+    until(plane.is_at_rest, "at rest")
+    (pool,) = plane.statistics().pools
+    assert (pool.dialled, pool.reused, pool.crossed) == (2 * rounds, 0, 0)
+
+
+def test_answer_that_nobody_asked_for_is_nobodys() -> None:
+    with Upstream() as upstream, Plane(gateway(upstream.address)) as plane:
+        check_silence(plane, upstream.accept, ROUNDS)
+
+
+def test_answer_that_nobody_asked_for_is_nobodys_through_tls(authority: Authority) -> None:
+    context = authority.server("127.0.0.1")
+
+    def accept() -> Peer:
+        sock = upstream.accept().sock
+        # Or an answer waits for the tickets before it to be acknowledged.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return Peer(context.wrap_socket(sock, server_side=True))
+
+    with Upstream() as upstream:
+        config = gateway(upstream.address, upstream=f'tls = {{ ca = "{authority.root}" }}')
+        with Plane(config) as plane:
+            check_silence(plane, accept, ROUNDS)
 
 
 # -- random cancellations ----------------------------------------------------------------------------------------------

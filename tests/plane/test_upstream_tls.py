@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import _ssl
+import contextlib
+import ctypes
 import socket
 import ssl
+import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,6 +25,7 @@ from tests.plane.serving import (
     answering,
     check_failure,
     gateway,
+    held,
     idle,
     proxy_error,
     upload,
@@ -284,3 +290,106 @@ def test_upload_that_is_refused_early_through_tls(authority: Authority) -> None:
             assert (answer.status, answer.body) == (413, b"no")
             sending.join()
         until(plane.is_at_rest, "at rest")
+
+
+class Records:
+    """The server's side of TLS on one connection, where the test says when which bytes are sent."""
+
+    def __init__(self, peer: Peer, context: ssl.SSLContext) -> None:
+        self.peer = peer
+        self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.session = context.wrap_bio(self.incoming, self.outgoing, server_side=True)
+        peer.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._wait_for(self.session.do_handshake)
+
+    def _wait_for(self, step: Callable[[], bytes | None]) -> bytes | None:
+        while True:
+            try:
+                return step()
+            except ssl.SSLWantReadError:
+                self.flush()
+                self.incoming.write(self.peer.sock.recv(65536))
+            finally:
+                self.flush()
+
+    def flush(self) -> None:
+        self.peer.send(self.outgoing.read())
+
+    def head(self) -> bytes:
+        data = b""
+        while b"\r\n\r\n" not in data:
+            data += self._wait_for(lambda: self.session.read(65536)) or b""
+        return data
+
+    def encrypted(self, data: bytes) -> bytes:
+        self.session.write(data)
+        return self.outgoing.read()
+
+    def new_key(self) -> bytes:
+        """The record that says so; Python has no call for it."""
+        library = ctypes.CDLL(_ssl.__file__)  # it is linked against OpenSSL
+        inner = self.session._sslobj  # type: ignore[attr-defined]
+        # PyObject_HEAD, the socket, SSL*
+        pointer = ctypes.c_void_p.from_address(id(inner) + object.__basicsize__ + ctypes.sizeof(ctypes.c_void_p))
+        if sys.implementation.name != "cpython" or library.SSL_version(pointer) != 0x0304:
+            pytest.skip("the structure behind an SSLObject is another one here")
+        assert library.SSL_key_update(pointer, 1) == 1  # the gateway is to change its own too
+        self.session.do_handshake()
+        return self.outgoing.read()
+
+
+def test_new_key_between_two_requests_closes_nothing(authority: Authority) -> None:
+    with Upstream() as upstream, Plane(gateway(upstream.address, upstream=tls(f'ca = "{authority.root}"'))) as plane:
+        with plane.connect() as client:
+            client.send(GET)
+            with upstream.accept() as peer:
+                server = Records(peer, authority.server("127.0.0.1"))
+                for i in range(20):
+                    assert server.head().startswith(b"GET")
+                    # Even behind the answer, in the same segment, it is said to TLS only.
+                    peer.send(server.encrypted(OK) + (server.new_key() if i % 3 == 0 else b""))
+                    assert client.answer().body == b"ok"
+                    until(lambda: idle(plane) == 1, "the connection rests")
+                    with held(plane):
+                        client.send(GET)
+                        if i % 3 == 1:
+                            peer.send(server.new_key())
+                assert server.head().startswith(b"GET")
+                peer.send(server.encrypted(OK))
+                assert client.answer().body == b"ok"
+        until(plane.is_at_rest, "at rest")
+        assert [(pool.dialled, pool.reused) for pool in plane.statistics().pools] == [(1, 20)]
+
+
+def events(plane: Plane) -> int:
+    return int(plane.call(lambda: plane.server.reactor.events_seen))
+
+
+@pytest.mark.parametrize("size", [1, 4, 5, 6, 40])
+def test_part_of_a_record_between_two_requests_is_part_of_no_answer(authority: Authority, size: int) -> None:
+    context = authority.server("127.0.0.1")
+    with (
+        Upstream() as upstream,
+        Plane(gateway(upstream.address, upstream=tls(f'ca = "{authority.root}"'))) as plane,
+        plane.connect() as client,
+    ):
+        client.send(GET)
+        with upstream.accept() as peer:
+            server = Records(peer, context)
+            assert server.head().startswith(b"GET")
+            peer.send(server.encrypted(OK))
+            assert client.answer().body == b"ok"
+            until(lambda: idle(plane) == 1, "the connection rests")
+            stale = server.encrypted(OK.replace(b"ok", b"no"))
+            # The event of these bytes has come and gone: nothing says any more that there are some.
+            before = events(plane)
+            peer.send(stale[:size])
+            until(lambda: events(plane) > before, "they have been read")
+            client.send(GET)
+            with upstream.accept() as second:
+                other = Records(second, context)
+                assert other.head().startswith(b"GET")
+                with contextlib.suppress(OSError):
+                    peer.send(stale[size:])
+                second.send(other.encrypted(OK))
+                assert client.answer().body == b"ok"

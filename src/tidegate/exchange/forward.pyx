@@ -114,11 +114,6 @@ cdef class Forward(Relay):
         cdef Pool pool = self.endpoint.pool
         cdef UpstreamConnection connection
         cdef int decision = pool.decide(self.endpoint.peer, self.context.reactor.now_ms)
-        while decision == REUSE and self.attempts > 1 and not (<UpstreamConnection>pool.chosen).looks_alive():
-            # One connection was dead when it was used, and there is no third attempt: the next one is asked first.
-            connection = <UpstreamConnection>pool.chosen
-            connection.end()
-            decision = pool.decide(self.endpoint.peer, self.context.reactor.now_ms)
         if decision == REUSE:
             connection = <UpstreamConnection>pool.chosen
             pool.chosen = None

@@ -12,6 +12,7 @@ from tidegate.net.syscalls cimport epoll_event
 
 cdef enum:
     SCRATCH_SIZE = 262144       # one read takes at most this much
+    STAGING_SIZE = 16384        # what a TLS record holds
     TICK_MS = 100               # resolution of the timer wheel
     WHEEL_SLOTS = 1024          # later deadlines are linked at the far end and re-linked when they come up
     BATCH_EVENTS = 256

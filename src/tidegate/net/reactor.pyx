@@ -122,7 +122,7 @@ cdef class Reactor:
         self.mark = self.mark_owner.words
         self.scratch = <char*>PyMem_RawMalloc(SCRATCH_SIZE)
         self.compose = <char*>PyMem_RawMalloc(SCRATCH_SIZE)
-        self.staging = <char*>PyMem_RawMalloc(16384)
+        self.staging = <char*>PyMem_RawMalloc(STAGING_SIZE)
         self.events = <epoll_event*>PyMem_RawCalloc(BATCH_EVENTS, sizeof(epoll_event))
         self.slots = <Timer*>PyMem_RawCalloc(WHEEL_SLOTS, sizeof(Timer))
         if self.scratch == NULL or self.compose == NULL or self.staging == NULL or self.events == NULL or self.slots == NULL:

@@ -50,6 +50,10 @@ cdef class Stream(Channel):
     # Whether the peer has taken anything since this was last asked: the kernel announces room only in large steps, so a
     # slow reader looks like a silent one until its queue is looked at.
     cdef bint is_being_taken(self) noexcept
+    # Whether the peer has said nothing that was not read, and has not closed: the kernel is asked, one system call. Under
+    # TLS what came is decrypted, as a session ticket or a new key is said to nobody. After False the stream can only be
+    # closed; the reactor's scratch is left alone.
+    cdef bint is_silent(self)
     cdef size_t waiting_bytes(self) noexcept        # in the backlog
     cdef int start_tls(self, TlsSession session) except -1
     cdef void resume_reading(self)

@@ -17,9 +17,9 @@ from libc.errno cimport errno
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcpy, memmove
 
-from tidegate.net.reactor cimport SCRATCH_SIZE, Channel
+from tidegate.net.reactor cimport SCRATCH_SIZE, STAGING_SIZE, Channel
 from tidegate.net.syscalls cimport (
-    EAGAIN, EINTR, EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP, MSG_NOSIGNAL, SHUT_WR, SIOCOUTQ, SPLICE_F_MOVE,
+    EAGAIN, EINTR, EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP, MSG_NOSIGNAL, MSG_PEEK, SHUT_WR, SIOCOUTQ, SPLICE_F_MOVE,
     SPLICE_F_NONBLOCK, ioctl, iovec, msghdr, read, recv, send, sendmsg, shutdown, splice,
 )
 from tidegate.net.tls cimport TlsSession
@@ -186,6 +186,34 @@ cdef class Stream(Channel):
         if self.saw_eof:
             return READ_EOF
         return READ_NOTHING
+
+    cdef bint is_silent(self):
+        cdef char* room = self.reactor.staging
+        cdef TlsSession tls = self.tls
+        cdef ssize_t size
+        if self.fd < 0:
+            return False
+        if tls is None:
+            return recv(self.fd, room, 1, MSG_PEEK) < 0 and errno == EAGAIN
+        size = recv(self.fd, room, STAGING_SIZE, 0)
+        if size < 0 and errno != EAGAIN:
+            return False
+        if size == 0 or size == STAGING_SIZE:       # closed; or more than anybody but a server out of turn has to say
+            return False
+        if size > 0:
+            self.bytes_in += size
+            tls.feed(room, size)
+        while tls.has_input:
+            try:
+                tls.read(RECORD_SIZE, PyMemoryView_FromMemory(room, RECORD_SIZE, PyBUF_WRITE))
+                return False
+            except ssl.SSLWantReadError:
+                tls.has_input = False
+            except ssl.SSLError:        # close_notify among them
+                return False
+        if tls.outgoing.pending and self._push_tls() < 0:
+            return False
+        return tls.is_between_records()
 
     # -- writing ----------------------------------------------------------------------------------------------------
 

@@ -10,6 +10,10 @@ from cpython.buffer cimport PyBUF_READ
 
 import ssl
 
+cdef enum:
+    RECORD_HEAD = 5
+    LENGTH_AT = 3
+
 
 cdef class TlsSession:
     """One side of one TLS connection.
@@ -47,7 +51,31 @@ cdef class TlsSession:
     cdef int feed(self, const char* data, ssize_t size) except -1:
         self.incoming.write(PyMemoryView_FromMemory(<char*>data, size, PyBUF_READ))
         self.has_input = True
+        if not self.is_server:
+            self.follow(<const unsigned char*>data, size)
         return 0
+
+    cdef bint is_between_records(self) noexcept:
+        return self.header_size == 0
+
+    cdef void follow(self, const unsigned char* data, size_t size) noexcept:
+        # Part of a record is swallowed by OpenSSL, which does not say so; whether a server that should be silent has begun
+        # to speak is seen from outside only (RFC 8446 section 5.1: type, version, and the length in two bytes).
+        cdef size_t piece
+        while size != 0:
+            if self.header_size < RECORD_HEAD:
+                if self.header_size >= LENGTH_AT:
+                    self.record_left = self.record_left << 8 | data[0]
+                self.header_size += 1
+                data += 1
+                size -= 1
+            else:
+                piece = min(size, self.record_left)
+                self.record_left -= piece
+                data += piece
+                size -= piece
+            if self.header_size == RECORD_HEAD and self.record_left == 0:
+                self.header_size = 0
 
     cdef void close_notify(self):
         """Puts the closing alert into ``outgoing``; the peer's own is not waited for."""

@@ -60,7 +60,6 @@ cdef class UpstreamConnection(PooledConnection):
     cdef void detach(self) noexcept
     cdef void touch(self) noexcept          # something moved: the read deadline begins anew
     cdef void account(self) noexcept        # tells the asker what a retry will have to know
-    cdef bint looks_alive(self) noexcept    # asks the kernel: neither closed nor unread bytes
     cdef void end(self)                     # closes it and tells the pool
     cdef int hold(self, const char* data, size_t size) except -1
     cdef int rehold(self, const char* data, size_t size) except -1      # keeps this and nothing else

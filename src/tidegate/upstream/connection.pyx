@@ -18,9 +18,8 @@ from tidegate.net.reactor cimport SCRATCH_SIZE, Reactor
 from tidegate.net.stream cimport READ_EOF, READ_NOTHING
 from tidegate.net.syscalls cimport (
     AF_UNIX, EAGAIN, EINPROGRESS, EINTR, EPOLLERR, EPOLLHUP, EPOLLOUT, IP_BIND_ADDRESS_NO_PORT, IPPROTO_IP, IPPROTO_TCP,
-    MSG_DONTWAIT, MSG_PEEK, SO_ERROR, SO_KEEPALIVE, SOCK_CLOEXEC,
-    SOCK_NONBLOCK, SOCK_STREAM, SOL_SOCKET, TCP_KEEPCNT, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_NODELAY, TCP_USER_TIMEOUT,
-    bind, connect, getsockname, getsockopt, recv, setsockopt, sockaddr, sockaddr_storage, socket, socklen_t,
+    SO_ERROR, SO_KEEPALIVE, SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_STREAM, SOL_SOCKET, TCP_KEEPCNT, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_NODELAY, TCP_USER_TIMEOUT,
+    bind, connect, getsockname, getsockopt, setsockopt, sockaddr, sockaddr_storage, socket, socklen_t,
 )
 from tidegate.net.tls cimport TlsSession
 from tidegate.upstream.pool cimport Pool
@@ -347,13 +346,10 @@ cdef class UpstreamConnection(PooledConnection):
             self.asker.failed_answered = self.has_answered
             self.asker.failed_handed = self.bytes_out - self.out_before if self.state == READY else 0
 
-    cdef bint looks_alive(self) noexcept:
-        cdef char byte
-        return recv(self.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 and errno == EAGAIN
-
     cdef bint is_reusable(self):
-        if self.is_readable and self.tls is None and not self.hup_seen and self.fd >= 0 and self.looks_alive():
-            self.is_readable = False    # the last read was full, and by chance had all there was
+        if self.is_readable and not self.hup_seen and self.is_silent():
+            # The last read was full, and by chance had all there was; or TLS had something for itself behind the answer.
+            self.is_readable = False
         return (
             self.state == READY and self.fd >= 0 and self.asker is None and not self.hup_seen and not self.is_readable
             and not self.is_reset and self.backlog_end == 0 and self.held_size == 0

@@ -11,7 +11,10 @@ Rules, each with the trouble it keeps away:
    order of deadline too and expiry looks only at its head.
 4. Waiters are called in one loop that is never entered twice (``is_serving``): a waiter whose dial fails at once frees
    its place for the next one, and a thousand of them must not become a thousand stack frames.
-5. A connection is counted out before it is closed, so closing it can call back into ``forget`` without harm.
+5. The kernel is asked at hand-out whether the server has said anything (``is_silent``). The event that would tell may not
+   have been fetched yet, and what waits in a connection is the answer to nobody's request; it would be taken for the
+   answer to the next one. It finds connections that the server has closed as well, which saves a retry.
+6. A connection is counted out before it is closed, so closing it can call back into ``forget`` without harm.
 """
 
 import logging
@@ -129,6 +132,7 @@ cdef class Pool:
                 not self.is_worn(connection, now_ms)
                 and now_ms < connection.idle_since_ms + self.idle_timeout_ms
                 and connection.is_reusable()
+                and connection.is_silent()
             ):
                 self.unlink_idle(connection)
                 connection.uses += 1

@@ -23,6 +23,9 @@ cdef class ProbeConnection(PooledConnection):
     cdef bint is_reusable(self):
         return self.is_fit
 
+    cdef bint is_silent(self):
+        return True
+
     cdef void discard(self):
         self.closed += 1
         if self.on_discard is not None:
