@@ -7,5 +7,5 @@ everything lies, ``mapping`` is the region mapped into a process. A ``slot`` bel
 goes on in it.
 
 ``health`` is what control knows of each endpoint, one word each; ``bells`` wake the next who waits for something
-shared; ``turns`` let one process speak for all.
+shared; ``turns`` let one process speak for all; a ``journal`` keeps the latest of what was put into it.
 """
