@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,6 +20,7 @@ from tidegate.memory.turns import Turns
 from tidegate.observe.bounded_log import BoundedLog, Entry
 from tidegate.observe.error_log import ErrorLog, ErrorLogHandler, render_json, render_text
 from tidegate.observe.line_sink import LINE_MAX, LineSink
+from tidegate.observe.recording import Event
 
 
 class Clock:
@@ -130,6 +132,29 @@ def test_processes_write_one_line_a_second_between_them_and_every_count_arrives(
     counts = [int(count) for _, errors in outputs for count in re.findall(r"count=(\d+)", errors)]
     assert sum(counts) == sum(int(said) for said, _ in outputs)
     assert len(counts) <= 5 + len(workers), "one a second, and what each held back at its end"
+
+
+def test_what_is_written_is_kept_for_the_flight_recorder(tmp_path):
+    region = Region.create(slots=1)
+    journal = region.journal("events")
+    for who in ({"process": "supervisor"}, {"worker": 1}):
+        log = ErrorLog(
+            LineSink(str(tmp_path / "error.log")), who=who, level="warning", journal=journal, wall=lambda: 17.5
+        )
+        log.say("refused", "not \ud800 for you", "error", port=1)
+        log.say("refused", "x" * 9000)
+        log.say("chatter", "below the level", "info")
+        log.close()
+    events = [msgspec.msgpack.decode(content, type=Event) for _, content in journal.read()]
+    assert events[0] == Event(17.5, "supervisor", "error", "refused", "not ? for you")
+    assert [(event.who, event.kind, event.count) for event in events] == [
+        ("supervisor", "refused", 1),
+        ("supervisor", "refused", 1),
+        ("worker 1", "refused", 1),
+        ("worker 1", "refused", 1),
+    ]
+    assert 100 < len(events[1].message) < 1000
+    region.close()
 
 
 VALUES = st.text() | st.binary() | st.integers() | st.floats() | st.none() | st.booleans()

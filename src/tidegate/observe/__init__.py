@@ -4,4 +4,6 @@ A worker formats each exchange with ``access_log`` into its slot's ring; in cont
 the file. Every process has an ``error_log``: ``bounded_log`` decides how often a kind of trouble is written,
 ``line_sink`` writes without ever waiting. ``metrics`` renders in control what the workers count in shared memory.
 ``line_format`` is how numbers, times and untrusted text get into a line in C.
+
+``recording`` is what the flight recorder keeps, in journals of the shared memory; ``recording_file`` the file it becomes.
 """

@@ -21,8 +21,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+from tidegate.memory.journal import Journal
 from tidegate.observe.bounded_log import BoundedLog, Entry
 from tidegate.observe.line_sink import LINE_MAX, LineSink
+from tidegate.observe.recording import Event, pack_record
 
 LEVELS = ("debug", "info", "warning", "error")
 
@@ -48,6 +50,7 @@ class ErrorLog:
         level: Least level that is written.
         is_json: JSON lines instead of ``name=value`` text.
         bounded: Decides which lines are written; give all processes one with ``Turns.take``.
+        journal: Keeps what is written for the flight recorder.
         clock: Monotonic seconds.
         wall: Seconds since 1970.
     """
@@ -60,6 +63,7 @@ class ErrorLog:
         level: str = "info",
         is_json: bool = False,
         bounded: BoundedLog | None = None,
+        journal: Journal | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
@@ -68,6 +72,7 @@ class ErrorLog:
         self.is_json = is_json
         self.bounded = bounded or BoundedLog()
         self._least = LEVELS.index(level)
+        self._journal = journal
         self._clock = clock
         self._wall = wall
         self._lock = threading.Lock()  # control writes its access log in a thread, which has things to say too
@@ -115,7 +120,10 @@ class ErrorLog:
 
     def _write(self, entry: Entry) -> None:
         render = render_json if self.is_json else render_text
-        self._lines += self.sink.write(render(entry, self.who, self._wall()))
+        now = self._wall()
+        self._lines += self.sink.write(render(entry, self.who, now))
+        if self._journal is not None:
+            self._journal.append(pack_record(_event(entry, self.who, now), self._journal.room))
 
     def __repr__(self) -> str:
         return f"<ErrorLog {self.sink.path} {self._happened} happened, {self._lines} lines>"
@@ -176,6 +184,12 @@ def render_json(entry: Entry, who: dict[str, Any], wall: float) -> bytes:
     if len(line) > LINE_MAX and (entry.fields or len(entry.message) > 500):
         return render_json(replace(entry, fields={}, message=_clip(entry.message, 500)), who, wall)
     return line
+
+
+def _event(entry: Entry, who: dict[str, Any], wall: float) -> Event:
+    named = " ".join(str(value) if name == "process" else f"{name} {value}" for name, value in who.items())
+    message = str(_clip(entry.message, _MESSAGE_MAX)).encode(errors="replace").decode()
+    return Event(wall, named, entry.level, str(_clip(entry.kind, _VALUE_MAX)), message, entry.count)
 
 
 def _own_fields(entry: Entry, who: dict[str, Any]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ def open_error_log(settings: ErrorLogSettings, region: Region, **who: Any) -> Er
     except OSError as error:
         raise StartError(f"the error log {settings.path} cannot be opened: {error.strerror or error}") from error
     bounded = BoundedLog(take_turn=Turns(region.mapping).take)
-    return ErrorLog(sink, who=who, level=settings.level, bounded=bounded)
+    return ErrorLog(sink, who=who, level=settings.level, bounded=bounded, journal=region.journal("events"))
 
 
 def take_logging(log: ErrorLog) -> None:
