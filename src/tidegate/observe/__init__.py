@@ -5,5 +5,6 @@ the file. Every process has an ``error_log``: ``bounded_log`` decides how often 
 ``line_sink`` writes without ever waiting. ``metrics`` renders in control what the workers count in shared memory.
 ``line_format`` is how numbers, times and untrusted text get into a line in C.
 
-``recording`` is what the flight recorder keeps, in journals of the shared memory; ``recording_file`` the file it becomes.
+``recording`` is what the flight recorder keeps, in journals of the shared memory; ``recording_file`` is the file that
+it becomes.
 """
