@@ -50,7 +50,9 @@ def test_everything_known_is_in_it(view):
     assert (worker["connections"], worker["exchanges"], worker["exchanges_total"]) == (500, 3, 10)
     assert worker["saturation"] == 0.5
     assert document["saturation"] == 0.5
-    assert document["snapshot"] == {"number": 0, "etag": view.snapshot.etag}
+    assert document["snapshot"]["number"] == 0
+    assert document["snapshot"]["etag"] == view.snapshot.etag
+    assert document["snapshot"]["last_reload"] is None
     (upstream,) = document["upstreams"]
     assert upstream["name"] == "orders"
     assert upstream["endpoints"] == [{"address": "10.0.0.5:9001", "weight": 2}]

@@ -144,7 +144,8 @@ def test_other_peoples_names_are_not_served(runtime_dir, host):
 def test_tcp_only_reads(runtime_dir):
     with supervised(workers=1, has_control=True, runtime_dir=runtime_dir) as gateway:
         gateway.wait_ready()
-        assert ask(gateway, "/stop", method="POST")[0] in (404, 405)
+        assert ask(gateway, "/stop", method="POST")[0] == 403
+        assert ask(gateway, "/config", method="PUT")[0] == 403
         assert ask(gateway, "/status", method="POST")[0] == 405
         assert gateway.process.poll() is None
 

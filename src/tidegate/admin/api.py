@@ -1,6 +1,7 @@
 """The admin API: what control answers over TCP to anybody who reaches it, and over its socket to the gateway's user.
 
-Over TCP it is read-only: health, metrics and status. Commands go through the unix socket, which only its user can open.
+Over TCP it is read-only without the token: health, metrics and status. Commands, and whatever looks at or changes the
+configuration, go through the unix socket, which only its user can open, or need `server.admin_token`.
 """
 
 from typing import Any
@@ -8,11 +9,14 @@ from typing import Any
 from fastapi import FastAPI, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
+from starlette.routing import Route
 
 from tidegate import __version__
+from tidegate.admin.configuration import add_configuration
 from tidegate.admin.health import reasons_not_ready
 from tidegate.admin.host_guard import HostGuard
 from tidegate.admin.status import status_document
+from tidegate.admin.token_guard import TokenGuard
 from tidegate.observe.metrics import CONTENT_TYPE
 from tidegate.process.view import GatewayView
 
@@ -37,10 +41,12 @@ class StopRequest(BaseModel):
 def make_applications(view: GatewayView) -> tuple[Any, Any]:
     """The application for everybody, and the one for the socket."""
     own_name = view.admin_address.rpartition(":")[0].removeprefix("unix:")
-    public = HostGuard(_reading(view), own_name)
-    commands = _reading(view)
+    reading, commands = _reading(view), _reading(view)
     _add_commands(commands, view)
-    return public, commands
+    add_configuration(commands, view)
+    readable = {route.path for route in reading.routes if isinstance(route, Route)}
+    guarded = TokenGuard(reading, readable, commands, lambda: view.snapshot.gateway.server.admin_token)
+    return HostGuard(guarded, own_name), commands
 
 
 def _reading(view: GatewayView) -> FastAPI:

@@ -41,7 +41,23 @@ class ControlClient:
         """Sends a command. StartError when it is not taken."""
         return self._ask("POST", target, json.dumps(body))
 
+    def ask(self, method: str, target: str) -> Any:
+        """The JSON document that answers, whatever its status says. StartError when the gateway does not answer."""
+        _, content = self._exchange(method, target, None)
+        try:
+            return json.loads(content)
+        except ValueError:
+            raise StartError(
+                f"the gateway with pid {self.pid} answered {content[:200].decode(errors='replace')}"
+            ) from None
+
     def _ask(self, method: str, target: str, body: str | None) -> Any:
+        status, content = self._exchange(method, target, body)
+        if status >= 400:
+            raise StartError(f"the gateway with pid {self.pid} refused: {status} {content[:200].decode()}")
+        return json.loads(content)
+
+    def _exchange(self, method: str, target: str, body: str | None) -> tuple[int, bytes]:
         connection = _UnixConnection(self._path, self._timeout_s)
         try:
             connection.request(method, target, body, {"Content-Type": "application/json"} if body else {})
@@ -52,6 +68,4 @@ class ControlClient:
             raise StartError(f"the gateway with pid {self.pid} does not answer: {reason}") from error
         finally:
             connection.close()
-        if answer.status >= 400:
-            raise StartError(f"the gateway with pid {self.pid} refused: {answer.status} {content[:200].decode()}")
-        return json.loads(content)
+        return answer.status, content

@@ -1,5 +1,6 @@
 """How the gateway is, as one JSON document: `/status`, and what `tidegate status` shows."""
 
+import datetime as dt
 import time
 from typing import Any
 
@@ -36,7 +37,7 @@ def status_document(view: GatewayView) -> dict[str, Any]:
             }
         )
     return {
-        "snapshot": {"number": view.region.snapshot_number, "etag": view.snapshot.etag},
+        "snapshot": snapshot_document(view),
         "generation": view.generation,
         "pid": view.supervisor_pid,
         "uptime_s": round((now_ns - view.started_ns) / 1e9, 3),
@@ -46,6 +47,29 @@ def status_document(view: GatewayView) -> dict[str, Any]:
         "upstreams": upstreams,
         "limits": [],
         "access_log": None if view.log_writer is None else view.log_writer.statistics()._asdict(),
+    }
+
+
+def snapshot_document(view: GatewayView) -> dict[str, Any]:
+    """What is active, where it came from, and what became of the last attempt to change it."""
+    origin, reloader = view.snapshot.origin, view.reloader
+    last = None if reloader is None else reloader.last
+    return {
+        "number": view.region.snapshot_number,
+        "etag": view.snapshot.etag,
+        "kind": origin.kind,
+        "source": origin.name,
+        "by": origin.by,
+        "since": dt.datetime.fromtimestamp(origin.at_s if reloader is None else reloader.since_s, dt.UTC).isoformat(),
+        "last_reload": None
+        if last is None
+        else {
+            "result": last.result,
+            "message": last.message,
+            "at": dt.datetime.fromtimestamp(last.at_s, dt.UTC).isoformat(),
+            "by": last.by,
+            "took_s": last.took_s,
+        },
     }
 
 

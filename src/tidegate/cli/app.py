@@ -10,6 +10,7 @@ import typer
 from tidegate import __version__
 from tidegate.cli.check import check
 from tidegate.cli.quickstart import quickstart
+from tidegate.cli.reload import reload
 from tidegate.cli.run import run
 from tidegate.cli.status import status
 from tidegate.cli.stop import stop
@@ -24,7 +25,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for verb in (run, check, status, stop, quickstart):
+for verb in (run, check, reload, status, stop, quickstart):
     app.command()(verb)
 
 

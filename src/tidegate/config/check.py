@@ -6,25 +6,44 @@ worker never does, it decodes a snapshot.
 """
 
 import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Any
 
-from tidegate.config.findings import Finding
+from tidegate.config.findings import Finding, Path
 from tidegate.config.kinds import describe
 from tidegate.config.load import Source, load, load_text
 from tidegate.config.rules.files import check_files
 from tidegate.config.rules.filters import EXPECTED_CLASS, check_filters
 from tidegate.config.rules.logs import check_logs
-from tidegate.config.rules.references import check_names
+from tidegate.config.rules.references import check_names, check_secrets
 from tidegate.config.rules.routes import check_routes
 from tidegate.config.rules.sockets import check_sockets
 from tidegate.config.rules.subject import Subject
 from tidegate.config.rules.upstreams import check_upstreams
 from tidegate.config.schema import Gateway
-from tidegate.config.snapshot import Snapshot
+from tidegate.config.snapshot import Origin, Snapshot
+from tidegate.config.source import origin_of
 from tidegate.config.structure import shape
 
-__all__ = ["check", "check_text"]
+__all__ = ["Examined", "check", "check_text", "examine"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examined:
+    """All that is known of a configuration after its check; ``gateway`` is None when a finding is an error."""
+
+    source: Source
+    findings: list[Finding]
+    gateway: Gateway | None = None
+    secrets: dict[Path, str] = field(default_factory=dict)
+
+    def snapshot(self, number: int, origin: Origin | None = None) -> Snapshot | None:
+        """The snapshot of it, if there is nothing wrong."""
+        if self.gateway is None:
+            return None
+        return Snapshot.build(self.gateway, number=number, source_text=self.source.text, origin=origin)
 
 
 def check(path: str | FilePath, *, number: int = 1) -> tuple[Snapshot | None, list[Finding]]:
@@ -33,27 +52,35 @@ def check(path: str | FilePath, *, number: int = 1) -> tuple[Snapshot | None, li
     Raises nothing, whatever is in the file. Modules of filters are imported, if ``server.filter_packages`` allows them.
     """
     file = FilePath(path)
-    return _check(load(file), file.absolute().parent, number)
+    examined = examine(load(file), file.absolute().parent)
+    origin = origin_of(file, examined.source.text, examined.gateway, examined.secrets)
+    return examined.snapshot(number, origin), examined.findings
 
 
 def check_text(
     text: str, *, file: str = "gateway.toml", directory: str | FilePath = ".", is_yaml: bool = False, number: int = 1
 ) -> tuple[Snapshot | None, list[Finding]]:
     """As :func:`check`, for a configuration that is not in a file; relative paths begin at ``directory``."""
-    return _check(load_text(text, file=file, is_yaml=is_yaml), FilePath(directory).absolute(), number)
+    examined = examine(load_text(text, file=file, is_yaml=is_yaml), FilePath(directory).absolute())
+    return examined.snapshot(number), examined.findings
 
 
-def _check(source: Source, directory: FilePath, number: int) -> tuple[Snapshot | None, list[Finding]]:
+def examine(source: Source, directory: FilePath, rules: Sequence[Callable[[Subject], None]] = ()) -> Examined:
+    """Checks what was loaded; ``rules`` are those that hold only here, such as what a reload cannot change."""
     gateway = None
+    secrets: dict[Path, str] = {}
     if source.tree is not None:
         shaped = shape(source, Gateway, _with_targets(source, source.tree), directory)
         if shaped.section is not None:
             subject = Subject(source, shaped, shaped.section)
             gateway = _apply_rules(subject, directory)
+            secrets = subject.secrets
+            for rule in rules:
+                rule(subject)
     findings = sorted(source.findings, key=lambda finding: (finding.line, finding.column))
-    if gateway is None or any(finding.severity == "error" for finding in findings):
-        return None, findings
-    return Snapshot.build(gateway, number=number, source_text=source.text), findings
+    if any(finding.severity == "error" for finding in findings):
+        gateway = None
+    return Examined(source=source, findings=findings, gateway=gateway, secrets=secrets)
 
 
 def _with_targets(source: Source, tree: dict[str, Any]) -> dict[str, Any]:
@@ -82,4 +109,5 @@ def _apply_rules(subject: Subject, directory: FilePath) -> Gateway:
     check_upstreams(subject)
     check_logs(subject)
     check_routes(subject)
+    check_secrets(subject, subject.gateway)
     return dataclasses.replace(subject.gateway, filters=check_filters(subject, directory))

@@ -41,6 +41,7 @@ class Kind:
 
     expects: ClassVar[str] = "text"
     schema: ClassVar[dict[str, Any]] = {"type": "string"}
+    is_secret: ClassVar[bool] = False  # whether a value that is no reference is shown as a digest only
 
     def read(self, value: Any) -> Any:
         """The plain value of what the file says; ValueError says what was expected."""
@@ -239,6 +240,22 @@ class File(Kind):
 
 
 @dataclass(frozen=True, slots=True)
+class Directory(Kind):
+    """A directory that is made when it is not there; a relative one begins at that of the configuration file."""
+
+    expects: ClassVar[str] = "the path of a directory"
+
+    def read(self, value: Any) -> str:
+        text = _text(value, self.expects)
+        if not text or "\0" in text:
+            raise ValueError(f"expected {self.expects}, got {describe(value)}")
+        return text
+
+    def place(self, value: str, directory: pathlib.Path) -> str:
+        return str(directory / value)
+
+
+@dataclass(frozen=True, slots=True)
 class LogFile(File):
     """Where lines go: a file, or a word such as ``-``."""
 
@@ -432,9 +449,20 @@ class Secret(Kind):
     """A secret: a reference ``env:NAME`` or ``file:PATH``. The model holds the reference, never what it refers to."""
 
     expects: ClassVar[str] = 'a reference to a secret: "env:NAME" or "file:PATH"'
+    is_secret: ClassVar[bool] = True
 
     def read(self, value: Any) -> str:
         return _text(value, self.expects)
 
     def place(self, value: str, directory: pathlib.Path) -> str:
         return f"file:{directory / value[5:]}" if value.startswith("file:") else value
+
+
+@dataclass(frozen=True, slots=True)
+class Reference(Secret):
+    """A secret that may not stand in the file at all."""
+
+    def read(self, value: Any) -> str:
+        if not isinstance(value, str) or not value.startswith(("env:", "file:")):
+            raise ValueError(f"expected {self.expects}")  # and never show what came: it may be the secret
+        return value

@@ -12,7 +12,7 @@ from typing import Any
 
 from tidegate.config.findings import Finding, Path, format_path
 
-__all__ = ["DEEPEST", "LARGEST", "Position", "Source", "load", "load_text"]
+__all__ = ["DEEPEST", "LARGEST", "Position", "Source", "load", "load_text", "read_text"]
 
 Position = tuple[int, int]
 DEEPEST = 32  # levels of nesting; the schema has seven
@@ -51,24 +51,28 @@ class Source:
 
 def load(path: FilePath) -> Source:
     """The configuration file at ``path``: YAML when its name ends in .yaml or .yml, TOML otherwise. Raises nothing."""
-    source = Source(file=str(path))
+    found = read_text(path)
+    if isinstance(found, Finding):
+        return Source(file=str(path), findings=[found])
+    return load_text(found, file=str(path), is_yaml=path.suffix.lower() in (".yaml", ".yml"))
+
+
+def read_text(path: FilePath) -> str | Finding:
+    """The text of a configuration file, or what is wrong with it as a file."""
+    file = str(path)
     try:
-        with path.open("rb") as file:
-            data = file.read(LARGEST + 1)
+        with path.open("rb") as opened:
+            data = opened.read(LARGEST + 1)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        source.findings.append(Finding(file=source.file, message=f"cannot be read: {reason}"))
-        return source
+        return Finding(file=file, message=f"cannot be read: {reason}")
     if len(data) > LARGEST:
-        source.findings.append(Finding(file=source.file, message=f"is larger than {LARGEST >> 20} MiB"))
-        return source
+        return Finding(file=file, message=f"is larger than {LARGEST >> 20} MiB")
     try:
-        text = data.decode("utf-8-sig")
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        source.findings.append(Finding(file=source.file, line=line, column=1, message="is not UTF-8 text"))
-        return source
-    return load_text(text, file=source.file, is_yaml=path.suffix.lower() in (".yaml", ".yml"))
+        return Finding(file=file, line=line, column=1, message="is not UTF-8 text")
 
 
 def load_text(text: str, *, file: str, is_yaml: bool = False) -> Source:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Le
 
-from tidegate.config.kinds import Address, Doc, Duration, Network, Off
+from tidegate.config.kinds import Address, Directory, Doc, Duration, Network, Off, Reference
 from tidegate.config.section import Section
 
 __all__ = ["Server"]
@@ -52,3 +52,24 @@ class Server(Section):
     drain_timeout: Annotated[
         float, Duration(), Doc("How long a stopping worker lets exchanges finish before it closes what is left.")
     ] = 30.0
+    watch: Annotated[
+        bool,
+        Doc("Whether the file is read again when it changes (looked at once a second), as `tidegate reload` does."),
+    ] = False
+    state_dir: Annotated[
+        str | None,
+        Directory(),
+        Doc(
+            "Where the last good configuration and the history are kept; the gateway's own, 0700. Absent: a directory "
+            "for this file in `$TIDEGATE_STATE_DIR`, `$STATE_DIRECTORY`, `/var/lib/tidegate` (root) or "
+            "`~/.local/state/tidegate`."
+        ),
+    ] = None
+    admin_token: Annotated[
+        str | None,
+        Reference(),
+        Doc(
+            "Who sends it as `Authorization: Bearer …` to `server.admin` may change the configuration and stop the "
+            "gateway. Absent: that goes through the unix socket only."
+        ),
+    ] = None

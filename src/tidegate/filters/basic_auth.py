@@ -99,6 +99,7 @@ class EntryText(Kind):
     """An entry, or a reference ``env:NAME`` or ``file:PATH`` to one."""
 
     expects = 'an entry such as "scrypt:14:8:1:SALT:HASH", or a reference "env:NAME" or "file:PATH" to one'
+    is_secret = True
 
     def read(self, value: Any) -> str:
         """Text of one of the three forms."""

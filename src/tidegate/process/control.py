@@ -12,6 +12,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tidegate.config.snapshot import Snapshot
@@ -19,16 +20,19 @@ from tidegate.memory.region import Region
 from tidegate.observe.error_log import ErrorLog
 from tidegate.observe.log_writer import LogWriter
 from tidegate.observe.metrics import Metrics
-from tidegate.process import tasks
+from tidegate.process import state_directory, tasks
 from tidegate.process.channel import Channel, ChannelClosed
 from tidegate.process.failure import EXIT_FAILED, StartError
+from tidegate.process.history import History
 from tidegate.process.logs import open_error_log, take_logging
 from tidegate.process.messages import (
     ControlMessage,
     ControlOrder,
     Failed,
     Finish,
+    NotPublished,
     Prepared,
+    Published,
     ReloadAsked,
     ReopenLogs,
     Roster,
@@ -36,7 +40,9 @@ from tidegate.process.messages import (
     read_memory_file,
     read_order,
 )
+from tidegate.process.reloader import Reloader
 from tidegate.process.view import GatewayView
+from tidegate.process.watch import watch
 
 if TYPE_CHECKING:
     import uvicorn
@@ -56,6 +62,7 @@ class Control:
         self._channel: Channel[ControlMessage] = Channel.inherited(order.channel_fd, ControlMessage)
         self._ended = asyncio.Event()
         self._snapshot = Snapshot.decode(read_memory_file(order.snapshot_fd))
+        os.close(order.snapshot_fd)
         self._region = Region.attach(order.region_fd)
         self._error_log: ErrorLog | None = None
         self._log_writer: LogWriter | None = None
@@ -69,12 +76,15 @@ class Control:
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._ended.set)
         try:
-            self._open_logs()
+            error_log = self._open_logs()
         except StartError as error:
             self._channel.send(Failed(reason=str(error)))
             return EXIT_FAILED
+        self._reloader = self._make_reloader(error_log)
+        self._snapshot = self._reloader.active
         self._view = GatewayView(
             snapshot=self._snapshot,
+            reloader=self._reloader,
             region=self._region,
             generation=self._order.generation,
             started_ns=self._order.started_ns,
@@ -87,6 +97,8 @@ class Control:
         self._serve()
         self._loop.add_reader(self._channel.fileno(), self._hear)
         self._channel.send(Prepared())
+        tasks.start(self._reloader.keep_what_is_active(), "keep what is active")
+        tasks.start(self._watch(), "watch the configuration")
         await self._ended.wait()
         # Answers stay possible until the logs are written.
         if self._log_writer is not None:
@@ -99,29 +111,60 @@ class Control:
 
     # -- logs ------------------------------------------------------------------------------------------------------
 
-    def _open_logs(self) -> None:
+    def _open_logs(self) -> ErrorLog:
         gateway = self._snapshot.gateway
-        self._error_log = open_error_log(gateway.error_log, self._region, process="control")
-        take_logging(self._error_log)
+        error_log = self._error_log = open_error_log(gateway.error_log, self._region, process="control")
+        take_logging(error_log)
         if gateway.access_log.path != "off":
             readers = [self._region.slot(index).log_reader() for index in range(self._region.slots)]
             path = gateway.access_log.path
             try:
-                self._log_writer = LogWriter(readers, path, gateway.access_log.flush, say=self._error_log.say)
+                self._log_writer = LogWriter(readers, path, gateway.access_log.flush, say=error_log.say)
             except OSError as error:
                 raise StartError(f"the access log {path} cannot be opened: {error.strerror or error}") from error
             self._log_writer.start()
         self._tick()
+        return error_log
 
     def _tick(self) -> None:
         if self._error_log is not None:
             self._error_log.tick()
         self._loop.call_later(_TICK_S, self._tick)
 
+    # -- the configuration -----------------------------------------------------------------------------------------
+
+    def _make_reloader(self, error_log: ErrorLog) -> Reloader:
+        snapshot = self._snapshot
+        directory: str | Path | None = snapshot.gateway.server.state_dir
+        if directory is None and snapshot.origin.name:
+            directory = state_directory.for_file(snapshot.origin.name)
+        return Reloader(
+            snapshot,
+            self._region,
+            None if directory is None else History(directory),
+            highest_number=self._order.highest_number,
+            send=self._channel.send,
+            say=error_log.say,
+            adopted=self._adopt,
+        )
+
+    def _adopt(self, snapshot: Snapshot) -> None:
+        self._snapshot = self._view.snapshot = snapshot
+
+    async def _watch(self) -> None:
+        reloader = self._reloader
+        await watch(
+            lambda: reloader.source if reloader.active.gateway.server.watch else None,
+            lambda: reloader.active.origin.text_digest,
+            lambda: reloader.reload("watch"),
+        )
+
     # -- answers ---------------------------------------------------------------------------------------------------
 
     def _serve(self) -> None:
         import uvicorn
+
+        from tidegate.process.peer_protocol import PeerProtocol
 
         class Server(uvicorn.Server):
             @contextlib.contextmanager
@@ -136,7 +179,7 @@ class Control:
             config = uvicorn.Config(
                 application,
                 loop="none",
-                http="h11",
+                http=PeerProtocol,
                 ws="none",
                 lifespan="off",
                 log_config=None,
@@ -168,13 +211,15 @@ class Control:
                     case Finish():
                         self._ended.set()
                     case ReloadAsked():
-                        if self._error_log is not None:
-                            self._error_log.say("not_reloaded", "SIGHUP: a configuration is not reloaded in place yet")
-                    case _:
-                        pass
+                        tasks.start(self._reloader.reload("SIGHUP"), "reload")
+                    case Published():
+                        self._reloader.concluded(message.number, [])
+                    case NotPublished():
+                        self._reloader.concluded(message.number, message.reasons)
         except ChannelClosed:
             self._loop.remove_reader(self._channel.fileno())
             self._view.is_orphaned = True
+            self._reloader.abandon()
             tasks.start(self._outlive_workers(), "outlive the workers")
 
     async def _outlive_workers(self) -> None:

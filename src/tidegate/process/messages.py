@@ -50,6 +50,7 @@ __all__ = [
     "memory_file",
     "read_memory_file",
     "read_order",
+    "seal",
 ]
 
 
@@ -233,8 +234,13 @@ def memory_file(name: str, content: bytes) -> int:
     at = 0
     while at < len(content):
         at += os.pwrite(fd, content[at : at + (1 << 20)], at)
-    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL)
+    seal(fd)
     return fd
+
+
+def seal(fd: int) -> None:
+    """What is in a memory file now is there for good."""
+    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL)
 
 
 def read_memory_file(fd: int) -> bytes:

@@ -10,6 +10,7 @@ from tidegate.memory.slot import SlotState, SlotStatistics
 from tidegate.observe.log_writer import LogWriter
 from tidegate.observe.metrics import Metrics
 from tidegate.process.messages import Roster, WorkerStatus
+from tidegate.process.reloader import Reloader
 
 __all__ = ["STALLED_NS", "GatewayView", "WorkerView"]
 
@@ -43,7 +44,10 @@ class WorkerView:
 
 @dataclass
 class GatewayView:
-    """Everything is read when asked for; nothing here waits or is sent to a worker."""
+    """Everything is read when asked for; nothing here waits or is sent to a worker.
+
+    ``snapshot`` is the active one without its routes, which may be many.
+    """
 
     snapshot: Snapshot
     region: Region
@@ -56,6 +60,7 @@ class GatewayView:
     roster: Roster | None = None
     is_orphaned: bool = False
     log_writer: LogWriter | None = None
+    reloader: Reloader | None = None
 
     @property
     def is_draining(self) -> bool:

@@ -2,7 +2,7 @@
 
 from tidegate.config.declarations import walk
 from tidegate.config.findings import Path
-from tidegate.config.kinds import Ref, Secret
+from tidegate.config.kinds import Kind, Ref, Secret
 from tidegate.config.rules.subject import Subject
 from tidegate.config.secrets import is_reference, reveal
 from tidegate.config.section import Section
@@ -20,6 +20,9 @@ def check_names(subject: Subject) -> None:
 
 def check_secrets(subject: Subject, section: Section, prefix: Path = ()) -> None:
     """Each secret in ``section`` is a reference that leads somewhere."""
+    for path, kind, text in walk(section, Kind, prefix):
+        if kind.is_secret and isinstance(text, str):
+            subject.secrets[subject.shaped.original(path)] = text
     for path, _, text in walk(section, Secret, prefix):
         if not is_reference(text):
             subject.warn(path, 'is a secret in the open; write "env:NAME" or "file:PATH" and keep it there')

@@ -1,7 +1,7 @@
 """What the rules look at."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from tidegate.config.findings import Path, nearest
@@ -19,6 +19,8 @@ class Subject:
     source: Source
     shaped: Shaped[Gateway]
     gateway: Gateway
+    # where secrets stand, by their path in the file; a reference is one too
+    secrets: dict[Path, str] = field(default_factory=dict)
 
     def names(self, table: str) -> list[str]:
         """The names that the file declares in ``table``, well-formed or not."""

@@ -1,0 +1,65 @@
+from pathlib import Path
+
+import pytest
+
+from tidegate.process import state_directory
+from tidegate.process.failure import StartError
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch):
+    for name in ("TIDEGATE_STATE_DIR", "STATE_DIRECTORY", "TIDEGATE_RUNTIME_DIR", "XDG_STATE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+
+
+def test_each_file_has_its_own():
+    one, other = state_directory.for_file("/etc/a/gateway.toml"), state_directory.for_file("/etc/b/gateway.toml")
+    assert one != other
+    assert one.parent == other.parent == Path("/var/lib/tidegate")
+    assert one.name.startswith("gateway-")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "parent"),
+    [
+        ("TIDEGATE_STATE_DIR", "/srv/state", "/srv/state"),
+        ("STATE_DIRECTORY", "/var/lib/gate:/var/lib/other", "/var/lib/gate"),
+        ("TIDEGATE_RUNTIME_DIR", "/tmp/run", "/tmp/run/state"),
+    ],
+)
+def test_environment_says_another_place(monkeypatch, variable, value, parent):
+    monkeypatch.setenv(variable, value)
+    assert state_directory.for_file("gateway.toml").parent == Path(parent)
+
+
+def test_user_has_it_at_home(monkeypatch):
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    monkeypatch.setenv("XDG_STATE_HOME", "/home/ann/state")
+    assert state_directory.for_file("gateway.toml").parent == Path("/home/ann/state/tidegate")
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ('[server]\nstate_dir = "/srv/x"  # here\nbroken', "/srv/x"),
+        ("server:\n  state_dir: state\n", "/etc/state"),
+        ("[server\nworkers = 1\n", None),
+    ],
+)
+def test_is_found_in_what_cannot_be_read(text, found):
+    assert state_directory.named_in(text, "/etc/gateway.toml") == (None if found is None else Path(found))
+
+
+def test_is_closed_to_others(tmp_path, monkeypatch):
+    monkeypatch.undo()
+    directory = tmp_path / "a" / "state"
+    state_directory.prepare(directory)
+    state_directory.prepare(directory)
+    assert directory.stat().st_mode & 0o777 == 0o700
+    directory.chmod(0o750)
+    with pytest.raises(StartError, match="open to other users"):
+        state_directory.prepare(directory)
+    (tmp_path / "file").touch()
+    with pytest.raises(StartError, match="File exists"):
+        state_directory.prepare(tmp_path / "file")
