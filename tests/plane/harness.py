@@ -11,12 +11,14 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import uvloop
 
 from tidegate.config.check import check
+from tidegate.config.snapshot import Snapshot
 from tidegate.edge.server import Server, ServerStatistics
 from tidegate.memory.region import Region, read_meters
 
@@ -209,16 +211,9 @@ class Plane:
             (host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=4096
         )
         self.port = self.listening.getsockname()[1]
-        bind = f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
-        text = f'[server]\n{server}\n\n[[listeners]]\nbind = "{bind}"\n{listener}\n\n{config}\n'
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "gateway.toml"
-            path.write_text(text)
-            snapshot, findings = check(path)
-        errors = [str(finding) for finding in findings]
-        assert snapshot is not None, "\n".join(errors)
-        self.snapshot = snapshot
         self.host = host
+        self.snapshot = snapshot = self.checked(config, listener, server)
+        self.prepared = [snapshot.number]
         self.region = Region.create(1)
         self.region.snapshot_number = snapshot.number
         self.reader = self.region.slot(0).log_reader()
@@ -227,6 +222,36 @@ class Plane:
         self._started = threading.Event()
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="gateway", daemon=True)
+
+    def checked(self, config: str, listener: str = "", server: str = "", number: int = 1) -> Snapshot:
+        """The snapshot of that configuration, with the listener that this gateway has."""
+        bind = f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        text = f'[server]\n{server}\n\n[[listeners]]\nbind = "{bind}"\n{listener}\n\n{config}\n'
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "gateway.toml"
+            path.write_text(text)
+            snapshot, findings = check(path)
+        errors = [str(finding) for finding in findings]
+        assert snapshot is not None, "\n".join(errors)
+        return replace(snapshot, number=number)
+
+    def prepare(self, config: str, listener: str = "", server: str = "") -> int:
+        """Has another snapshot prepared beside the active one; its number."""
+        number = self.prepared[-1] + 1
+        self.prepared.append(number)
+        snapshot = self.checked(config, listener, server, number)
+        asyncio.run_coroutine_threadsafe(self.server.prepare(snapshot), self.loop).result(TIMEOUT_S)
+        return number
+
+    def switch(self, number: int) -> None:
+        """Makes a prepared snapshot the one that the shared word names; who is idle notices at the next tick."""
+        self.region.snapshot_number = number
+
+    def reload(self, config: str, listener: str = "", server: str = "") -> None:
+        """Another configuration, active when this returns."""
+        number = self.prepare(config, listener, server)
+        self.switch(number)
+        until(lambda: self.statistics().snapshot == number, f"snapshot {number} is active")
 
     def _run(self) -> None:
         asyncio.set_event_loop(self.loop)

@@ -37,6 +37,7 @@ PUBLIC_FACE_RANK = RANK["exchange"]  # "from tidegate import Filter" is what som
 
 # Modules that do not stand where their folder does.
 LEAVES = {
+    "tidegate.process.slices": "imports nothing of ours, and every layer may have long work",
     "tidegate.process.tasks": "imports nothing of ours, and every layer may start a task",
 }
 

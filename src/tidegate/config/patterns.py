@@ -9,6 +9,7 @@ Value: text is equal to it; ``~regex`` is searched for; true is present with any
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 __all__ = ["PathPattern", "ValuePattern", "parse_host", "parse_path", "parse_value"]
@@ -16,6 +17,7 @@ __all__ = ["PathPattern", "ValuePattern", "parse_host", "parse_path", "parse_val
 _CAPTURE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]{0,63})\}")
 _LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
 _ORDINARY = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9._~-]*")
+_PLAIN = re.compile(rf"(?:/{_ORDINARY.pattern})+(/\*)?")
 # What canonical paths consist of: unreserved, sub-delims, ":" and "@", or a percent-encoding.
 _SEGMENT = re.compile(r"(?:[A-Za-z0-9._~!$&'()+,;=:@-]|%[0-9A-F]{2})*")
 
@@ -44,6 +46,7 @@ class ValuePattern:
     text: str = ""
 
 
+@lru_cache(maxsize=1024)
 def parse_host(text: str) -> str:
     """The host pattern in lower case, without a final dot; ValueError when it is no host, nor ``*.`` and a host."""
     name = text.lower().removesuffix(".")
@@ -63,6 +66,8 @@ def parse_host(text: str) -> str:
 
 def parse_path(text: str) -> PathPattern:
     """The parts of a path pattern; ValueError says what is wrong with it. A regex is not compiled here."""
+    if (plain := _PLAIN.fullmatch(text)) is not None:  # most are, and there may be thousands of them
+        return PathPattern("exact", text) if plain[1] is None else PathPattern("prefix", text[:-1])
     if text.startswith("~"):
         if len(text) == 1:
             raise ValueError('a regex follows the "~", such as "~^/x/[0-9]+$"')

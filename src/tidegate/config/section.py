@@ -3,6 +3,7 @@
 A snapshot is thereby immutable all the way down.
 """
 
+import re
 from dataclasses import dataclass, fields
 from types import MappingProxyType
 from typing import Any, ClassVar
@@ -18,10 +19,22 @@ class Section:
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "strict": True}
 
     def __post_init__(self) -> None:
-        for option in fields(self):
-            value = getattr(self, option.name)
-            if isinstance(value, dict):
-                object.__setattr__(self, option.name, frozen(value))
+        cls = type(self)
+        for name in _tables.get(cls) or _tables.setdefault(cls, _tables_of(cls)):
+            value = getattr(self, name)
+            if type(value) is dict:
+                object.__setattr__(self, name, frozen(value))
+
+
+# The fields that may hold a table, by class: a snapshot of ten thousand routes has as many sections, of twenty fields.
+_tables: dict[type[Section], tuple[str, ...]] = {}
+
+
+def _tables_of(cls: type[Section]) -> tuple[str, ...]:
+    return tuple(option.name for option in fields(cls) if _MAY_HOLD_A_TABLE.search(repr(option.type)))
+
+
+_MAY_HOLD_A_TABLE = re.compile("Mapping|dict|Any|object|TypeVar")
 
 
 def frozen(value: Any) -> Any:

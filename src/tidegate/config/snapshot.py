@@ -1,12 +1,18 @@
-"""A snapshot: one validated, immutable configuration with its number, as bytes that any worker can decode."""
+"""A snapshot: one validated, immutable configuration with its number, as bytes that any worker can decode.
+
+The bytes are lines of JSON: the frame, in which all but the routes stands; a line for each route, so that ten thousand
+of them can be read with others having their turn between; and the text that the operator wrote.
+"""
 
 import hashlib
+from collections.abc import Generator
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Literal, Self
 
 import msgspec
 
+from tidegate.config.routes import Route
 from tidegate.config.schema import Gateway
 
 __all__ = ["Origin", "Snapshot", "encode"]
@@ -52,12 +58,36 @@ class Snapshot:
 
     def encode(self) -> bytes:
         """The snapshot as bytes, for a memfd."""
-        return encode(self)
+        lines = [self.without_routes(), *self.gateway.routes, self.source_text]
+        return b"\n".join([encode(line) for line in lines])
 
     @classmethod
-    def decode(cls, data: bytes | bytearray | memoryview) -> Self:
+    def decode(cls, data: bytes) -> Self:
         """The snapshot in ``data``; msgspec.MsgspecError when it is none."""
-        return msgspec.json.decode(data, type=cls)
+        steps = cls.decoding(data)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                snapshot: Self = end.value
+                return snapshot
+
+    @classmethod
+    def decoding(cls, data: bytes) -> Generator[None, None, Self]:
+        """The same in steps: a generator that yields after each route and returns the snapshot."""
+        end = data.find(b"\n") if b"\n" in data else len(data)
+        frame = msgspec.json.decode(memoryview(data)[:end], type=cls)
+        last = data.rfind(b"\n")
+        routes: list[Route] = []
+        while end < last:
+            start, end = end + 1, data.find(b"\n", end + 1)
+            routes.append(_route_decoder.decode(data[start:end]))
+            yield
+        text = msgspec.json.decode(memoryview(data)[last + 1 :], type=str)
+        return replace(frame, gateway=replace(frame.gateway, routes=tuple(routes)), source_text=text)
+
+
+_route_decoder = msgspec.json.Decoder(Route)
 
 
 def encode(value: Any) -> bytes:

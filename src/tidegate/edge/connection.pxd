@@ -43,6 +43,7 @@ cdef class Connection(Client):
     cdef Exchange exchange
     cdef uint64_t io_deadline_ms            # the client has to move something until then; 0: nothing is expected of it
     cdef void accepted(self, object tls_context)
+    cdef void apply_settings(self) noexcept
     cdef void _consume(self)
     cdef void _open_window(self, char* data, size_t size) except *
     cdef void _close_window(self) except *

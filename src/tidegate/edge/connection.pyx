@@ -15,8 +15,10 @@ from libc.string cimport memcpy, memmove
 
 from tidegate.exchange.compose cimport forwarding_lines
 from tidegate.exchange.exchange cimport Exchange, give_up, take_exchange
+from tidegate.exchange.plan cimport Plan
 from tidegate.exchange.relay cimport HIGH_WATER, unchunk
 from tidegate.exchange.state cimport RESPONDING, SENT, WAITING, Client
+from tidegate.memory.atomics cimport load_acquire
 from tidegate.memory.meters cimport (
     BYTES_DOWNSTREAM_IN, CONNECTIONS_OPEN, TLS_FAILURES, TLS_HANDSHAKES,
 )
@@ -63,9 +65,6 @@ cdef class Connection(Client):
 
     cdef void accepted(self, object tls_context):
         """It has been accepted and registered; address and settings are set."""
-        self.max_body = self.settings.max_body
-        self.body_timeout_ms = self.settings.body_timeout_ms
-        self.allows_underscores = self.settings.allows_underscores
         self.is_tls = tls_context is not None
         self.forwarding = forwarding_lines(self.address, self.is_tls)
         node = b'"[%b]"' % self.address if b":" in self.address else self.address
@@ -77,6 +76,18 @@ cdef class Connection(Client):
         if tls_context is not None:
             self.mode = HANDSHAKE
             self.start_tls(TlsSession(tls_context, True))
+
+    cdef void apply_settings(self) noexcept:
+        self.max_body = self.settings.max_body
+        self.body_timeout_ms = self.settings.body_timeout_ms
+        self.allows_underscores = self.settings.allows_underscores
+
+    cdef void take_snapshot(self):
+        cdef Context context = self.context
+        if load_acquire(context.snapshot_word) != (<Plan>context.plan).number:
+            context.switch_plan()
+        if self.owner is not None:
+            self.owner.bring_up_to_date(self)
 
     cdef void on_established(self):
         self.context.meters.add(TLS_HANDSHAKES, 1)

@@ -11,6 +11,7 @@ from libc.string cimport memset
 
 from tidegate.edge.connection cimport Connection, ConnectionSettings
 from tidegate.exchange.context cimport Context
+from tidegate.exchange.plan cimport Plan
 from tidegate.memory.meters cimport (
     ACCEPT_PAUSES, CONNECTIONS_ACCEPTED, CONNECTIONS_OPEN, CONNECTIONS_REFUSED_ADDRESS, CONNECTIONS_REFUSED_TOTAL,
 )
@@ -34,33 +35,64 @@ cdef class Bounds:
     """max_open: connections in this worker; max_per_address: of them from one address, or None."""
 
     def __init__(self, long max_open, max_per_address=None):
-        self.max_open = max_open
-        self.max_per_address = max_per_address or 0
         self.by_address = {}
         self.listeners = []
+        self.configure(max_open, max_per_address)
+
+    def configure(self, long max_open, max_per_address=None):
+        """Other bounds, for connections accepted from here on."""
+        self.max_open = max_open
+        self.max_per_address = max_per_address or 0
+        self.wake()
+
+    def wake(self):
+        """There is room again: who waits for it goes on."""
+        waiting = self.listeners
+        self.listeners = []
+        for listener in waiting:
+            listener.resume()
 
     def __repr__(self):
         return f"<Bounds {self.open}/{self.max_open} connections, {len(self.by_address)} addresses counted>"
 
 
 cdef class Listener(Channel):
-    """fd: a listening socket, this object's from here on. settings: config.Listener. tls: for its connections, or None."""
+    """fd: a listening socket, this object's from here on. tls: for its connections, or None."""
 
-    def __init__(self, Context context not None, Bounds bounds not None, int fd, settings, tls=None):
+    def __init__(self, Context context not None, Bounds bounds not None, int fd, settings not None, tls=None):
         os.set_blocking(fd, False)
         self.fd = fd
         self.context = context
         self.bounds = bounds
         self.settings = ConnectionSettings(settings)
+        self.source = settings
         self.tls = tls
         self.label = settings.bind
         self.is_unix = settings.bind.startswith("unix:")
         self.connections = set()
 
     def configure(self, settings, tls):
-        """The settings of another snapshot, for connections accepted from here on."""
-        self.settings = ConnectionSettings(settings)
+        """The settings of another snapshot: for connections accepted from here on, and for the others from their next
+        request on, but for TLS."""
+        if settings != self.source:
+            self.settings = ConnectionSettings(settings)
+            self.source = settings
         self.tls = tls
+
+    def bring_up_to_date(self, Connection connection not None):
+        """Gives a connection that was accepted under another snapshot what the active one has for it."""
+        cdef Plan plan = self.context.plan
+        connection.settings = self.settings
+        connection.apply_settings()
+        connection.is_trusted = plan.trusted.trusts(connection.address, len(connection.address))
+        connection.snapshot_number = plan.number
+
+    def count_by_address(self):
+        """Counts the connections that came when nobody did, because there was no bound."""
+        cdef Connection connection
+        for connection in self.connections:
+            if connection.address_key is None:
+                self.count(connection)
 
     def start(self):
         self.is_accepting = True
@@ -136,7 +168,6 @@ cdef class Listener(Channel):
             connection.fd = fd
             connection.reactor = self.context.reactor
             connection.context = self.context
-            connection.settings = self.settings
             connection.is_unix = self.is_unix
             _read_address(connection, &address)
             if not self._admit(connection):
@@ -153,7 +184,7 @@ cdef class Listener(Channel):
             self.connections.add(connection)
             try:
                 self.context.reactor.register(connection)
-                connection.is_trusted = self.context.trusted.trusts(connection.address, len(connection.address))
+                self.bring_up_to_date(connection)
                 connection.accepted(None if self.tls is None else self.tls.context)
             except BaseException:
                 connection._end()       # it is counted already
@@ -163,19 +194,23 @@ cdef class Listener(Channel):
     def _admit(self, Connection connection):
         """Counts it, unless its address has too many already."""
         if self.bounds.max_per_address and not self.is_unix:
-            key = _address_key(connection.address)
-            count = self.bounds.by_address.get(key, 0)
-            if count >= self.bounds.max_per_address:
+            if self.bounds.by_address.get(_address_key(connection.address), 0) >= self.bounds.max_per_address:
                 self.context.meters.add(CONNECTIONS_REFUSED_ADDRESS, 1)
                 self.context.error_log.say(
                     "max_connections_per_address", "one address has as many connections as it may; closed",
                     client=connection.address.decode("latin-1"),
                 )
                 return False
-            self.bounds.by_address[key] = count + 1
-            connection.address_key = key
+            self.count(connection)
         self.bounds.open += 1
         return True
+
+    cdef int count(self, Connection connection) except -1:
+        if not self.is_unix:
+            key = _address_key(connection.address)
+            self.bounds.by_address[key] = self.bounds.by_address.get(key, 0) + 1
+            connection.address_key = key
+        return 0
 
     def connection_ended(self, connection, key):
         self.connections.discard(connection)
@@ -187,10 +222,7 @@ cdef class Listener(Channel):
             else:
                 del self.bounds.by_address[key]
         if self.bounds.listeners:
-            waiting = self.bounds.listeners
-            self.bounds.listeners = []
-            for listener in waiting:
-                listener.resume()
+            self.bounds.wake()
 
     cdef void _pause(self, double seconds):
         if not self.is_paused:

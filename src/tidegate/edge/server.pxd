@@ -16,10 +16,15 @@ cdef class Server:
     cdef object ring
     cdef list inherited                     # (settings, fd) of the listeners
     cdef list listeners
-    cdef list watches                       # tasks that look for renewed certificates
+    cdef dict watches                       # tasks that look for renewed certificates, by the id of what they look after
     cdef readonly Bounds bounds
     # snapshots
-    cdef dict plans                         # prepared, by number
-    cdef dict upstreams                     # what each of them claims of the pools, by number
+    cdef dict prepared                      # preparation.Prepared by number: the active one and those that wait
+    cdef list under_way                     # being prepared
+    cdef list retiring                      # no longer active, with exchanges in flight
+    cdef object active                      # Prepared
+    # end
+    cdef bint is_started
+    cdef bint is_closed
     cdef object drained_event
     cdef object drain_handle

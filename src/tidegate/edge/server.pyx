@@ -1,7 +1,9 @@
 """The data plane of one worker: what it is made of, and its beginning and end.
 
-A snapshot is *prepared* (upstreams resolved, filters made, router and plans compiled), and becomes *active* when the shared
-word names it: exchanges look at the word when they begin. Pools belong to the worker and outlive snapshots.
+A snapshot is *prepared* beside the active one (``preparation``), and becomes *active* when the shared word names it: exchanges
+look at the word when they begin, and a worker that has none looks ten times a second. What the new snapshot does not have is
+closed at the switch; the old plan and its filters go when the last exchange that began on it has ended. Pools belong to the
+worker and outlive snapshots.
 """
 
 from libc.stdint cimport uint64_t
@@ -9,18 +11,15 @@ from libc.stdint cimport uint64_t
 from tidegate.edge.listener cimport Bounds, Listener
 from tidegate.exchange.context cimport Context
 from tidegate.exchange.plan cimport Plan
-from tidegate.exchange.trust cimport TrustedRanges
 from tidegate.memory.mapping cimport Mapping
 from tidegate.memory.meters cimport POOL_SHARE_MAX_PPM, UPSTREAM_OPEN, UPSTREAM_WAITING
 from tidegate.net.reactor cimport Reactor
-from tidegate.observe.access_log cimport AccessLog
 
 import asyncio
 import os
 from typing import NamedTuple
 
-from tidegate.exchange.filter import make_filters
-from tidegate.memory.meters import Meters as MetersType
+from tidegate.edge.preparation import Preparation, give_up, give_up_upstreams
 from tidegate.process import tasks
 from tidegate.upstream.pools import Pools
 
@@ -35,6 +34,8 @@ class ServerStatistics(NamedTuple):
     faults: int
     pools: tuple
     upstreams: dict
+    snapshot: int           # the active one
+    snapshots: int          # held: the active one, those that wait, and old ones with exchanges in flight
 
 
 cdef class Server:
@@ -55,55 +56,94 @@ cdef class Server:
         self.ring = place.take_log_ring()
         self.pools = Pools()
         self.reactor.add_tick_hook(self._look_after_pools)
+        self.reactor.add_tick_hook(self._look_after_snapshots)
         self.inherited = list(listeners)
         self.listeners = []
-        self.plans = {}
-        self.upstreams = {}
-        self.watches = []
+        self.watches = {}
+        self.prepared = {}
+        self.under_way = []
+        self.retiring = []
 
     # -- snapshots --------------------------------------------------------------------------------------------------
 
     async def prepare(self, snapshot):
-        """Builds all that serving with ``snapshot`` needs. Raises whatever makes that impossible."""
-        from tidegate.upstream import discover
-        from tidegate.upstream.build import build_upstream
+        """Builds all that serving with ``snapshot`` needs. Raises whatever makes that impossible.
 
-        gateway = snapshot.gateway
-        filters = make_filters(gateway.filters)
-        secret = self.region.secret
-        upstreams = {}
+        Exchanges go on meanwhile, with the active snapshot. The first one is active at once.
+        """
+        preparation = Preparation(
+            snapshot, self._active, self.pools, seed=self.slot, secret=self.region.secret, ring=self.ring
+        )
+        if snapshot.number in self.prepared:
+            raise ValueError(f"snapshot {snapshot.number} has been prepared already")
+        self.under_way.append(preparation.made)     # from the first: what it shares must not be closed under its hands
         try:
-            for name, settings in gateway.upstreams.items():
-                upstreams[name] = build_upstream(name, settings, self.pools, seed=self.slot, secret=secret)
-            await discover.prepare(upstreams.values())
-            plan = Plan(snapshot, upstreams, filters)
+            await preparation.run()
+            if self.is_closed:
+                raise asyncio.CancelledError
         except BaseException:
-            for upstream in upstreams.values():
-                upstream.close()        # or what they claimed of the pools would never be given up
+            self.under_way.remove(preparation.made)
+            give_up(preparation.made, self._holders())
             raise
-        self.plans[snapshot.number] = plan
-        self.upstreams[snapshot.number] = tuple(upstreams.values())
-        if self.context.plan is None:
-            self._activate(plan)
-        return plan
+        self.under_way.remove(preparation.made)
+        self.prepared[snapshot.number] = preparation.made
+        if self.active is None:
+            self._activate(preparation.made)
 
-    def _activate(self, Plan plan not None):
-        gateway = plan.gateway
-        log = gateway.access_log
-        self.context.plan = plan
-        self.context.trusted = TrustedRanges(gateway.server.trusted_proxies)
-        self.context.access_log = AccessLog(None if log.path == "off" else self.ring, log.format, log.fields)
-        workers = self.region.workers
-        if self.bounds is None:
-            self.bounds = Bounds(
-                max(1, -(-gateway.server.max_connections // workers)), gateway.server.max_connections_per_address
-            )
+    def forget(self, number):
+        """Drops what was prepared for a snapshot that will not become active."""
+        made = self.prepared.get(number)
+        if made is not None and made is not self.active:
+            del self.prepared[number]
+            give_up(made, self._holders())
+
+    def _active(self):
+        return self.active
+
+    def _holders(self):
+        return [*self.prepared.values(), *self.under_way, *self.retiring]
 
     def _switch(self):
         """The shared word names another snapshot than the active one."""
-        plan = self.plans.get(self.region.snapshot_number)
-        if plan is not None:
-            self._activate(plan)
+        made = self.prepared.get(self.region.snapshot_number)
+        if made is not None and made is not self.active:
+            self._activate(made)
+
+    def _activate(self, made):
+        """Serves with ``made`` from here on; what only older snapshots have ends."""
+        server = made.plan.gateway.server
+        workers = self.region.workers
+        self.active = made
+        self.context.plan = made.plan
+        max_open = max(1, -(-server.max_connections // workers))
+        if self.bounds is None:
+            self.bounds = Bounds(max_open, server.max_connections_per_address)
+        else:
+            self.bounds.configure(max_open, server.max_connections_per_address)
+        for listener in self.listeners:
+            listener.configure(made.listeners[listener.label], made.tls.get(listener.label))
+            if server.max_connections_per_address is not None:
+                listener.count_by_address()
+        for upstream in made.upstreams.values():
+            upstream.activate()
+        for number in [number for number in self.prepared if number < made.number]:
+            older = self.prepared.pop(number)
+            give_up_upstreams(older, [*self.prepared.values(), *self.under_way])
+            self.retiring.append(older)
+        self._end_retired()
+        if self.is_started:
+            self._watch_certificates()
+
+    def _end_retired(self):
+        for older in [older for older in self.retiring if older.plan.exchanges == 0]:
+            self.retiring.remove(older)
+            give_up(older, self._holders())
+
+    def _look_after_snapshots(self, now_ms):
+        if self.active is not None and self.region.snapshot_number != self.active.number:
+            self._switch()
+        if self.retiring:
+            self._end_retired()
 
     def _look_after_pools(self, uint64_t now_ms):
         self.pools.expire(now_ms)
@@ -115,17 +155,24 @@ cdef class Server:
 
     def start(self):
         """Begins to accept."""
+        self._switch()
         for settings, fd in self.inherited:
-            tls = None
-            if settings.tls is not None:
-                from tidegate.edge.tls import ServerTls
-
-                tls = ServerTls(settings.tls)
-                self.watches.append(tasks.start(tls.keep_current(), f"watch certificates of {settings.bind}"))
-            listener = Listener(self.context, self.bounds, fd, settings, tls)
+            bind = settings.bind
+            listener = Listener(self.context, self.bounds, fd, self.active.listeners[bind], self.active.tls.get(bind))
             listener.start()
             self.listeners.append(listener)
         self.inherited = []
+        self.is_started = True
+        self._watch_certificates()
+
+    def _watch_certificates(self):
+        """Looks for renewed files of the certificates in use, and of no others."""
+        used = {id(tls): (bind, tls) for bind, tls in self.active.tls.items()}
+        for key in [key for key in self.watches if key not in used]:
+            self.watches.pop(key).cancel()
+        for key, (bind, tls) in used.items():
+            if key not in self.watches:
+                self.watches[key] = tasks.start(tls.keep_current(), f"watch certificates of {bind}")
 
     def drain(self, double deadline):
         """Accepts what waits in the sockets, then stops listening; every next answer says ``Connection: close``.
@@ -165,30 +212,34 @@ cdef class Server:
         for settings, fd in self.inherited:
             os.close(fd)
         self.inherited = []
-        for watch in self.watches:
+        self.is_closed = True
+        for watch in self.watches.values():
             watch.cancel()
-        self.watches = []
-        for upstreams in self.upstreams.values():
-            for upstream in upstreams:
-                upstream.close()        # ends its look-ups
-        self.upstreams = {}
+        self.watches = {}
+        self.active = None
+        while self.prepared:
+            _, made = self.prepared.popitem()
+            give_up(made, self._holders())      # ends its look-ups
+        while self.retiring:
+            give_up(self.retiring.pop(), self._holders())
         self.pools.close()
         self.reactor.close()
 
     def statistics(self):
         statistics = self.reactor.statistics()
-        inflight = sum(
-            endpoint.inflight
-            for plan in self.plans.values() for destination in plan.destinations.values()
-            for endpoint in destination.upstream.endpoints
-        )
+        endpoints = {
+            endpoint: endpoint.inflight
+            for made in self._holders() for upstream in made.upstreams.values() for endpoint in upstream.endpoints
+        }
         return ServerStatistics(
-            0 if self.bounds is None else self.bounds.open, self.context.exchanges, inflight, len(self.context.spare),
+            0 if self.bounds is None else self.bounds.open, self.context.exchanges,
+            sum(endpoints.values()), len(self.context.spare),
             statistics.channels, statistics.faults, self.pools.statistics(),
             {
                 name: destination.upstream.statistics()
                 for name, destination in (<Plan>self.context.plan).destinations.items()
             },
+            (<Plan>self.context.plan).number, len(self._holders()),
         )
 
     def __repr__(self):

@@ -120,6 +120,11 @@ class ServerTls:
         self._loaded = loaded
         return Reload(changed=True)
 
+    @property
+    def digest(self) -> bytes:
+        """Of the certificates and keys in use."""
+        return self._loaded.digest
+
     async def keep_current(self, every_s: float = LOOK_EVERY_S) -> None:
         """Looks for renewed files until it is cancelled, off the loop; to be run as a task."""
         while True:

@@ -2,10 +2,8 @@
 
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 
-from tidegate.exchange.trust cimport TrustedRanges
 from tidegate.memory.meters cimport Meters
 from tidegate.net.reactor cimport Reactor
-from tidegate.observe.access_log cimport AccessLog
 
 cdef class Context:
     # process
@@ -19,8 +17,6 @@ cdef class Context:
     cdef uint64_t last_serial               # of connections, both sides
     # snapshot
     cdef object plan                        # plan.Plan: the active one
-    cdef AccessLog access_log
-    cdef TrustedRanges trusted
     # now
     cdef bint is_draining
     cdef list spare                         # exchanges to use again

@@ -25,7 +25,6 @@ cdef class Context:
         self.meters = meters
         self.error_log = error_log
         self.switch_plan = switch_plan
-        self.trusted = TrustedRanges()
         self.spare = []
         seed = os.urandom(16)
         memcpy(self.random_state, <const char*>seed, 16)

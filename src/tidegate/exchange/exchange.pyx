@@ -77,8 +77,8 @@ cdef class Exchange(Steps):
     cdef void _enter(self, Client client):
         """Counts it, and settles which snapshot it is served by."""
         cdef Context context = self.context
-        if load_acquire(context.snapshot_word) != (<Plan>context.plan).number:
-            context.switch_plan()
+        if load_acquire(context.snapshot_word) != client.snapshot_number:
+            client.take_snapshot()
         self.number += 1
         self.client = client
         self.plan = <Plan>context.plan
@@ -462,7 +462,7 @@ cdef class Exchange(Steps):
                         "filter_failed", f"{type(error).__name__}: {error}", filter=step.filter_name, error=error
                     )
                 step_out(context.reactor.mark, outer)
-        if context.access_log.is_on:
+        if self.plan.access_log.is_on:
             write_record(self, LOG_UPGRADE_CLOSED if stage == TUNNEL else LOG_EXCHANGE)
 
     def __repr__(self):

@@ -22,18 +22,22 @@ one may return a coroutine, when only some requests have to wait. The others are
 the callback that brought the bytes: it must not block.
 
 Request phases run in the order of the route's ``filters``, the others in reverse. One instance serves all exchanges of
-a worker.
+a worker, and of the snapshots to come, as long as its class and options stay the same: a reload does not empty a cache.
 """
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from tidegate.config import options
 from tidegate.config.filters import FilterUse
 from tidegate.errors import GatewayError, Kind
 
-__all__ = ["PHASES", "Filter", "make_filters"]
+__all__ = ["PHASES", "Filter", "close_filters", "make_filters"]
+
+logger = logging.getLogger(__name__)
 
 PHASES = ("on_request", "on_request_body", "on_response", "on_response_body", "on_finish")
 MAY_WAIT = ("on_request", "on_response")
@@ -58,24 +62,81 @@ class Filter:
     def prepare(self) -> None:
         """Called once, when the options have their values, before the first exchange; raise to refuse the snapshot."""
 
+    def close(self) -> None:
+        """Called once, when no snapshot has it any more and its last exchange has ended: for threads and files."""
 
-def make_filters(uses: Mapping[str, FilterUse]) -> dict[str, Filter]:
+
+def make_filters(uses: Mapping[str, FilterUse], known: Mapping[str, Filter] | None = None) -> dict[str, Filter]:
     """An instance of every configured filter, by name.
 
-    Raises GatewayError naming the filter whose class cannot be had or whose options do not fit.
+    Args:
+        uses: The ``filters`` of a configuration.
+        known: Those of the snapshot before. One of the same name, class and options, whose options name no file that
+            has changed, is taken over as it is.
+
+    Raises GatewayError naming the filter whose class cannot be had or whose options do not fit; what had been made for
+    the others is closed.
     """
     made: dict[str, Filter] = {}
+    new: list[Filter] = []
     for name, use in uses.items():
+        source = _source_of(use)
+        there = None if known is None else known.get(name)
+        if there is not None and there.__dict__.get(_SOURCE) == source:
+            made[name] = there
+            continue
         try:
             module, _, attribute = use.target.partition(":")
             cls: Any = import_module(module)
             for part in attribute.split("."):
                 cls = getattr(cls, part)
             instance: Filter = options.make(cls, use.options)
+            instance.__dict__[_SOURCE] = source
             instance.prepare()
         except Exception as error:
+            close_filters(new)
             raise GatewayError(
                 Kind.PROXY_CONFIGURATION_ERROR, f"filter {name} ({use.target}): {type(error).__name__}: {error}"
             ) from error
         made[name] = instance
+        new.append(instance)
     return made
+
+
+def close_filters(filters: Iterable[Filter]) -> None:
+    """Calls ``close`` of each; one that fails is logged."""
+    for one in filters:
+        try:
+            one.close()
+        except Exception:
+            logger.exception(
+                "filter %s failed when it was closed", type(one).__qualname__, extra={"kind": "filter_failed"}
+            )
+
+
+_SOURCE = "_made_from"  # in an instance's dict
+
+
+def _source_of(use: FilterUse) -> tuple[Any, ...]:
+    """What an instance was made from: class, options, and the state of the files that they name."""
+    files = {}
+    for text in _texts(use.options):
+        path = text.removeprefix("file:")
+        if path.startswith("/"):
+            try:
+                found = Path(path).stat()
+            except (OSError, ValueError):
+                continue
+            files[path] = (found.st_mtime_ns, found.st_size, found.st_ino)
+    return use.target, use.options, files
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for inner in value.values():
+            yield from _texts(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _texts(inner)

@@ -3,6 +3,8 @@
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from tidegate.exchange.edits cimport Edits
+from tidegate.exchange.trust cimport TrustedRanges
+from tidegate.observe.access_log cimport AccessLog
 from tidegate.routing.rewrite cimport Redirect, Rewrite
 from tidegate.routing.router cimport Router
 from tidegate.upstream.connection cimport DialSettings
@@ -62,4 +64,7 @@ cdef class Plan:
     cdef readonly dict destinations         # by name of the upstream
     cdef readonly dict filters              # instances by name
     cdef int widest_encodings               # what any route allows: the path is made canonical before the route is known
-    cdef long exchanges                     # in flight on it
+    cdef TrustedRanges trusted
+    cdef AccessLog access_log
+    # now
+    cdef readonly long exchanges            # in flight on it

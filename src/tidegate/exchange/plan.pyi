@@ -1,10 +1,11 @@
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any
 
 from tidegate.config.routes import Route as RouteSettings
 from tidegate.config.schema import Gateway
 from tidegate.config.snapshot import Snapshot
 from tidegate.exchange.filter import Filter
+from tidegate.observe.access_log import AccessLog
 from tidegate.upstream.endpoint import Upstream
 
 class Step:
@@ -42,4 +43,12 @@ class Plan:
     routes: dict[str, Route]
     destinations: dict[str, Destination]
     filters: dict[str, Filter]
+    exchanges: int
     def __init__(self, snapshot: Snapshot, upstreams: dict[str, Upstream], filters: dict[str, Filter]) -> None: ...
+    def building(
+        self,
+        snapshot: Snapshot,
+        upstreams: dict[str, Upstream],
+        filters: dict[str, Filter],
+        access_log: AccessLog | None = None,
+    ) -> Generator[None]: ...

@@ -13,6 +13,7 @@ from tidegate.wire.target cimport (
 )
 
 import inspect
+from dataclasses import replace
 
 from tidegate.exchange.filter import PHASES
 from tidegate.exchange.views import Response
@@ -55,11 +56,15 @@ cdef class Route:
     """A route of the configuration with everything it needs at hand.
 
     settings: config.Route. destinations: by name. filters: instances by name, in the order of the configuration. order: its own
-    place there. snapshot: number of the one it belongs to.
+    place there. snapshot: number of the one it belongs to. shape, numbers: those of its path and of the filters, when they are
+    known.
     """
 
-    def __init__(self, settings, dict destinations, dict filters, uint32_t order=0, uint64_t snapshot=0):
-        numbers = {name: number for number, name in enumerate(filters)} if settings.filters else {}
+    def __init__(
+        self, settings, dict destinations, dict filters, uint32_t order=0, uint64_t snapshot=0, shape=None, dict numbers=None
+    ):
+        if numbers is None:
+            numbers = _numbers(filters)
         chain = [(name, filters[name], numbers[name]) for name in settings.filters]
         backwards = chain[::-1]
         self.name = settings.name
@@ -68,7 +73,7 @@ cdef class Route:
             self.destination = destinations[settings.upstream]
         if settings.respond is not None:
             self.answer = Response(settings.respond.status, settings.respond.body, settings.respond.headers)
-        captures = _capture_names(settings.path)
+        captures = (shape_of(settings.path) if shape is None else shape).captures
         if settings.redirect is not None:
             self.redirect = RedirectType(settings.redirect.to, capture_names=captures)
             self.redirect_status = settings.redirect.status
@@ -99,8 +104,9 @@ cdef class Route:
         return f"<Route {self.name}: {', '.join(map(repr, steps)) or 'no filters'}>"
 
 
-cdef tuple _capture_names(str path):
-    return tuple(shape_of(path).captures)
+cdef dict _numbers(dict filters):
+    """The place of each filter in the configuration, by name."""
+    return {name: number for number, name in enumerate(filters)}
 
 
 cdef tuple _steps(list chain, int phase, uint32_t order, uint64_t snapshot):
@@ -140,25 +146,38 @@ cdef class Plan:
     """
 
     def __init__(self, snapshot, dict upstreams, dict filters):
+        for _ in self.building(snapshot, upstreams, filters):
+            pass
+
+    def building(self, snapshot, dict upstreams, dict filters, AccessLog access_log=None):
+        """Builds it, giving way after each route: for a plan that was made with ``Plan.__new__``."""
         cdef Route route
         self.number = snapshot.number
         self.etag = snapshot.etag
-        self.gateway = snapshot.gateway
+        self.gateway = replace(snapshot.gateway, routes=())     # the rest is small; these are in ``routes``
         self.filters = filters
+        self.access_log = AccessLog(None) if access_log is None else access_log
+        self.trusted = TrustedRanges(snapshot.gateway.server.trusted_proxies)
         self.destinations = {name: Destination(upstream) for name, upstream in upstreams.items()}
         self.routes = {}
+        numbers = _numbers(filters)
         specs = []
         for order, settings in enumerate(snapshot.gateway.routes):
-            route = Route(settings, self.destinations, filters, order, snapshot.number)
+            shape = shape_of(settings.path)
+            route = Route(settings, self.destinations, filters, order, snapshot.number, shape, numbers)
             self.routes[settings.name] = route
             self.widest_encodings |= route.allowed_encodings
+            yield
             specs.append(
                 RouteSpec(
                     name=settings.name, hosts=settings.hosts, path=settings.path, methods=settings.methods,
                     headers=settings.headers, query=settings.query, priority=settings.priority, target=route, order=order,
+                    shape=shape,
                 )
             )
-        self.router = RouterType(specs)
+        router = RouterType.__new__(RouterType)
+        yield from router.building(specs)
+        self.router = router
 
     def __repr__(self):
         return f"<Plan {self.number}: {len(self.routes)} routes, {self.exchanges} exchanges in flight>"

@@ -87,4 +87,4 @@ cdef void write_record(ExchangeState x, int event):
     if x.log_fields is not None:
         extra = context.render_extra(x.log_fields)
         record.extra = _bytes_text(extra)
-    context.access_log.write(&record)
+    x.plan.access_log.write(&record)

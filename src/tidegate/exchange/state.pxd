@@ -35,10 +35,12 @@ cdef class Client(Stream):
     cdef int64_t max_body                   # -1: no bound
     cdef uint64_t body_timeout_ms           # longest wait for the client to send or take more
     # exchange
+    cdef uint64_t snapshot_number           # of the snapshot whose settings it has
     cdef bint keeps_alive                   # another request may follow this one
     cdef char* window                       # bytes read and not used yet: the beginning of the body, or of the next request
     cdef size_t window_size
     cdef void touch(self) noexcept          # something moved: its deadline begins anew
+    cdef void take_snapshot(self)           # another snapshot is active: what is set for the connection becomes as it says
     cdef void exchange_routed(self)         # its route, and so its deadline, is known
     cdef void exchange_finished(self, bint is_clean)    # its answer was handed over whole; or never will be
     cdef void pump_body(self)               # hand on what has been read of the body, and read on

@@ -47,6 +47,9 @@ cdef class Client(Stream):
     cdef void touch(self) noexcept:
         pass
 
+    cdef void take_snapshot(self):
+        raise NotImplementedError
+
     cdef void exchange_routed(self):
         raise NotImplementedError
 
@@ -149,7 +152,7 @@ cdef bytes client_address(ExchangeState x):
             # Several lines are one list, the last line its end. (HAProxy appends a line where others lengthen the last.)
             for i in range(x.request.n_fields - 1, -1, -1):
                 if x.request.fields[i].id == FIELD_X_FORWARDED_FOR and not x.request.fields[i].flags & FIELD_HAS_UNDERSCORE:
-                    x.client_address = x.context.trusted.client_of(
+                    x.client_address = x.plan.trusted.client_of(
                         x.raw.at + x.request.fields[i].value.start, x.request.fields[i].value.size, x.client_address,
                         &goes_on,
                     )

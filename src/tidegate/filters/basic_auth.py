@@ -155,6 +155,10 @@ class BasicAuth(Filter):
         self._denied = Response.problem(401, "Name and password are required", headers=challenge)
         self._busy = Response.problem(503, "Too many passwords to check", headers={"Retry-After": "1"})
 
+    def close(self) -> None:
+        """Ends the thread."""
+        self._thread.shutdown(wait=False)
+
     def on_request(self, request: Request) -> Response | Coroutine[Any, Any, Response | None] | None:
         """Goes on for who is known, and denies others; a coroutine for credentials that have to be hashed."""
         sent = request.headers.get_all("authorization")

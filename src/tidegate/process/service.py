@@ -19,7 +19,14 @@ class Service(Protocol):
     """
 
     async def prepare(self, snapshot: Snapshot) -> None:
-        """Builds all that serving with ``snapshot`` needs. Raises whatever makes that impossible."""
+        """Builds all that serving with ``snapshot`` needs. Raises whatever makes that impossible.
+
+        The first one is what it begins with. A later one is built beside it in slices, while the service serves, and
+        is served with from when the shared word names it.
+        """
+
+    def forget(self, number: int) -> None:
+        """Drops what was prepared for a snapshot that will not become active; nothing if there is no such one."""
 
     def start(self) -> None:
         """Begins to accept."""

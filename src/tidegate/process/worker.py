@@ -22,8 +22,11 @@ from tidegate.process.logs import open_error_log, take_logging
 from tidegate.process.messages import (
     Drain,
     Failed,
+    Forget,
     ListeningEnded,
+    Prepare,
     Prepared,
+    Refused,
     ReopenLogs,
     Serve,
     Serving,
@@ -34,6 +37,7 @@ from tidegate.process.messages import (
 )
 from tidegate.process.pulse import Pulse
 from tidegate.process.service import Service, load_service
+from tidegate.process.slices import collector_at_rest, in_slices
 
 __all__ = ["main"]
 
@@ -54,6 +58,9 @@ class Worker:
         self._is_draining = False
         self._exit_code = 0
         self._service: Service | None = None
+        # snapshots on their way, by number, and how long a drain may take under each
+        self._preparing: dict[int, asyncio.Task[None]] = {}
+        self._drain_timeouts_s: dict[int, float] = {}
 
     def __repr__(self) -> str:
         return f"<Worker {self._order.slot} {self._slot.state.name.lower()} {self._service!r}>"
@@ -71,29 +78,63 @@ class Worker:
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._drain_as_configured)
         self._loop.add_reader(self._channel.fileno(), self._hear)
-        self._channel.send(Prepared(snapshot=self._snapshot.number))
+        self._channel.send(Prepared(snapshot=self._slot.prepared))
         await self._ended.wait()
+        for task in self._preparing.values():
+            task.cancel()
         service.close()
         self._error_log.close()
         return self._exit_code
 
     async def _prepare(self) -> Service:
-        self._snapshot = Snapshot.decode(read_memory_file(self._order.snapshot_fd))
+        snapshot = Snapshot.decode(read_memory_file(self._order.snapshot_fd))
         os.close(self._order.snapshot_fd)
-        self._error_log = open_error_log(self._snapshot.gateway.error_log, self._region, worker=self._order.slot)
+        self._error_log = open_error_log(snapshot.gateway.error_log, self._region, worker=self._order.slot)
         take_logging(self._error_log)
         self._tick()
-        listeners = [(self._snapshot.gateway.listeners[one.index], one.fd) for one in self._order.listeners]
+        listeners = [(snapshot.gateway.listeners[one.index], one.fd) for one in self._order.listeners]
         factory = load_service(self._order.service)
-        service = factory(
-            self._loop, self._snapshot, self._order.slot, self._region, self._error_log, listeners=listeners
-        )
-        await service.prepare(self._snapshot)
+        service = factory(self._loop, snapshot, self._order.slot, self._region, self._error_log, listeners=listeners)
+        await service.prepare(snapshot)
+        self._has_prepared(snapshot)
+        del snapshot
         # What the snapshot is made of lives as long as it does: the collector need not look at it again.
         gc.collect()
         gc.freeze()
-        self._slot.prepared = self._snapshot.number
         return service
+
+    def _has_prepared(self, snapshot: Snapshot) -> None:
+        active = self._region.snapshot_number
+        self._drain_timeouts_s = {n: held for n, held in self._drain_timeouts_s.items() if n >= active}
+        self._drain_timeouts_s[snapshot.number] = snapshot.gateway.server.drain_timeout
+        self._slot.prepared = snapshot.number
+
+    # -- another snapshot, while serving ---------------------------------------------------------------------------
+
+    async def _prepare_another(self, service: Service, number: int, fd: int) -> None:
+        try:
+            with collector_at_rest():
+                # -1, when there was no descriptor left for it, is an error like any other.
+                snapshot = await in_slices(Snapshot.decoding(read_memory_file(fd)))
+                await service.prepare(snapshot)
+            self._has_prepared(snapshot)
+            self._channel.send(Prepared(snapshot=number))
+        except Exception as error:  # noqa: BLE001 - as when it starts, but the active snapshot goes on
+            self._error_log.say("snapshot_refused", in_one_line(error), snapshot=number, error=error)
+            self._channel.send(Refused(snapshot=number, reason=in_one_line(error)))
+        finally:
+            if fd >= 0:
+                os.close(fd)
+            del self._preparing[number]
+
+    def _forget(self, service: Service, number: int) -> None:
+        if (task := self._preparing.get(number)) is not None:
+            task.cancel()
+        service.forget(number)
+        if self._drain_timeouts_s.pop(number, None) is not None:
+            self._slot.prepared = max(self._drain_timeouts_s)
+
+    # -- life ------------------------------------------------------------------------------------------------------
 
     def _tick(self) -> None:
         self._error_log.tick()
@@ -109,6 +150,12 @@ class Worker:
                         self._drain(message.timeout_s)
                     case ReopenLogs():
                         self._error_log.reopen()
+                    case Prepare(number=number, fd=fd) if self._service is not None:
+                        self._preparing[number] = tasks.start(
+                            self._prepare_another(self._service, number, fd), f"prepare snapshot {number}"
+                        )
+                    case Forget(number=number) if self._service is not None:
+                        self._forget(self._service, number)
         except ChannelClosed:
             # The supervisor is gone, and with it whoever would replace this worker.
             self._loop.remove_reader(self._channel.fileno())
@@ -131,7 +178,8 @@ class Worker:
         self._ended.set()
 
     def _drain_as_configured(self) -> None:
-        self._drain(self._snapshot.gateway.server.drain_timeout)
+        known = self._drain_timeouts_s
+        self._drain(known.get(self._region.snapshot_number) or known[max(known)])
 
     def _drain(self, timeout_s: float) -> None:
         if self._is_draining or self._service is None:

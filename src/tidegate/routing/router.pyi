@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from typing import NamedTuple
 
 from tidegate.routing.spec import RouteSpec, Shape
@@ -27,6 +27,7 @@ class Match:
 
 class Router:
     def __init__(self, routes: Sequence[RouteSpec], seed: bytes | None = None) -> None: ...
+    def building(self, routes: Sequence[RouteSpec], seed: bytes | None = None) -> Generator[None]: ...
     def look_up(
         self,
         method: bytes,

@@ -2,7 +2,7 @@
 
 Rules:
 
-1. ``spec.ranked`` decides the order; a place's index in it is its rank, and the least rank that fits is the answer.
+1. ``spec.ranking`` decides the order; a place's index in it is its rank, and the least rank that fits is the answer.
    The tree only serves to look at few of them.
 2. A look-up goes through at most a few sites (the exact host, the wildcards above it, any host) and in each down the
    tree: the literal child first, then the capture, then the rests on the way back, which is nearly the order of ranks
@@ -30,13 +30,14 @@ from tidegate.wire.http1 cimport (
 from collections import namedtuple
 
 from tidegate.routing.regex import compile_regex, named_groups
-from tidegate.routing.spec import methods_of, ranked
+from tidegate.routing.spec import methods_of, ranking
 
 cdef enum:
     ANY_METHOD = 0x7FFFFFFF
     NO_RANK = 0x7FFFFFFF
     EXACT = 0                   # scopes of ``hosts``
     WILDCARD = 1
+    ROW = 256                   # cheap things that are done without giving way
 
 cdef enum Mode:
     CHOOSE
@@ -264,6 +265,74 @@ cdef class Match:
         return f"<Match {self.name}>"
 
 
+cdef class Draft:
+    """The tree while it grows: a column for each attribute of its nodes and sites."""
+    cdef dict matches, edges, hosts
+    cdef list least, capture, literals, whole, rest     # by node
+    cdef list roots, regexes                            # by site
+    cdef uint32_t wildcard_labels, depth
+
+    def __init__(self):
+        self.matches, self.edges, self.hosts = {}, {}, {}
+        self.least, self.capture, self.literals, self.whole, self.rest = [], [], [], [], []
+        self.roots, self.regexes = [self.new_node(NO_RANK)], [[]]
+
+    cdef uint32_t new_node(self, uint32_t rank) except? 0:
+        self.least.append(rank)
+        self.capture.append(0)
+        self.literals.append(0)
+        self.whole.append([])
+        self.rest.append([])
+        return <uint32_t>len(self.least) - 1
+
+    cdef uint32_t site_of(self, str host, uint32_t rank) except? 0:
+        cdef tuple key
+        if not host:
+            return 0
+        key = (WILDCARD, host[2:].encode()) if host.startswith("*.") else (EXACT, host.encode())
+        if key not in self.hosts:
+            self.hosts[key] = len(self.roots)
+            self.roots.append(self.new_node(rank))
+            self.regexes.append([])
+        return self.hosts[key]
+
+    cdef int put(self, uint32_t rank, place, spec) except -1:
+        """Adds a place; they come best first."""
+        cdef uint32_t site, node, child
+        cdef tuple key
+        shape = place.shape
+        if place.route not in self.matches:
+            try:
+                self.matches[place.route] = Match(spec, shape)
+            except ValueError as error:
+                raise ValueError(f'route "{spec.name}": {error}') from error
+        site = self.site_of(place.host, rank)
+        if place.host.startswith("*."):
+            self.wildcard_labels = max(self.wildcard_labels, <uint32_t>place.host.count("."))
+        if shape.regex:
+            self.regexes[site].append(rank)
+            return 0
+        node = self.roots[site]
+        self.least[node] = min(self.least[node], rank)
+        for segment in shape.segments:
+            if segment is None:
+                child = self.capture[node]
+                if child == 0:
+                    child = self.capture[node] = self.new_node(rank)
+            else:
+                key = (node, segment)
+                known = self.edges.get(key)
+                if known is None:
+                    child = self.edges[key] = self.new_node(rank)
+                    self.literals[node] += 1
+                else:
+                    child = known
+            node = child
+        (self.rest if shape.is_open else self.whole)[node].append(rank)
+        self.depth = max(self.depth, <uint32_t>len(shape.segments))
+        return 0
+
+
 cdef class Router:
     """Finds the route of a request; the order is described in ``tidegate.routing.spec``.
 
@@ -275,82 +344,63 @@ cdef class Router:
     """
 
     def __init__(self, routes, seed=None):
-        cdef uint32_t i, at, rank
+        for _ in self.building(routes, seed):
+            pass
+
+    def building(self, routes, seed=None):
+        """Builds it, giving way after each place: for a router that was made with ``Router.__new__``."""
+        cdef Draft draft = Draft()
+        cdef list places
+        cdef uint32_t rank
         if self.kept is not None:
             raise RuntimeError("a router is built once")
-        places = ranked(routes)
-        matches = {}
-        edges, hosts = {}, {}
-        least, capture, literals, whole, rest = [], [], [], [], []     # by node
-        roots, regexes = [], []                                        # by site
-
-        def new_node(rank):
-            for column, value in ((least, rank), (capture, 0), (literals, 0), (whole, []), (rest, [])):
-                column.append(value)
-            return len(least) - 1
-
-        def site_of(host, rank):
-            if not host:
-                return 0
-            key = (WILDCARD, host[2:].encode()) if host.startswith("*.") else (EXACT, host.encode())
-            if key not in hosts:
-                hosts[key] = len(roots)
-                roots.append(new_node(rank))
-                regexes.append([])
-            return hosts[key]
-
-        roots.append(new_node(NO_RANK))
-        regexes.append([])
+        places = yield from ranking(routes)
         for rank, place in enumerate(places):
-            spec, shape = routes[place.route], place.shape
-            if place.route not in matches:
-                try:
-                    matches[place.route] = Match(spec, shape)
-                except ValueError as error:
-                    raise ValueError(f'route "{spec.name}": {error}') from error
-            site = site_of(place.host, rank)
-            if place.host.startswith("*."):
-                self.wildcard_labels = max(self.wildcard_labels, place.host.count("."))
-            if shape.regex:
-                regexes[site].append(rank)
-                continue
-            node = roots[site]
-            least[node] = min(least[node], rank)
-            for segment in shape.segments:
-                if segment is None:
-                    child = capture[node] = capture[node] or new_node(rank)
-                elif (node, segment) in edges:
-                    child = edges[node, segment]
-                else:
-                    child = edges[node, segment] = new_node(rank)
-                    literals[node] += 1
-                node = child
-            (rest if shape.is_open else whole)[node].append(rank)
-            self.depth = max(self.depth, <uint32_t>len(shape.segments))
+            draft.put(rank, place, routes[place.route])
+            yield
+        hosts = Table.__new__(Table)
+        yield from hosts.building(draft.hosts, seed)
+        edges = Table.__new__(Table)
+        yield from edges.building(draft.edges, seed)
+        self.hosts = hosts
+        self.edges = edges
+        yield from self.laying_out(draft, places)
 
-        self.hosts = Table(hosts, seed)
-        self.edges = Table(edges, seed)
-        self.n_nodes, self.n_sites, self.n_places = len(least), len(roots), len(places)
+    def laying_out(self, Draft draft not None, list places not None):
+        """Puts what ``draft`` has into arrays."""
+        cdef uint32_t i, rank, at = 0
+        cdef list whole, rest
+        self.wildcard_labels = draft.wildcard_labels
+        self.depth = draft.depth
+        self.n_nodes, self.n_sites, self.n_places = len(draft.least), len(draft.roots), len(places)
         self.nodes = <Node*>PyMem_RawCalloc(self.n_nodes, sizeof(Node))
         self.sites = <Site*>PyMem_RawCalloc(self.n_sites, sizeof(Site))
         self.ranks = <uint32_t*>PyMem_RawCalloc(self.n_places + 1, sizeof(uint32_t))
         self.places = <PyObject**>PyMem_RawCalloc(self.n_places + 1, sizeof(PyObject*))
         if self.nodes == NULL or self.sites == NULL or self.ranks == NULL or self.places == NULL:
             raise MemoryError
-        self.kept = list(matches.values())
+        self.kept = list(draft.matches.values())
         for i in range(self.n_places):
-            self.places[i] = <PyObject*>matches[places[i].route]
-        at = 0
+            self.places[i] = <PyObject*>draft.matches[places[i].route]
+            if i % ROW == 0:
+                yield
         for i in range(self.n_nodes):
-            self.nodes[i] = Node(least[i], capture[i], literals[i], at, len(whole[i]), at + <uint32_t>len(whole[i]),
-                                 len(rest[i]))
-            for rank in whole[i] + rest[i]:
+            whole, rest = draft.whole[i], draft.rest[i]
+            self.nodes[i] = Node(draft.least[i], draft.capture[i], draft.literals[i], at, len(whole),
+                                 at + <uint32_t>len(whole), len(rest))
+            for rank in whole:
                 self.ranks[at] = rank
                 at += 1
+            for rank in rest:
+                self.ranks[at] = rank
+                at += 1
+            if i % ROW == 0:
+                yield
         for i in range(self.n_sites):
-            self.sites[i] = Site(roots[i], at, len(regexes[i]))
-            self.n_regexes += <uint32_t>len(regexes[i])
-            for rank in regexes[i]:
+            whole = draft.regexes[i]
+            self.sites[i] = Site(draft.roots[i], at, len(whole))
+            self.n_regexes += <uint32_t>len(whole)
+            for rank in whole:
                 self.ranks[at] = rank
                 at += 1
 

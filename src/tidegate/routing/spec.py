@@ -15,19 +15,20 @@ A pattern that fits the whole path goes before one that fits its beginning, howe
 whoever fails on method, header or query is passed over.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import NamedTuple
 
 from tidegate.config.patterns import parse_host, parse_path
 
-__all__ = ["CAPTURES_MAX", "SEGMENTS_MAX", "Place", "RouteSpec", "Shape", "methods_of", "ranked", "shape_of"]
+__all__ = ["CAPTURES_MAX", "SEGMENTS_MAX", "Place", "RouteSpec", "Shape", "methods_of", "ranked", "ranking", "shape_of"]
 
 SEGMENTS_MAX = 63  # of a pattern; a look-up keeps a bit and two numbers for each on its stack
 CAPTURES_MAX = 16  # of a pattern, ``{*}`` included; as in router.pxd
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(slots=True, kw_only=True, eq=False)  # not frozen: that would double what it costs to make one
 class RouteSpec:
     """Which requests a route wants, spelt as in the configuration, and what it leads to.
 
@@ -41,6 +42,7 @@ class RouteSpec:
         priority: the higher goes first.
         target: what a match leads to; opaque here.
         order: place in the configuration, the last tie-break.
+        shape: that of ``path``, when it is known already.
     """
 
     name: str
@@ -52,6 +54,7 @@ class RouteSpec:
     priority: int = 0
     target: object = None
     order: int = 0
+    shape: "Shape | None" = None
 
 
 class Shape(NamedTuple):
@@ -103,33 +106,58 @@ def methods_of(spec: RouteSpec) -> frozenset[str] | None:
     return frozenset(spec.methods) | ({"HEAD"} if "GET" in spec.methods else set())
 
 
-def _host_rank(host: str) -> tuple[int, int]:
+def _host_rank(host: str) -> bytes:
     if not host:
-        return (2, 0)
-    return (1, -host.count(".")) if host.startswith("*.") else (0, 0)
+        return b"\2"
+    return b"\1" + _descending(host.count(".")) if host.startswith("*.") else b"\0"
 
 
-def _path_rank(shape: Shape) -> tuple[int, int, tuple[bool, ...]]:
+def _path_rank(shape: Shape) -> bytes:
     if shape.regex:
-        return (3, 0, ())
-    is_capture = tuple(segment is None for segment in shape.segments)
+        return b"\3"
+    if not shape.is_open and None not in shape.segments:
+        return b"\0"
+    captures = b"".join([b"\2" if segment is None else b"\1" for segment in shape.segments])
     if shape.is_open:
-        return (2, -len(is_capture), is_capture) if is_capture else (4, 0, ())
-    return (1 if any(is_capture) else 0, 0, is_capture)
+        return b"\2" + _descending(len(captures)) + captures if captures else b"\4"
+    return b"\1" + captures + b"\0"  # compared to the end: the one that ends first is the smaller
 
 
-def ranked(routes: Sequence[RouteSpec]) -> list[Place]:
-    """Every (route, host), best first; ValueError names the route whose host or path is no pattern."""
-    keyed = []
+def _descending(count: int) -> bytes:
+    return (0xFFFF - count).to_bytes(2, "big")
+
+
+def ranking(routes: Sequence[RouteSpec]) -> Generator[None, None, list[Place]]:
+    """Every (route, host), best first; ValueError names the route whose host or path is no pattern.
+
+    A generator: it yields after each route, for who has others to give their turn, and returns the places.
+    """
+    keyed: list[tuple[bytes, Place]] = []
     for index, spec in enumerate(routes):
         try:
-            shape = shape_of(spec.path)
+            shape = spec.shape or shape_of(spec.path)
             hosts = {parse_host(host): None for host in spec.hosts} or {"": None}
         except ValueError as error:
             raise ValueError(f'route "{spec.name}": {error}') from error
-        matchers = bool(spec.methods) + len(spec.headers) + len(spec.query)
-        for host in hosts:
-            rank = (-spec.priority, _host_rank(host), _path_rank(shape), -matchers, spec.order, index)
-            keyed.append((rank, Place(index, host, shape)))
-    keyed.sort(key=lambda pair: pair[0])
+        # One run of bytes for each place: compared by memcmp, so that ten thousand are sorted in some milliseconds.
+        first = (_MIDDLE - spec.priority).to_bytes(8, "big")
+        matchers = _descending(bool(spec.methods) + len(spec.headers) + len(spec.query))
+        last = b"".join((_path_rank(shape), matchers, (_MIDDLE + spec.order).to_bytes(8, "big")))
+        keyed += [(first + _host_rank(host) + last, Place(index, host, shape)) for host in hosts]
+        yield
+    keyed.sort(key=itemgetter(0))  # stable: of equals the earlier in the list
     return [place for _, place in keyed]
+
+
+def ranked(routes: Sequence[RouteSpec]) -> list[Place]:
+    """The same at once."""
+    steps = ranking(routes)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            places: list[Place] = end.value
+            return places
+
+
+_MIDDLE = 1 << 62  # what is added to numbers that may be negative

@@ -7,6 +7,9 @@ from libc.string cimport memcpy
 
 import os
 
+cdef enum:
+    ROW = 256                   # entries made without giving way
+
 
 cdef class Table:
     """Keyed hash table from (scope, bytes) to a number above zero.
@@ -17,7 +20,12 @@ cdef class Table:
     """
 
     def __init__(self, items, seed=None):
-        cdef uint32_t at, run, offset = 0
+        for _ in self.building(items, seed):
+            pass
+
+    def building(self, items, seed=None):
+        """Builds it, giving way now and then: for a table that was made with ``Table.__new__``."""
+        cdef uint32_t at, run, offset = 0, done = 0
         cdef uint64_t mixed, capacity = 2
         cdef Slot* slot
         cdef bytes key
@@ -56,6 +64,9 @@ cdef class Table:
             offset += slot.size
             self.longest_key = max(self.longest_key, slot.size)
             self.longest_run = max(self.longest_run, run)
+            done += 1
+            if done % ROW == 0:
+                yield
 
     def __dealloc__(self):
         PyMem_RawFree(self.slots)

@@ -31,6 +31,8 @@ def build_upstream(
     seed: int = 0,
     secret: bytes = b"",
     resolve: Resolve = resolve_name,
+    before: Upstream | None = None,
+    is_active: bool = True,
 ) -> Upstream:
     """An upstream with its fixed endpoints; those behind names come with ``await discover.prepare([upstream])``.
 
@@ -43,6 +45,10 @@ def build_upstream(
         seed: Differs by worker, so that workers do not choose in step.
         secret: What tokens of sticky cookies are made under, the same in all workers; needed only for those.
         resolve: From a name to its addresses.
+        before: The upstream of that name in the snapshot before: what is known of its endpoints and of the addresses
+            behind names stays known.
+        is_active: False while its snapshot waits for its turn: pools that are there keep their bounds until
+            ``Upstream.activate``.
 
     Raises:
         OSError: A file of the TLS settings cannot be read, or (ssl.SSLError) is not what it should be.
@@ -58,18 +64,39 @@ def build_upstream(
     if settings.sticky is not None:
         endpoint_token(secret, name, Peer("unix:/"))
     number = (seed ^ int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little")) % 2**64
-    upstream = _group(name, settings, pools, number, targets)
+    upstream = _group(name, settings, pools, number, targets, is_active=is_active)
+    if before is not None:
+        upstream.follow(before)
+    known = {} if before is None else {endpoint.peer: endpoint for endpoint in before.endpoints}
 
     def make_endpoint(peer: Peer, weight: float) -> Endpoint:
-        return Endpoint(pools.get(peer, settings.pool), weight, _sticky_lines(name, settings, secret, peer))
+        pool = pools.get(peer, settings.pool, keeps_bounds=not upstream.is_active)
+        sticky = _sticky_lines(name, settings, secret, peer)
+        there = known.get(peer)
+        if there is not None and (there.pool, there.weight, there.sticky) == (pool, weight, sticky):
+            return there
+        endpoint = Endpoint(pool, weight, sticky)
+        if there is not None:
+            endpoint.learn_from(there)
+        return endpoint
 
-    discovery = Discovery(upstream, settings, make_endpoint, resolve=resolve, seed=number)
+    discovery = Discovery(
+        upstream,
+        settings,
+        make_endpoint,
+        resolve=resolve,
+        seed=number,
+        before=None if before is None else before.discovery,
+    )
+    known.clear()  # or each snapshot would keep the one before it
     if discovery.has_names:
         upstream.discovery = discovery
     return upstream
 
 
-def _group(name: str, settings: UpstreamSettings, pools: Pools, seed: int, targets: tuple[Target, ...]) -> Upstream:
+def _group(
+    name: str, settings: UpstreamSettings, pools: Pools, seed: int, targets: tuple[Target, ...], *, is_active: bool
+) -> Upstream:
     kind, _, hash_name = settings.hash_key.partition(":")
     is_hashed = settings.balance == "consistent_hash"
     if kind == "header":
@@ -86,6 +113,7 @@ def _group(name: str, settings: UpstreamSettings, pools: Pools, seed: int, targe
         sticky_cookie=b"" if settings.sticky is None else settings.sticky.cookie.encode("ascii"),
         connect_timeout_ms=max(1, round(settings.connect_timeout * 1000)),
         read_timeout_ms=max(1, round(settings.read_timeout * 1000)),
+        is_active=is_active,
     )
     if isinstance(upstream, ConsistentHash):
         upstream.load_factor = settings.hash_balance

@@ -114,6 +114,7 @@ class Discovery:
         make_endpoint: Makes an endpoint, its pool claimed, for a peer that was not there before.
         resolve: From a name to its addresses; raises OSError.
         seed: For the jitter, so that workers and gateways do not ask all at once.
+        before: That of the same upstream in the snapshot before: what it knows of a name need not be asked for again.
     """
 
     def __init__(
@@ -124,6 +125,7 @@ class Discovery:
         *,
         resolve: Resolve = resolve_name,
         seed: int = 0,
+        before: "Discovery | None" = None,
     ) -> None:
         self.upstream = upstream
         self.settings = settings
@@ -135,6 +137,9 @@ class Discovery:
         self._refreshing: asyncio.Task[None] | None = None
         self._is_stopped = False
         self._failed_rounds = 0
+        self.asked_s: float | None = None
+        if before is not None:
+            self._take_over(before)
         self._apply()
 
     @property
@@ -145,12 +150,13 @@ class Discovery:
     # -- what it does --------------------------------------------------------------------------------------------------
 
     async def prepare(self, within_s: float = LOOK_UP_TIMEOUT_S) -> None:
-        """Resolves every name for the first time and keeps them up to date from then on.
+        """Resolves every name that is not known yet, and keeps them up to date from then on.
 
         Args:
             within_s: What is not resolved by then comes later; the upstream starts with what is known.
         """
-        await self.refresh(within_s)
+        if self.asked_s is None:
+            await self.refresh(within_s)
         if self.has_names and self._refreshing is None and not self._is_stopped:
             self._refreshing = tasks.start(self._keep_refreshing(), f"resolve {self.upstream.name}")
 
@@ -165,6 +171,7 @@ class Discovery:
                 name.under_way = tasks.start(self._look_up(name.host), f"look up {name.host}")
         await asyncio.wait({name.under_way for name in names if name.under_way is not None}, timeout=within_s)
         good = [self._take_answer(name, within_s) for name in names]
+        self.asked_s = asyncio.get_running_loop().time()
         if not self._is_stopped:
             self._apply()
         return all(good)
@@ -193,9 +200,17 @@ class Discovery:
 
     # -- how -----------------------------------------------------------------------------------------------------------
 
+    def _take_over(self, before: "Discovery") -> None:
+        known = {one.name: one.addresses for one in before.statistics()}
+        for name in self._names.values():
+            name.addresses = known.get(name.host, ())
+        if all(name.addresses for name in self._names.values()):
+            self.asked_s = before.asked_s
+
     async def _keep_refreshing(self) -> None:
         while True:
-            await asyncio.sleep(self._pause_s())
+            now_s = asyncio.get_running_loop().time()
+            await asyncio.sleep(max(0.0, (self.asked_s or now_s) + self._pause_s() - now_s))
             self._failed_rounds = 0 if await self.refresh() else self._failed_rounds + 1
 
     def _pause_s(self) -> float:

@@ -18,6 +18,7 @@ cdef class Endpoint:
     cdef double ewma_ns                     # peak EWMA of time in system
     cdef uint64_t ewma_at_ns
     cdef double current_weight              # smooth weighted round robin
+    cdef long owners                        # upstreams it is an endpoint of: one of the old snapshot, one of the new
     cdef bint is_out                        # ejected or removed: never picked while another is there (health: next issue)
     cdef uint64_t place                     # where consistent hashing sees it: the same in every worker and on every machine
     cdef bytes sticky_token                 # what the sticky cookie says for this endpoint; b"" when not sticky
@@ -43,7 +44,8 @@ cdef class Upstream:
     # discovery
     cdef readonly list endpoints            # Endpoint; replaced as a whole by ``replace_endpoints``
     cdef public object absence              # GatewayError: why there is no endpoint; None while there is one
-    cdef bint is_closed
+    cdef readonly bint is_active            # its snapshot is or was the active one: its bounds are those of the pools
+    cdef readonly bint is_closed
     # worker
     cdef uint32_t meter                     # index of its series in the meters, 0 before first use
     cdef uint64_t random_state

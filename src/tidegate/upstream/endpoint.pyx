@@ -109,6 +109,19 @@ cdef class Endpoint:
         """What the sticky cookie says for this endpoint; b"" when the upstream is not sticky."""
         return self.sticky_token
 
+    @property
+    def sticky(self):
+        """The token of its cookie and the two lines that set it."""
+        return self.sticky_token, self.sticky_line, self.sticky_line_secure
+
+    def learn_from(self, Endpoint other not None):
+        """What is known of ``other``, the same server under other settings, is known of this one."""
+        self.ewma_ns = other.ewma_ns
+        self.ewma_at_ns = other.ewma_at_ns
+        self.current_weight = other.current_weight
+        self.failures = other.failures
+        self.picks = other.picks
+
     def take_out(self):
         """Nothing is sent to it while another is there."""
         self.is_out = True
@@ -147,6 +160,7 @@ cdef class Upstream:
         bytes sticky_cookie=b"",
         uint64_t connect_timeout_ms=2000,
         uint64_t read_timeout_ms=30000,
+        bint is_active=True,
     ):
         self.name = name
         self.settings = settings
@@ -158,6 +172,7 @@ cdef class Upstream:
         self.sticky_cookie = sticky_cookie
         self.connect_timeout_ms = connect_timeout_ms
         self.read_timeout_ms = read_timeout_ms
+        self.is_active = is_active
         self.endpoints = []
 
     cdef Endpoint pick(self, uint64_t key_hash, Endpoint avoid, uint64_t now_ns):
@@ -199,17 +214,36 @@ cdef class Upstream:
             self.let_go(endpoints)
             return
         kept = {id(endpoint) for endpoint in endpoints}
+        held = {id(endpoint) for endpoint in before}
+        for endpoint in endpoints:
+            if id(endpoint) not in held:
+                endpoint.owners += 1
         self.endpoints = endpoints
         self.endpoints_changed()
-        self.let_go([endpoint for endpoint in before if id(endpoint) not in kept])
+        gone = [endpoint for endpoint in before if id(endpoint) not in kept]
+        for endpoint in gone:
+            endpoint.owners -= 1
+        self.let_go(gone)
 
     def let_go(self, list endpoints):
         """Gives up the claims of ``endpoints``, which are no longer this upstream's."""
         cdef Endpoint endpoint
         for endpoint in endpoints:
-            endpoint.is_out = True
+            if endpoint.owners == 0:
+                endpoint.is_out = True
             if self.pools is not None:
                 self.pools.release(endpoint.pool)
+
+    def activate(self):
+        """Its snapshot has become the active one: the pools of its endpoints have its bounds from here on."""
+        cdef Endpoint endpoint
+        self.is_active = True
+        for endpoint in self.endpoints:
+            endpoint.pool.set_bounds(self.settings.pool)
+
+    def follow(self, Upstream before not None):
+        """Takes up where ``before``, the upstream of that name in the snapshot before, is."""
+        self.random_state = before.random_state
 
     def close(self):
         """Its snapshot is gone: discovery ends, and pools that nobody else claims are retired.
@@ -224,8 +258,9 @@ cdef class Upstream:
         if self.discovery is not None:
             self.discovery.stop()
             self.discovery = None
-        if self.pools is not None:
-            for endpoint in self.endpoints:
+        for endpoint in self.endpoints:
+            endpoint.owners -= 1
+            if self.pools is not None:
                 self.pools.release(endpoint.pool)
 
     def statistics(self):

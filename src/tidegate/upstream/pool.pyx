@@ -269,6 +269,9 @@ cdef class Pool:
             waiter = self.wait_head
         while self.idle_tail is not None and self.idle_tail.idle_since_ms + self.idle_timeout_ms <= now_ms:
             self.drop_oldest()
+        # Bounds were lowered: what rests beyond them goes, what is in use when it is given back and one more rests.
+        while self.idle > self.max_idle or (self.open > self.max_open and self.idle_tail is not None):
+            self.drop_oldest()
         # Room that came without anybody giving back: bounds were raised.
         if self.wait_head is not None and self.open < self.max_open:
             self.serve(now_ms)

@@ -20,11 +20,12 @@ cdef class Pools:
         self.claimed = {}
         self.retired = WeakValueDictionary()
 
-    cpdef Pool get(self, Peer peer, object bounds):
+    cpdef Pool get(self, Peer peer, object bounds, bint keeps_bounds=False):
         """Claims the pool for ``peer``, made if there is none; its bounds become ``bounds``.
 
         Two upstreams that share a peer share its pool, with the bounds that came last. The peer of the pool that is
-        returned is the one to ask with: comparing it is one pointer compare.
+        returned is the one to ask with: comparing it is one pointer compare. keeps_bounds: a pool that somebody claims
+        already stays as it is, for a snapshot that is not active yet.
         """
         cdef Pool pool = self.claimed.get(peer)
         if pool is None:
@@ -34,7 +35,8 @@ cdef class Pools:
             else:
                 pool.revive()
             self.claimed[pool.peer] = pool
-        pool.set_bounds(bounds)
+        if not keeps_bounds or pool.claims == 0:
+            pool.set_bounds(bounds)
         pool.claims += 1
         return pool
 

@@ -1,0 +1,163 @@
+"""From a snapshot to all that serving with it needs, beside the one that is being served with.
+
+Nothing of this is visible before the switch: upstreams whose settings are the same are shared with the active snapshot,
+others begin with what is known of their servers but leave the bounds of the pools alone; listeners and bounds are only
+made ready. What a failed or forgotten preparation has claimed is given back.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from tidegate.config.listeners import Listener
+from tidegate.config.snapshot import Snapshot
+from tidegate.config.upstreams import Upstream as UpstreamSettings
+from tidegate.exchange.filter import Filter, close_filters, make_filters
+from tidegate.exchange.plan import Plan
+from tidegate.memory.log_ring import LogRing
+from tidegate.observe.access_log import AccessLog
+from tidegate.process.slices import Pace, in_slices
+from tidegate.upstream import discover
+from tidegate.upstream.build import build_upstream
+from tidegate.upstream.endpoint import Upstream
+from tidegate.upstream.pools import Pools
+
+if TYPE_CHECKING:
+    from tidegate.edge.tls import ServerTls
+
+__all__ = ["Preparation", "Prepared", "give_up"]
+
+
+@dataclass(eq=False, slots=True)
+class Prepared:
+    """A snapshot with what was built of it. ``tls``: by the address of the listener."""
+
+    number: int
+    plan: Plan | None = None
+    upstreams: dict[str, Upstream] = field(default_factory=dict)
+    filters: dict[str, Filter] = field(default_factory=dict)
+    listeners: dict[str, Listener] = field(default_factory=dict)
+    tls: dict[str, "ServerTls"] = field(default_factory=dict)
+
+
+class Preparation:
+    """One snapshot being prepared.
+
+    Args:
+        snapshot: The one to build.
+        active: Gives the active one, which may change meanwhile; None at the start.
+        pools: The worker's.
+        seed: The worker's, for its balancers.
+        secret: What cookies are made under.
+        ring: Where lines of the access log go.
+    """
+
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        active: Callable[[], Prepared | None],
+        pools: Pools,
+        *,
+        seed: int,
+        secret: bytes,
+        ring: LogRing,
+    ) -> None:
+        self.made = Prepared(snapshot.number)
+        self._snapshot = snapshot
+        self._active = active
+        self._pools = pools
+        self._seed = seed
+        self._secret = secret
+        self._ring = ring
+        self._pace = Pace()
+
+    def __repr__(self) -> str:
+        return f"<Preparation of snapshot {self.made.number}: {len(self.made.upstreams)} upstreams>"
+
+    async def run(self) -> Prepared:
+        """Builds everything. Raises whatever makes serving with it impossible; ``made`` is to be given up then."""
+        gateway = self._snapshot.gateway
+        self._take_listeners(gateway.listeners)
+        await self._load_certificates(gateway.listeners)
+        await self._build_upstreams(gateway.upstreams)
+        active = self._active()
+        self.made.filters = make_filters(gateway.filters, None if active is None else active.filters)
+        log = gateway.access_log
+        plan = Plan.__new__(Plan)
+        await in_slices(
+            plan.building(
+                self._snapshot,
+                self.made.upstreams,
+                self.made.filters,
+                AccessLog(None if log.path == "off" else self._ring, log.format, log.fields),
+            ),
+            self._pace,
+        )
+        self.made.plan = plan
+        return self.made
+
+    def _take_listeners(self, listeners: Iterable[Listener]) -> None:
+        self.made.listeners = {one.bind: one for one in listeners}
+        active = self._active()
+        if active is None:
+            return
+        for bind in self.made.listeners.keys() ^ active.listeners.keys():
+            what = "new" if bind in self.made.listeners else "gone"
+            raise ValueError(f"the listener {bind} is {what}: sockets are bound when the gateway starts")
+
+    async def _load_certificates(self, listeners: Iterable[Listener]) -> None:
+        active = self._active()
+        for settings in listeners:
+            if settings.tls is None:
+                continue
+            from tidegate.edge.tls import ServerTls
+
+            # Off the loop: OpenSSL reads files and checks keys.
+            tls = await asyncio.get_running_loop().run_in_executor(None, ServerTls, settings.tls)
+            there = None if active is None else active.tls.get(settings.bind)
+            # The one that is there knows the sessions that its clients may resume.
+            is_same = there is not None and (there.settings, there.digest) == (tls.settings, tls.digest)
+            self.made.tls[settings.bind] = there if there is not None and is_same else tls
+
+    async def _build_upstreams(self, upstreams: Mapping[str, UpstreamSettings]) -> None:
+        loop = asyncio.get_running_loop()
+        for name, settings in upstreams.items():
+            if settings.tls is not None:
+                from tidegate.upstream.tls import TlsSettings, prepare_context
+
+                # Off the loop: reading the roots of the system takes tens of milliseconds.
+                await loop.run_in_executor(None, prepare_context, TlsSettings.of(settings.tls, ""))
+            active = self._active()
+            there = None if active is None else active.upstreams.get(name)
+            if there is not None and there.settings == settings:
+                self.made.upstreams[name] = there
+            else:
+                self.made.upstreams[name] = build_upstream(
+                    name,
+                    settings,
+                    self._pools,
+                    seed=self._seed,
+                    secret=self._secret,
+                    before=there,
+                    is_active=False,
+                )
+            if self._pace.is_over:
+                await self._pace.rest()
+        await discover.prepare(one for one in self.made.upstreams.values() if not one.is_active)
+
+
+def give_up(gone: Prepared, others: Iterable[Prepared]) -> None:
+    """Closes what only ``gone`` has: its last exchange has ended, or it never had one."""
+    others = list(others)
+    give_up_upstreams(gone, others)
+    kept = {id(one) for other in others for one in other.filters.values()}
+    close_filters(one for one in gone.filters.values() if id(one) not in kept)
+
+
+def give_up_upstreams(gone: Prepared, others: Iterable[Prepared]) -> None:
+    """Ends the look-ups and the claims of upstreams that only ``gone`` has; exchanges under way keep what they have."""
+    kept = {id(one) for other in others for one in other.upstreams.values()}
+    for upstream in gone.upstreams.values():
+        if id(upstream) not in kept:
+            upstream.close()
