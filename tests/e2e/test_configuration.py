@@ -19,7 +19,7 @@ pytestmark = pytest.mark.e2e
 
 TEXT = """
 [server]
-workers = 1
+workers = {workers}
 admin = "127.0.0.1:{admin}"
 {server}
 [[listeners]]
@@ -32,20 +32,22 @@ name = "hello"
 path = "/hello"
 respond = {{ body = "{hello}" }}
 """
+NAMES = {"admin", "port", "server", "more", "workers"}
 
 
 class Running:
     """A gateway of a file that can be written anew."""
 
-    def __init__(self, directory, server="", more=""):
+    def __init__(self, directory, server="", more="", workers=1):
+        self.workers = workers
         self.directory = directory
         self.path = directory / "gateway.toml"
         self.admin, self.port = free_port(), free_port()
         self.server, self.more = server, more
-        self.write("one")
+        self.write()
 
     def text(self, hello="one"):
-        return TEXT.format(admin=self.admin, port=self.port, server=self.server, more=self.more, hello=hello)
+        return TEXT.format(**{name: value for name, value in vars(self).items() if name in NAMES}, hello=hello)
 
     def write(self, hello="one", extra=""):
         beside = self.path.with_suffix(".new")
@@ -84,8 +86,8 @@ class Running:
 
 
 @contextlib.contextmanager
-def gateway(tmp_path, server="", more="", **environment):
-    one = Running(tmp_path, server, more)
+def gateway(tmp_path, server="", more="", workers=1, **environment):
+    one = Running(tmp_path, server, more, workers)
     before = dict(os.environ)
     os.environ.update(environment)
     try:

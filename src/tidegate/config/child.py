@@ -22,10 +22,14 @@ TIMEOUT_S = 60.0
 
 
 class Active(msgspec.Struct, frozen=True, kw_only=True):
-    """What is active now: the new one is compared with it. ``snapshot`` is without its routes."""
+    """What is active now: the new one is compared with it. ``snapshot`` is without its routes.
+
+    ``shown`` is its text as it may be shown, if that is known already.
+    """
 
     snapshot: Snapshot
     text: str
+    shown: str = ""
     workers_since_s: float = 0.0  # since 1970: when the oldest worker began
 
 

@@ -97,6 +97,8 @@ def _takes_an_upgrade(name: str, file: str) -> Finding:
 
 def _shown_text(active: Active, key: bytes) -> str:
     """What is active, as it may be shown; "" when its text is not known."""
+    if active.shown:
+        return active.shown
     origin = active.snapshot.origin
     tree = load_text(active.text, file="", is_yaml=origin.is_yaml).tree
     return "" if tree is None else shown(masked(tree, origin.secrets, key))

@@ -13,6 +13,8 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
+
 from tidegate.config.findings import Path
 
 __all__ = ["difference", "digest", "masked", "restored", "shown"]
@@ -67,7 +69,7 @@ def restored(text: str, tree: Any, secrets: Iterable[Path], key: bytes) -> str:
 
 def shown(tree: Any) -> str:
     """A masked tree as JSON, one value a line."""
-    return json.dumps(tree, indent=1, ensure_ascii=False) + "\n"
+    return msgspec.json.format(msgspec.json.encode(tree), indent=1).decode() + "\n"
 
 
 def difference(before: str, after: str, names: tuple[str, str]) -> str:

@@ -3,12 +3,12 @@
 What is wrong is reported and then left out, so that the rules about meaning see the rest and speak in the same run.
 """
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Any, Generic, TypeVar
 
+import msgspec
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
@@ -65,11 +65,11 @@ def shape(source: Source, section: type[S], tree: dict[str, Any], directory: Fil
     ``prefix`` is the path of ``tree`` in the file, ``directory`` is where relative paths begin.
     """
     shaped = Shaped[S](None)
-    work = json.loads(json.dumps(tree))
+    work = msgspec.json.decode(msgspec.json.encode(tree))
     is_first = True
     while work is not None:
         try:
-            shaped.section = adapter(section).validate_json(json.dumps(work), context={"directory": directory})
+            shaped.section = adapter(section).validate_json(msgspec.json.encode(work), context={"directory": directory})
             break
         except ValidationError as error:
             problems = _problems(error.errors(include_url=False), work)

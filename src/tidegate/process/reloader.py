@@ -31,6 +31,9 @@ from tidegate.process.messages import Message, Publish, seal
 __all__ = ["Outcome", "Reloader", "Stale"]
 
 
+_LARGE = 256 << 10  # characters
+
+
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one attempt; ``number`` and ``etag`` are those of what is active now."""
 
@@ -181,6 +184,8 @@ class Reloader:
             numbers = await asyncio.to_thread(self.history.numbers)
             if not numbers or numbers[-1] != self.active.number:
                 await self._keep(of_snapshot(dataclasses.replace(self.active, source_text=self.text)))
+        if len(self.text) > _LARGE:
+            await self.shown()  # so that the first reload need not read it again
 
     # -- the way ---------------------------------------------------------------------------------------------------
 
@@ -263,7 +268,12 @@ class Reloader:
         marks = [self._region.slot(index).statistics() for index in range(self._region.slots)]
         lives = (mark.started_ns for mark in marks if mark.state not in (SlotState.EMPTY, SlotState.DEAD))
         oldest_ns = min(lives, default=now_ns)
-        return Active(snapshot=self.active, text=self.text, workers_since_s=time.time() - (now_ns - oldest_ns) / 1e9)
+        return Active(
+            snapshot=self.active,
+            text=self.text,
+            shown=self._shown[1] if self._shown[0] == self.active.number else "",
+            workers_since_s=time.time() - (now_ns - oldest_ns) / 1e9,
+        )
 
     def _origin(self, kind: Literal["api", "rollback"], is_yaml: bool, by: str) -> Origin:
         return Origin(

@@ -20,7 +20,8 @@ def check_names(subject: Subject) -> None:
 
 def check_secrets(subject: Subject, section: Section, prefix: Path = ()) -> None:
     """Each secret in ``section`` is a reference that leads somewhere."""
-    for path, kind, text in walk(section, Kind, prefix):
+    # Among the gateway's own options secrets are of one kind; a filter may have its own, and has few options.
+    for path, kind, text in walk(section, Kind if prefix else Secret, prefix):
         if kind.is_secret and isinstance(text, str):
             subject.secrets[subject.shaped.original(path)] = text
     for path, _, text in walk(section, Secret, prefix):
