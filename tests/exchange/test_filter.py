@@ -272,7 +272,7 @@ filters = ["f0"]
 redirect = { to = "/x", status = 302 }
 """
     with filtered(Mark, config=config, route='path = "/up"') as (plane, upstream):
-        upstream.listening.close()
+        upstream.refuse()
         path, status, mark = {
             "no route": ("/nowhere", 404, None),
             "no upstream": ("/up", 502, "all"),
@@ -489,7 +489,7 @@ def test_finish_runs_once_whatever_the_end(ending: str) -> None:
     with filtered(Count, route=route) as (plane, upstream):
         client = plane.connect()
         if ending == "refused":
-            upstream.listening.close()
+            upstream.refuse()
         if ending == "half a body":
             client.send(b"POST / HTTP/1.1\r\nHost: gateway.test\r\nContent-Length: 10\r\n\r\nhalf")
         elif ending == "body too large":

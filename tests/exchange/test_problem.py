@@ -19,7 +19,7 @@ def test_refusal_names_itself() -> None:
     }
     assert response.status == 404
     assert response.headers["Content-Type"] == "application/problem+json"
-    assert "Proxy-Status" not in response.headers
+    assert response.headers["Proxy-Status"] == 'tidegate; error=http_request_error; details="no_route"'
 
 
 def test_refusal_without_a_title_of_its_own_has_its_name_for_one() -> None:

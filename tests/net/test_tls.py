@@ -118,9 +118,9 @@ def test_tls_1_1_is_refused(plane: Plane) -> None:
     assert plane.counters()["tls_failures"] == 1
 
 
-@pytest.mark.parametrize("said", [GET, b"\0" * 500, b"\x16\x03\x01\xff\xff" + b"x" * 300, b"\x16\x03\x01\0\x05hello"])
+@pytest.mark.parametrize("said", [b"\0" * 500, b"\x16\x03\x01\xff\xff" + b"x" * 300, b"\x16\x03\x01\0\x05hello"])
 def test_what_is_no_handshake_is_refused(plane: Plane, upstream: Upstream, said: bytes) -> None:
-    """Plain HTTP, noise, and records that are none."""
+    """Noise, and records that are none."""
     with plane.connect() as client:
         client.send(said)
         client.sock.shutdown(socket.SHUT_WR)
@@ -133,6 +133,32 @@ def test_what_is_no_handshake_is_refused(plane: Plane, upstream: Upstream, said:
     assert plane.counters()["tls_failures"] == 1
     assert "tls_handshake_failed" in plane.error_log.kinds()
     assert nobody_called(upstream)
+
+
+@pytest.mark.parametrize("size", [1, 0, 300_000])
+def test_plain_http_is_told_so_in_plain_text(plane: Plane, upstream: Upstream, size: int) -> None:
+    """Even who sends more than was read hears it: the close that follows is no reset."""
+    said = GET[:size] if 0 < size < len(GET) else GET + b"x" * size
+    for _ in range(20):
+        with plane.connect() as client:
+            client.send(said)
+            answer = client.answer()
+            assert (answer.status, answer.reason) == (400, "Bad Request")
+            assert answer.get("Content-Type") == "text/plain"
+            assert answer.get("Connection") == "close"
+            assert b"HTTPS" in answer.body
+            assert client.is_closed()
+    until(lambda: plane.statistics().connections == 0, "gone")
+    assert plane.counters()["tls_failures"] == 20
+    assert set(plane.error_log.kinds()) == {"plain_http_to_tls"}
+    assert plane.statistics().faults == 0
+    assert nobody_called(upstream)
+    with secure(plane) as client:  # and who speaks TLS is served as before
+        client.send(GET)
+        with upstream.accept() as server:
+            server.request()
+            server.send(OK)
+            assert client.answer().status == 200
 
 
 @pytest.mark.parametrize("said", [b"", b"\x16", b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03"])

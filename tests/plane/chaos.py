@@ -290,7 +290,7 @@ class ChaosServer:
         """Writes an answer while the connection rests. HTTP/1.1 has no numbers: nobody can tell it from the answer to a
         request that was sent before it came, so one that met a request on its way is noted."""
         sock = writer.get_extra_info("socket")
-        if sock is None:  # it has ended already
+        if sock is None or sock.fileno() < 0:  # it has ended already
             return
         raw = socket.socket(fileno=os.dup(sock.fileno()))
         try:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from tests.plane.harness import Answer, Peer, Plane, Upstream, until
 
+from tidegate.wire.reasons import REASONS
+
 CONFIG = """
 [upstreams.a]
 endpoints = ["{address}"]
@@ -39,6 +41,8 @@ def is_refused(client: Peer, status: int, name: str, to: str = "GET") -> None:
     """The next answer is this refusal, says that it is the last one, and is."""
     answer = client.answer(to=to)
     assert (answer.status, problem_type(answer)) == (status, name)
+    assert answer.reason == REASONS[status]
+    assert answer.get("Proxy-Status") == f'tidegate; error=http_request_error; details="{name}"'
     assert answer.get("Connection") == "close"
     assert client.is_closed()
 

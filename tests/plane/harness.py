@@ -22,7 +22,11 @@ from tidegate.config.snapshot import Snapshot
 from tidegate.edge.server import Server, ServerStatistics
 from tidegate.memory.region import Region, read_meters
 
-TIMEOUT_S = 10.0
+TIMEOUT_S = 30.0  # only what hangs waits for so long; a machine that others use too may take a while
+
+# Nobody listens there, and no kernel gives it to who asks for any port. One that was closed just now may belong to
+# somebody else's test in the next moment.
+REFUSING = "127.0.0.1:1"
 
 
 def until(done: Callable[[], Any], what: str, timeout_s: float = TIMEOUT_S) -> Any:
@@ -179,6 +183,10 @@ class Upstream:
 
     def __exit__(self, *_: object) -> None:
         self.listening.close()
+
+    def refuse(self) -> None:
+        """Listens no more, and keeps the port: nobody else can get it."""
+        self.listening.shutdown(socket.SHUT_RDWR)
 
     def accept(self) -> Peer:
         """The next connection of the gateway."""

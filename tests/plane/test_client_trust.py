@@ -221,7 +221,8 @@ def test_unix_listener_serves(tmp_path: Path) -> None:
             plane, upstream, "GET /u HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 6.6.6.6\r\n\r\n", Peer(sock)
         )
         assert line == "GET /u HTTP/1.1"
-        assert values(fields, "X-Forwarded-For") == ["unix"]
+        assert values(fields, "X-Forwarded-For") == []
+        assert values(fields, "X-Forwarded-Proto") == ["http"]
         assert values(fields, "Forwarded") == ['for=unknown;proto=http;host="a"']
         at_rest(plane)
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import gc
 import hashlib
 import os
-import socket
 import threading
 import time
 from pathlib import Path
 
 import pytest
-from tests.plane.harness import Peer, Plane, Upstream, until
+from tests.plane.harness import REFUSING, Peer, Plane, Upstream, until
 from tests.plane.serving import GET, OK, Fields, Serving, gateway
 
 pytestmark = pytest.mark.sanitize
@@ -335,9 +334,7 @@ def test_body_that_waits_to_be_asked_for(framing: str) -> None:
 
 def test_body_that_is_never_asked_for() -> None:
     """The upstream refuses before it has seen any of it: the client gets the answer and keeps its body."""
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        address = f"127.0.0.1:{closed.getsockname()[1]}"
-    with Plane(gateway(address)) as plane, plane.connect() as client:
+    with Plane(gateway(REFUSING)) as plane, plane.connect() as client:
         client.send(b"PUT / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n")
         answer = client.answer()
         assert (answer.status, answer.get("Connection")) == (502, "close")

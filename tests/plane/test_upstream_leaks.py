@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import gc
 import os
-import socket
 from pathlib import Path
 
 import pytest
-from tests.plane.harness import Peer, Plane, until
+from tests.plane.harness import REFUSING, Peer, Plane, until
 from tests.plane.serving import Fields, Serving
 
 pytestmark = pytest.mark.sanitize
@@ -81,14 +80,12 @@ def run(plane: Plane, rounds: int) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_hundred_thousand_failures_leave_nothing() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        refusing = f"127.0.0.1:{sock.getsockname()[1]}"
     with Serving(answer) as serving:
         config = f"""
             [upstreams.a]
             endpoints = ["{serving.address}"]
             [upstreams.refusing]
-            endpoints = ["{refusing}"]
+            endpoints = ["{REFUSING}"]
             [upstreams.nobody]
             endpoints = ["no-such-name.invalid:80"]
             dns = {{ refresh = "1h" }}

@@ -148,7 +148,7 @@ def test_waiters_of_a_server_that_went_away_all_get_an_answer() -> None:
         with upstream.accept() as server:
             server.request()
             until(lambda: pool_of(plane).waiting == 299, "they wait")
-            upstream.listening.close()
+            upstream.refuse()
             server.close()
         assert {client.answer().status for client in waiting} == {502}
         for client in waiting:

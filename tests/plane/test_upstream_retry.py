@@ -4,22 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import re
-import socket
 import threading
 from collections.abc import Iterator
 
 import pytest
-from tests.plane.harness import Plane, Upstream, until
+from tests.plane.harness import REFUSING, Plane, Upstream, until
 from tests.plane.serving import GET, OK, POST, Serving, answering, check_failure, gateway, idle, proxy_error, serve_one
 
 pytestmark = pytest.mark.sanitize
 
 METHODS = {"GET": True, "HEAD": True, "PUT": True, "DELETE": True, "OPTIONS": True, "POST": False, "PATCH": False}
-
-
-def closed_port() -> str:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return f"127.0.0.1:{sock.getsockname()[1]}"
 
 
 def dialled(plane: Plane) -> int:
@@ -126,7 +120,7 @@ def test_second_attempt_does_not_take_another_dead_connection() -> None:
 def test_refused_dial_is_tried_at_another_endpoint_once() -> None:
     with (
         Serving(answering()) as serving,
-        Plane(gateway(closed_port(), serving.address, upstream='balance = "round_robin"')) as plane,
+        Plane(gateway(REFUSING, serving.address, upstream='balance = "round_robin"')) as plane,
     ):
         for _ in range(10):
             with plane.connect() as client:
@@ -141,7 +135,7 @@ def test_refused_dial_is_tried_at_another_endpoint_once() -> None:
 
 def test_two_refused_dials_are_enough() -> None:
     """Three endpoints refuse: one retry, then the answer."""
-    with Plane(gateway(closed_port(), closed_port(), closed_port())) as plane:
+    with Plane(gateway(REFUSING, "127.0.0.2:1", "127.0.0.3:1")) as plane:
         answer = plane.get()
         assert dialled(plane) == 2
         check_failure(plane, answer, 502, "connection_refused")
@@ -150,7 +144,7 @@ def test_two_refused_dials_are_enough() -> None:
 
 
 def test_only_endpoint_is_not_dialled_twice() -> None:
-    with Plane(gateway(closed_port())) as plane:
+    with Plane(gateway(REFUSING)) as plane:
         assert plane.get().status == 502
         assert dialled(plane) == 1
 

@@ -36,6 +36,12 @@ cdef enum:
     READS_IN_A_ROW = 4
     KEPT_STEP = 1024
 
+cdef bytes PLAIN_TEXT = b"This port speaks HTTPS, and the request came without TLS.\n"
+cdef bytes PLAIN_HTTP = (
+    b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%b"
+    % (len(PLAIN_TEXT), PLAIN_TEXT)
+)
+
 
 cdef class ConnectionSettings:
     """settings: config.Listener."""
@@ -68,7 +74,7 @@ cdef class Connection(Client):
         self.is_tls = tls_context is not None
         self.forwarding = forwarding_lines(self.address, self.is_tls)
         node = b'"[%b]"' % self.address if b":" in self.address else self.address
-        if self.address == b"unix":
+        if self.is_unix:
             node = b"unknown"       # RFC 7239 section 6.2: what has no address
         self.forwarded_for = b"for=%b;proto=%b" % (node, b"https" if self.is_tls else b"http")
         self.set_deadline(self.reactor.now_ms + self.settings.head_timeout_ms)
@@ -93,6 +99,22 @@ cdef class Connection(Client):
         self.context.meters.add(TLS_HANDSHAKES, 1)
         self.mode = IDLE
         self.set_deadline(self.reactor.now_ms + self.settings.head_timeout_ms)
+
+    cdef bint on_plain_text(self, const char* data, size_t size):
+        # A letter: the method of a request. What came is not even looked at: it was sent in clear by mistake.
+        if not c"a" <= (data[0] | 32) <= c"z":
+            return False
+        self.context.meters.add(TLS_FAILURES, 1)
+        self.context.error_log.say(
+            "plain_http_to_tls", "a request without TLS on a port of TLS; answered with 400",
+            client=self.address.decode("latin-1"),
+        )
+        self.tls = None
+        if self.send(PLAIN_HTTP, len(PLAIN_HTTP)) < 0:
+            self._end()
+        else:
+            self._linger()
+        return True
 
     # == bytes in =======================================================================================================
 

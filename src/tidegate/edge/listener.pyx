@@ -13,12 +13,12 @@ from tidegate.edge.connection cimport Connection, ConnectionSettings
 from tidegate.exchange.context cimport Context
 from tidegate.exchange.plan cimport Plan
 from tidegate.memory.meters cimport (
-    ACCEPT_PAUSES, CONNECTIONS_ACCEPTED, CONNECTIONS_OPEN, CONNECTIONS_REFUSED_ADDRESS, CONNECTIONS_REFUSED_TOTAL,
+    ACCEPT_PAUSES, ACCEPT_PAUSES_FULL, CONNECTIONS_ACCEPTED, CONNECTIONS_OPEN, CONNECTIONS_REFUSED_ADDRESS,
 )
 from tidegate.net.syscalls cimport (
-    AF_INET, AF_INET6, EAGAIN, ECONNABORTED, EINTR, EMFILE, ENFILE, ENOBUFS, ENOMEM, EPERM, EPROTO, INET6_ADDRSTRLEN,
-    IPPROTO_TCP, SOCK_CLOEXEC, SOCK_NONBLOCK, TCP_NODELAY, accept4, inet_ntop, ntohs, setsockopt, sockaddr, sockaddr_in,
-    sockaddr_in6, sockaddr_storage, socklen_t,
+    AF_INET, AF_INET6, AF_UNIX, EAGAIN, ECONNABORTED, EINTR, EMFILE, ENFILE, ENOBUFS, ENOMEM, EPERM, EPROTO,
+    INET6_ADDRSTRLEN, IPPROTO_TCP, SOCK_CLOEXEC, SOCK_NONBLOCK, TCP_NODELAY, accept4, inet_ntop, ntohs, setsockopt,
+    sockaddr, sockaddr_in, sockaddr_in6, sockaddr_storage, socklen_t,
 )
 from tidegate.net.syscalls cimport close as close_descriptor
 
@@ -137,7 +137,7 @@ cdef class Listener(Channel):
                 # The next one that ends calls us; what comes meanwhile waits in the kernel's queue.
                 self.is_paused = True
                 self.bounds.listeners.append(self)
-                self.context.meters.add(CONNECTIONS_REFUSED_TOTAL, 1)
+                self.context.meters.add(ACCEPT_PAUSES_FULL, 1)
                 self.context.error_log.say(
                     "max_connections", "as many connections as server.max_connections allows; the next ones wait",
                     listener=self.label, open=self.bounds.open,
@@ -168,7 +168,7 @@ cdef class Listener(Channel):
             connection.fd = fd
             connection.reactor = self.context.reactor
             connection.context = self.context
-            connection.is_unix = self.is_unix
+            connection.is_unix = address.ss_family == AF_UNIX
             _read_address(connection, &address)
             if not self._admit(connection):
                 connection.close_fd()

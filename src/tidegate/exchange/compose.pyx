@@ -14,7 +14,7 @@ from libc.string cimport memcpy
 from tidegate.exchange.edits cimport Edit, Edits
 from tidegate.exchange.state cimport Client, ExchangeState
 from tidegate.wire.http1 cimport (
-    FIELD_CONNECTION, FIELD_CONTENT_LENGTH, FIELD_EXPECT, FIELD_FORWARDED, FIELD_HAS_UNDERSCORE, FIELD_HOST,
+    FIELD_CONNECTION, FIELD_CONTENT_LENGTH, FIELD_DATE, FIELD_EXPECT, FIELD_FORWARDED, FIELD_HAS_UNDERSCORE, FIELD_HOST,
     FIELD_HTTP2_SETTINGS, FIELD_KEEP_ALIVE, FIELD_NAMED_BY_CONNECTION, FIELD_OTHER, FIELD_PROXY_AUTHORIZATION,
     FIELD_PROXY_CONNECTION, FIELD_TE, FIELD_TRAILER, FIELD_TRANSFER_ENCODING, FIELD_UPGRADE, FIELD_VIA,
     FIELD_X_FORWARDED_FOR, FIELD_X_FORWARDED_HOST, FIELD_X_FORWARDED_PROTO, FIELD_X_REQUEST_ID, FRAMING_LENGTH,
@@ -59,6 +59,9 @@ cdef inline char* _put_number(char* out, uint64_t number) noexcept:
 cdef bytes forwarding_lines(bytes address, bint is_tls):
     """The forwarding fields that are the same for all requests of a connection."""
     proto = b"https" if is_tls else b"http"
+    if address == b"unix":
+        # As Envoy does: the field has no word for a client without an address, and what reads it expects one.
+        return b"X-Forwarded-Proto: %b\r\n" % proto
     return b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\n" % (address, proto)
 
 
@@ -208,7 +211,7 @@ cdef size_t compose_request(ExchangeState x, char* out, const char* host, size_t
     if not trusted and not replaced & (ONE << FIELD_X_FORWARDED_FOR | ONE << FIELD_X_FORWARDED_PROTO):
         out = _put_bytes(out, client.forwarding)
     else:
-        if not replaced >> FIELD_X_FORWARDED_FOR & 1:
+        if not replaced >> FIELD_X_FORWARDED_FOR & 1 and not client.is_unix:
             out = _put(out, b"X-Forwarded-For: ", 17)
             if trusted:
                 out = _put_chain(out, head, raw, FIELD_X_FORWARDED_FOR)
@@ -334,6 +337,12 @@ cdef size_t compose_response(ExchangeState x, char* out, bint close):
         out = _put(out, b"Connection: keep-alive\r\n", 24)
     if x.set_cookie is not None:
         out = _put_bytes(out, x.set_cookie)
+    if not head.seen >> FIELD_DATE & 1 and x.status != 101 and not x.is_local and not (
+        edited and (x.response_edits.drops(b"Date", 4) or x.response_edits.find(b"Date", 4) != NULL)
+    ):
+        out = _put(out, b"Date: ", 6)       # whoever passes an answer on without one adds it (RFC 9110 section 6.6.1)
+        out = _put_bytes(out, x.context.date())
+        out = _put(out, b"\r\n", 2)
     if edited:
         out = x.response_edits.write(out)
     out = _put(out, b"\r\n", 2)

@@ -4,6 +4,8 @@ from typing import Any
 from tidegate.memory.meters import Meters
 from tidegate.net.reactor import Reactor
 
+def http_date(unix_s: int) -> bytes: ...
+
 class Context:
     reactor: Reactor
     def __init__(self, reactor: Reactor, meters: Meters, error_log: Any, switch_plan: Callable[[], None]) -> None: ...

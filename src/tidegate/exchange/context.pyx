@@ -1,12 +1,13 @@
 """What all exchanges of one worker share: clock, meters, log, active snapshot, and the objects kept for use again."""
 
 from libc.stdint cimport int64_t, uint64_t
+from libc.stdio cimport snprintf
 from libc.string cimport memcpy
+from libc.time cimport gmtime_r, time_t, tm
 
 from tidegate.net.syscalls cimport CLOCK_REALTIME, clock_gettime, timespec
 
 import os
-from email.utils import formatdate
 
 import msgspec
 
@@ -14,6 +15,24 @@ from tidegate.config.log_fields import FIELDS
 
 # A JSON line has each name once: a filter's field of one of these names goes out as "filter_NAME".
 cdef frozenset RESERVED = frozenset({field.name for field in FIELDS} | {"extra_dropped"})
+
+
+cdef const char** DAYS = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"]
+cdef const char** MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+
+
+cpdef bytes http_date(int64_t unix_s):
+    """IMF-fixdate (RFC 9110 section 5.6.7). Not ``strftime``, which asks the locale, nor email.utils, which loads half of
+    the email package into each worker."""
+    cdef time_t at = unix_s
+    cdef tm parts
+    cdef char[96] text
+    gmtime_r(&at, &parts)
+    cdef int size = snprintf(
+        text, sizeof(text), b"%s, %02d %s %04d %02d:%02d:%02d GMT", DAYS[parts.tm_wday], parts.tm_mday,
+        MONTHS[parts.tm_mon], parts.tm_year + 1900, parts.tm_hour, parts.tm_min, parts.tm_sec,
+    )
+    return text[:size]
 
 
 cdef class Context:
@@ -43,7 +62,7 @@ cdef class Context:
         cdef uint64_t second = self.reactor.now_ns // 1000000000
         if second != self.date_second or self.date_text is None:
             self.date_second = second
-            self.date_text = formatdate(usegmt=True).encode()
+            self.date_text = http_date(self.real_us() // 1000000)
         return self.date_text
 
     cdef int64_t real_us(self) noexcept:

@@ -1,8 +1,8 @@
 """Answers that the gateway makes itself: problem details (RFC 9457) with Proxy-Status (RFC 9209).
 
-``type`` is ``urn:tidegate:`` and a name that does not change: for what a client did, the name of the refusal; for what
-failed on the way, the kind of RFC 9209, which ``Proxy-Status`` repeats with the next hop. An answer of the upstream
-never has either.
+``type`` is ``urn:tidegate:`` and a name that does not change: for what a client did, the name of the refusal, which
+``Proxy-Status`` has as the details of ``http_request_error``; for what failed on the way, the kind of RFC 9209, which
+``Proxy-Status`` repeats with the next hop. An answer of the upstream never has either.
 """
 
 from tidegate.errors import STATUS, Kind
@@ -33,7 +33,9 @@ TITLES = {
 def problem(status: int, name: str, request_id: str, headers: dict[str, str] | None = None) -> Response:
     """The answer to a request that the gateway does not take."""
     title = TITLES.get(name) or name.replace("_", " ").capitalize()
-    return Response.problem(status, title, type=f"urn:tidegate:{name}", headers=headers, request_id=request_id)
+    fields = {"Proxy-Status": f"tidegate; error={Kind.HTTP_REQUEST_ERROR.value}; details={_quoted(name)}"}
+    fields.update(headers or {})
+    return Response.problem(status, title, type=f"urn:tidegate:{name}", headers=fields, request_id=request_id)
 
 
 def problem_for(kind: Kind, detail: str | None, request_id: str, next_hop: str, status: int = 0) -> Response:

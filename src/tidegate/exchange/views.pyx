@@ -22,11 +22,12 @@ from tidegate.wire.http1 cimport (
 )
 from tidegate.wire.target cimport cookie_value, query_value
 
-from http import HTTPStatus
 from types import MappingProxyType
 from urllib.parse import quote, unquote_to_bytes
 
 import msgspec
+
+from tidegate.wire.reasons import REASONS
 
 cdef extern from "Python.h":
     const char* PyUnicode_AsUTF8AndSize(object text, Py_ssize_t* size) except NULL
@@ -43,7 +44,6 @@ cdef uint64_t OURS = (
     ONE << FIELD_CONNECTION | ONE << FIELD_CONTENT_LENGTH | ONE << FIELD_KEEP_ALIVE | ONE << FIELD_PROXY_CONNECTION
     | ONE << FIELD_TE | ONE << FIELD_TRAILER | ONE << FIELD_TRANSFER_ENCODING | ONE << FIELD_UPGRADE
 )
-cdef dict REASONS = {int(status): status.phrase.encode() for status in HTTPStatus}
 cdef str OVER = "this exchange is over; take what is needed from a view before the filter's method returns"
 
 
@@ -447,7 +447,7 @@ cdef dict _with_type(headers, str content_type):
 cdef bytes _rendered(int status, dict fields, Py_ssize_t body_size):
     """The head as an upstream would have sent it, so that every answer goes the same way."""
     cdef bytes name, value
-    cdef list lines = [b"HTTP/1.1 %d %b\r\n" % (status, REASONS.get(status, b""))]
+    cdef list lines = [b"HTTP/1.1 %d %b\r\n" % (status, REASONS.get(status, "").encode())]
     for key, values in fields.items():
         if type(key) is not str:
             raise TypeError(f"names of header fields are str, not {type(key).__name__}")

@@ -5,7 +5,7 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 cdef enum Counter:              # one 64-bit word each, never zeroed at a death
     CONNECTIONS_ACCEPTED = 0
     CONNECTIONS_OPEN            # gauge, reset when a successor takes the slot
-    CONNECTIONS_REFUSED_TOTAL   # over max_connections
+    ACCEPT_PAUSES_FULL          # as many connections as max_connections allows
     CONNECTIONS_REFUSED_ADDRESS # over max_connections_per_address
     ACCEPT_PAUSES               # out of descriptors
     TLS_HANDSHAKES

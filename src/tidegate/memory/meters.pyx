@@ -26,7 +26,7 @@ SERIES_SIZE = sizeof(Series)
 METERS_SIZE = METER_WORDS * 8
 
 COUNTER_NAMES = (
-    "connections_accepted", "connections_open", "connections_refused_total", "connections_refused_address",
+    "connections_accepted", "connections_open", "accept_pauses_full", "connections_refused_address",
     "accept_pauses", "tls_handshakes", "tls_failures", "exchanges_started", "exchanges_open", "exchanges_sync",
     "exchanges_async_filter", "exchanges_async_dial", "exchanges_async_pool", "client_aborts",
     "requests_refused", "upstream_dials", "upstream_dial_failures", "upstream_reuses", "upstream_retries",

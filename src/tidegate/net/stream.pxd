@@ -66,6 +66,8 @@ cdef class Stream(Channel):
     cdef void on_reset(self)                        # a write failed, or TLS did
     cdef void on_abandoned(self)                    # the peer is gone for good while nobody reads
     cdef void on_established(self)                  # TLS handshake done
+    # A client's first bytes are no TLS. True: it has been answered; by default the handshake fails on it.
+    cdef bint on_plain_text(self, const char* data, size_t size)
     cdef int _keep(self, const char* data, size_t size) except -1
     cdef int _empty_pipe(self, bint keeping) except -1
     cdef int _send_raw(self, const char* data, size_t size)

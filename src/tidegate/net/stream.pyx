@@ -30,6 +30,7 @@ cdef enum:
     FIRST_READ = 65536          # a stream that fills its reads gets larger ones
     BACKLOG_STEP = 4096
     RECORD_SIZE = 16384         # most plaintext of one record
+    HANDSHAKE_RECORD = 22       # what every connection of TLS begins with
     SPLICE_PIECE = 524288       # moved at once; what a slow client does not take of it is kept
     TLS_PIECE = 131072          # plaintext encrypted before it is sent; bounds the ciphertext that collects
 
@@ -64,7 +65,7 @@ cdef class Stream(Channel):
             self.is_readable = True
             if self.tls is not None and not self.tls.is_established:
                 self._shake()
-                if self.fd < 0 or not self.tls.is_established:
+                if self.fd < 0 or self.tls is None or not self.tls.is_established:
                     return
             if self.is_reading:
                 self.on_readable()
@@ -89,6 +90,9 @@ cdef class Stream(Channel):
 
     cdef void on_established(self):
         pass
+
+    cdef bint on_plain_text(self, const char* data, size_t size):
+        return False
 
     # -- reading ----------------------------------------------------------------------------------------------------
 
@@ -488,6 +492,10 @@ cdef class Stream(Channel):
                 if self.tls.failure is None:
                     self.tls.failure = "closed during the handshake"
                 self.on_reset()
+                return
+            if self.bytes_in == <uint64_t>size and self.tls.is_server and self.reactor.scratch[0] != HANDSHAKE_RECORD and (
+                self.on_plain_text(self.reactor.scratch, size)
+            ):
                 return
             self.tls.feed(self.reactor.scratch, size)
 

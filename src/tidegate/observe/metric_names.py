@@ -35,14 +35,20 @@ SUMMED = (
         "tidegate_connections_refused_total",
         "counter",
         ("bound",),
-        "bounds met: accepting paused at `max_connections` (total), a connection closed at once that was over "
-        "`max_connections_per_address` (address)",
+        "client connections closed at once: over `max_connections_per_address` (address)",
+        (("connections_refused_address", {"bound": "address"}),),
+    ),
+    Metric(
+        "tidegate_accept_pauses_total",
+        "counter",
+        ("cause",),
+        "times accepting paused, so that clients wait in the backlog: as many connections as `max_connections` allows, "
+        "or out of descriptors",
         (
-            ("connections_refused_total", {"bound": "total"}),
-            ("connections_refused_address", {"bound": "address"}),
+            ("accept_pauses_full", {"cause": "max_connections"}),
+            ("accept_pauses", {"cause": "descriptors"}),
         ),
     ),
-    _plain("tidegate_accept_pauses_total", "counter", "accept_pauses", "times accepting paused: out of descriptors"),
     _plain("tidegate_tls_handshakes_total", "counter", "tls_handshakes", "TLS handshakes with clients completed"),
     _plain("tidegate_tls_failures_total", "counter", "tls_failures", "TLS handshakes with clients that failed"),
     _plain("tidegate_exchanges_started_total", "counter", "exchanges_started", "requests whose head was read"),

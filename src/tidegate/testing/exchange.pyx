@@ -17,11 +17,11 @@ from tidegate.wire.http1 cimport (
 )
 from tidegate.wire.target cimport canonical_path, path_refusal_name
 
-from http import HTTPStatus
 from itertools import count
 
 from tidegate.routing.router import Router as RouterType
 from tidegate.routing.spec import RouteSpec
+from tidegate.wire.reasons import REASONS
 
 cdef HeadLimits LIMITS
 LIMITS.head_bytes = 131072
@@ -104,11 +104,7 @@ def response(Request request not None, int status=200, headers=(), *, bint is_lo
     cdef int verdict
     if x is None:
         raise ValueError("this request's exchange is over")
-    try:
-        reason = HTTPStatus(status).phrase
-    except ValueError:
-        reason = ""
-    head = _head(f"HTTP/1.1 {status} {reason}", _pairs(headers))
+    head = _head(f"HTTP/1.1 {status} {REASONS.get(status, '')}", _pairs(headers))
     fill(&x.raw_response, PyBytes_AS_STRING(head), PyBytes_GET_SIZE(head))
     x.response_at = x.raw_response.at
     reset_response_head(&x.response)
