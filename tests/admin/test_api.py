@@ -34,7 +34,7 @@ def test_commands_are_described_and_only_on_the_socket(applications):
     assert set(paths["/stop"]) == {"post"}
     assert {"/health/live", "/health/ready", "/status"} <= set(paths)
     assert set(paths["/config"]) == {"get", "put"}
-    public_paths = applications[0]._application._reading.openapi()["paths"]
+    public_paths = applications[0]._application._application._reading.openapi()["paths"]
     assert not {"/stop", "/config", "/reload"} & set(public_paths)
     assert all(set(methods) == {"get"} for methods in public_paths.values())
 

@@ -2,7 +2,7 @@ import time
 
 import pytest
 
-from tidegate.admin.status import status_document, worker_saturation
+from tidegate.admin.status import status_document
 from tidegate.config.listeners import Listener
 from tidegate.config.schema import Gateway
 from tidegate.config.server import Server
@@ -59,14 +59,26 @@ def test_everything_known_is_in_it(view):
     assert upstream["exchanges_total"] == 1
 
 
-def test_a_late_loop_saturates_its_worker(view):
-    (worker, _) = view.workers()
-    assert worker_saturation(worker, lag_ns=250_000_000, connections=0, connections_max=10) == 2.5
-
-
-def test_a_loop_that_stands_is_late_since_its_last_heartbeat(view):
+def test_a_loop_that_stands_saturates_its_worker_and_with_it_the_gateway(view):
     slot = view.region.slot(0)
-    slot.claim(77, 1, 1)
+    slot.claim(77, 1, time.monotonic_ns() - 5_000_000_000)
     slot.state = SlotState.READY
-    worker = view.workers(5_000_000_001)[0]
-    assert worker_saturation(worker, lag_ns=0, connections=0, connections_max=10) == 50.0
+    document = status_document(view)
+    assert document["workers"][0]["state"] == "stalled"
+    assert document["workers"][0]["saturation_signals"]["loop_lag"] > 49
+    assert document["saturation"] == document["saturation_signals"]["loop_lag"] > 49
+
+
+def test_machine_and_suspicion_are_in_it(view):
+    document = status_document(view)
+    assert document["machine"]["time_wait"] >= 0
+    assert document["suspects_itself"] is False
+
+
+def test_what_an_upstream_was_told_of_is_there(view):
+    meters = view.region.slot(0).take_meters()
+    series = meters.series_index("upstream", "orders")
+    meters.record_upstream(series, failures=2, rtt_ns=1_500_000, open=4, waiting=3)
+    (upstream,) = status_document(view)["upstreams"]
+    assert (upstream["failures_total"], upstream["connections"], upstream["waiting"]) == (2, 4, 3)
+    assert upstream["rtt_ms"] == 1.5

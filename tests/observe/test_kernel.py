@@ -93,6 +93,14 @@ def test_this_machine_says_what_linux_says():
     assert all(link.speed_bytes_per_s is None or link.speed_bytes_per_s > 0 for link in figures.links)
 
 
+def test_longest_backlog(machine):
+    assert kernel_of(machine).backlog_max() is None
+    path = machine / "proc/sys/net/core/somaxconn"
+    path.parent.mkdir(parents=True)
+    path.write_text("4096\n")
+    assert kernel_of(machine).backlog_max() == 4096
+
+
 def test_descriptors_of_a_process_where_the_kernel_counts_them():
     kernel = Kernel()
     before = kernel.descriptors_of(os.getpid())

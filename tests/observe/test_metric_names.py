@@ -4,10 +4,16 @@ import re
 from pathlib import Path
 
 from tidegate.config.log_fields import COMBINED, DEFAULT_FIELDS, FIELDS, FORMAT_ONLY
-from tidegate.observe.metric_names import METRICS
+from tidegate.observe.metric_names import METRICS as COUNTED
+from tidegate.observe.vital_metrics import VITALS
+
+METRICS = (*COUNTED, *VITALS)
 
 MANUAL = (Path(__file__).parents[2] / "docs" / "logs-and-metrics.md").read_text()
-BOUNDED_LABELS = {"route", "upstream", "class", "direction", "side", "path", "cause", "bound", "worker", "state"}
+BOUNDED_LABELS = {"route", "upstream", "class", "direction", "side", "path", "cause", "bound", "worker", "state"} | {
+    "signal",
+    "interface",
+}
 
 
 def rows(heading: str) -> list[str]:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,10 +18,24 @@ from tidegate.memory.meters import COUNTER_NAMES
 from tidegate.memory.region import Region
 from tidegate.memory.slot import SlotState
 from tidegate.observe.error_log import ErrorLog
+from tidegate.observe.kernel import Kernel, LinkFigures
 from tidegate.observe.line_sink import LineSink
 from tidegate.observe.log_writer import LogWriter
 from tidegate.observe.metric_names import BY_WORKER, METRICS, SUMMED
 from tidegate.observe.metrics import Metrics
+from tidegate.observe.saturation import SaturationBounds
+from tidegate.observe.vital_metrics import VITALS
+from tidegate.observe.vitals import Vitals
+
+
+class Linked(Kernel):
+    """This machine's kernel, with a network interface whose speed is known."""
+
+    def read(self):
+        return msgspec.structs.replace(super().read(), links=(LinkFigures("eth0", 5, 6, 1000),))
+
+    def descriptors_of(self, pid):
+        return 7
 
 
 @pytest.fixture
@@ -62,9 +77,11 @@ def test_every_metric_is_there_with_its_type_and_help(region, tmp_path):
     busy(region)
     writer = LogWriter([region.slot(0).log_reader()], str(tmp_path / "log"), say=print)
     error_log = ErrorLog(LineSink(str(tmp_path / "errors")))
-    text = exposition(region, log_writer=writer, error_log=error_log)
+    vitals = Vitals(region, SaturationBounds(connections=10, backlog=10), say=error_log.say, kernel=Linked())
+    vitals.take()
+    text = exposition(region, log_writer=writer, error_log=error_log, vitals=vitals)
     families = {family.name: family for family in text_string_to_metric_families(text)}
-    for metric in METRICS:
+    for metric in (*METRICS, *VITALS):
         name = metric.name.removesuffix("_total") if metric.type == "counter" else metric.name
         family = families.pop(name)
         assert (family.type, family.documentation) == (metric.type, metric.meaning)

@@ -107,6 +107,9 @@ def test_gauges_of_a_worker_are_as_they_were_told(region, kernel):
         "upstream_open": 3,
         "upstream_waiting": 1,
         "pool_share_max_ppm": 1_250_000,
+        "queue_delay_recent_ns": 30_000_000,
+        "clients_asked": 8,
+        "clients_failing": 7,
     }.items():
         meters.set(name, value)
     sample = take_sample(region, kernel, None, now_ns=SECOND, descriptors_max=200)
@@ -114,6 +117,7 @@ def test_gauges_of_a_worker_are_as_they_were_told(region, kernel):
     assert (empty.state, empty.is_running, worker.state, worker.is_running) == ("empty", False, "ready", True)
     assert (worker.connections, worker.exchanges, worker.upgrades, worker.queued) == (9, 4, 2, 12)
     assert (worker.upstream_open, worker.upstream_waiting, worker.pool_share, worker.descriptors) == (3, 1, 1.25, 50)
+    assert (worker.queue_delay_s, worker.clients_asked, worker.clients_failing) == (0.03, 8, 7)
     assert sample.descriptors_share == 0.25
     assert sample.ports_share == 0.103  # 100 in TIME_WAIT and 3 open, of 1,000
 

@@ -11,6 +11,7 @@ from tidegate.errors import Kind
 from tidegate.upstream.retry import (
     IDEMPOTENT_METHODS,
     blames_endpoint,
+    is_lost,
     is_worth_a_retry,
     kind_of_dial_errno,
     may_retry,
@@ -65,6 +66,13 @@ def test_our_own_exhaustion_ejects_nobody_and_is_never_retried(number: int, *, i
 def test_server_that_cannot_be_reached_is_blamed_and_another_is_tried(number: int, kind: Kind) -> None:
     assert kind_of_dial_errno(number, is_unix=False) is kind
     assert blames_endpoint(kind) and is_worth_a_retry(kind)
+
+
+def test_what_trouble_of_our_own_network_would_look_like() -> None:
+    lost = {kind for kind in Kind if is_lost(kind)}
+    assert {Kind.CONNECTION_TIMEOUT, Kind.CONNECTION_REFUSED, Kind.HTTP_RESPONSE_TIMEOUT} <= lost
+    assert all(blames_endpoint(kind) for kind in lost)
+    assert not lost & {Kind.HTTP_PROTOCOL_ERROR, Kind.TLS_CERTIFICATE_ERROR, Kind.GATEWAY_EXHAUSTED}
 
 
 def test_full_unix_socket_is_a_busy_server_and_not_a_bad_one() -> None:

@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from tidegate import __version__
 from tidegate.admin.configuration import add_configuration
-from tidegate.admin.health import reasons_not_ready
+from tidegate.admin.health import HealthAnswers, health_of
 from tidegate.admin.host_guard import HostGuard
 from tidegate.admin.status import status_document
 from tidegate.admin.token_guard import TokenGuard
@@ -46,7 +46,7 @@ def make_applications(view: GatewayView) -> tuple[Any, Any]:
     add_configuration(commands, view)
     readable = {route.path for route in reading.routes if isinstance(route, Route)}
     guarded = TokenGuard(reading, readable, commands, lambda: view.snapshot.gateway.server.admin_token)
-    return HostGuard(guarded, own_name), commands
+    return HostGuard(HealthAnswers(guarded, view), own_name), commands
 
 
 def _reading(view: GatewayView) -> FastAPI:
@@ -63,9 +63,8 @@ def _reading(view: GatewayView) -> FastAPI:
     @api.get("/health/ready", response_model=Health, tags=["health"])
     async def ready() -> Response:
         """200 when the gateway should get traffic, else 503 with the reasons."""
-        reasons = reasons_not_ready(view.workers(), has_snapshot=view.has_snapshot, is_draining=view.is_draining)
-        body = {"status": "not ready" if reasons else "ready", "reasons": reasons}
-        return JSONResponse(body, status_code=503 if reasons else 200, headers=_NO_STORE)
+        status, document = health_of(view)
+        return JSONResponse(document, status_code=status, headers=_NO_STORE)
 
     @api.head("/metrics", include_in_schema=False)
     @api.get("/metrics", response_class=Response, tags=["metrics"])

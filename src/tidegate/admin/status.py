@@ -4,48 +4,47 @@ import datetime as dt
 import time
 from typing import Any
 
-from tidegate.memory.region import read_meters
+from tidegate.memory.meters import MeterReader, SeriesSums
+from tidegate.observe.sample import Sample
+from tidegate.observe.saturation import WorkerSaturation
 from tidegate.process.view import GatewayView, WorkerView
 
-__all__ = ["status_document", "worker_saturation"]
-
-_LAG_TARGET_NS = 100_000_000  # a loop later than this is said to be blocked
+__all__ = ["status_document"]
 
 
 def status_document(view: GatewayView) -> dict[str, Any]:
-    """Everything that is known now.
-
-    ``saturation`` is 1 when the worst of its signals is at its bound. Known signals: lag of the loop (bound 100 ms) and
-    connections over ``max_connections``.
-    """
+    """Everything that is known now; ``saturation`` is the worst of the last fifteen seconds."""
     now_ns = time.monotonic_ns()
     gateway = view.snapshot.gateway
-    share = max(1, gateway.server.max_connections // view.region.workers)
-    workers = [_worker(view, worker, share) for worker in view.workers(now_ns)]
-    totals = read_meters(view.region)
-    by_upstream = {one.name: one for one in totals.series if one.kind == "upstream"}
-    upstreams = []
-    for name, upstream in gateway.upstreams.items():
-        measured = by_upstream.get(name)
-        classes = measured.classes if measured is not None else ()
-        upstreams.append(
-            {
-                "name": name,
-                "balance": upstream.balance,
-                "endpoints": [{"address": one.address, "weight": one.weight} for one in upstream.endpoints],
-                "exchanges_total": sum(classes),
-            }
-        )
+    vitals = view.latest()
+    saturation = vitals.saturation
+    by_slot = {one.slot: one for one in saturation.workers}
+    reader = MeterReader(view.region.mapping)
+    by_upstream = {one.name: one for one in reader.sums() if one.kind == "upstream"}
     return {
         "snapshot": snapshot_document(view),
         "generation": view.generation,
         "pid": view.supervisor_pid,
         "uptime_s": round((now_ns - view.started_ns) / 1e9, 3),
         "state": "draining" if view.is_draining else "serving",
-        "saturation": max((worker["saturation"] for worker in workers), default=0.0),
-        "workers": workers,
-        "upstreams": upstreams,
+        "saturation": saturation.value,
+        "saturation_signals": saturation.signals,
+        "suspects_itself": vitals.suspicion.is_on,
+        "workers": [
+            _worker(worker, reader.counters(worker.mark.slot), by_slot.get(worker.mark.slot), view)
+            for worker in view.workers(now_ns)
+        ],
+        "upstreams": [
+            {
+                "name": name,
+                "balance": upstream.balance,
+                "endpoints": [{"address": one.address, "weight": one.weight} for one in upstream.endpoints],
+                **_measured(by_upstream.get(name)),
+            }
+            for name, upstream in gateway.upstreams.items()
+        ],
         "limits": [],
+        "machine": None if vitals.sample is None else _machine(vitals.sample),
         "access_log": None if view.log_writer is None else view.log_writer.statistics()._asdict(),
     }
 
@@ -73,27 +72,46 @@ def snapshot_document(view: GatewayView) -> dict[str, Any]:
     }
 
 
-def worker_saturation(worker: WorkerView, *, lag_ns: int, connections: int, connections_max: int) -> float:
-    """The worst signal over its bound. A loop that stands is late since its last heartbeat, whatever it measured."""
-    late_ns = worker.heartbeat_age_ns if worker.is_stalled else lag_ns
-    return round(max(late_ns / _LAG_TARGET_NS, connections / connections_max), 3)
-
-
-def _worker(view: GatewayView, worker: WorkerView, connections_max: int) -> dict[str, Any]:
-    counters = read_meters(view.region, worker.mark.slot).counters
-    connections = counters["connections_open"]
+def _worker(
+    worker: WorkerView, counters: dict[str, int], saturation: WorkerSaturation | None, view: GatewayView
+) -> dict[str, Any]:
     return {
         "index": worker.mark.slot,
         "pid": worker.mark.pid,
         "state": worker.state,
         "heartbeat_age_s": round(worker.heartbeat_age_ns / 1e9, 3),
-        "saturation": worker_saturation(
-            worker, lag_ns=counters["loop_lag_ns"], connections=connections, connections_max=connections_max
-        ),
-        "connections": connections,
+        "saturation": 0.0 if saturation is None else saturation.value,
+        "saturation_signals": {} if saturation is None else saturation.signals,
+        "connections": counters["connections_open"],
         "exchanges": counters["exchanges_open"],
         "exchanges_total": counters["exchanges_started"],
+        "queued": view.region.slot(worker.mark.slot).queued,
         "snapshot": worker.mark.prepared,
         "restarts": worker.told.restarts,
         "last_death": worker.told.last_death,
+    }
+
+
+def _measured(sums: SeriesSums | None) -> dict[str, Any]:
+    if sums is None:
+        return {"exchanges_total": 0, "failures_total": 0, "connections": 0, "waiting": 0, "rtt_ms": None}
+    return {
+        "exchanges_total": sums.exchanges,
+        "failures_total": sums.failures,
+        "connections": sums.open,
+        "waiting": sums.waiting,
+        "rtt_ms": round(sums.rtt_ns / 1e6, 3) if sums.rtt_ns else None,
+    }
+
+
+def _machine(sample: Sample) -> dict[str, Any]:
+    """What the kernel counts; None is what it does not say."""
+    return {
+        "time_wait": sample.kernel.time_wait,
+        "local_ports": sample.kernel.ports,
+        "local_ports_share": sample.ports_share,
+        "link_share": sample.link_share,
+        "retransmit_share": round(sample.retransmit_share, 6),
+        "listen_overflows_total": sample.kernel.listen_overflows_total,
+        "descriptors_share": sample.descriptors_share,
     }

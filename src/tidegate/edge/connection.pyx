@@ -24,7 +24,7 @@ from tidegate.memory.meters cimport (
 )
 from tidegate.net.reactor cimport Channel
 from tidegate.net.stream cimport READ_EOF, READ_NOTHING
-from tidegate.net.syscalls cimport EPOLLOUT, EPOLLRDHUP, SO_LINGER, SOL_SOCKET, linger_option, setsockopt
+from tidegate.net.syscalls cimport EPOLLIN, EPOLLOUT, EPOLLRDHUP, SO_LINGER, SOL_SOCKET, linger_option, setsockopt
 from tidegate.net.tls cimport TlsSession
 from tidegate.upstream.connection cimport NOT_SPLICED
 from tidegate.wire.http1 cimport (
@@ -138,7 +138,7 @@ cdef class Connection(Client):
                         self._at_eof()
                         return
                     if size < 0:
-                        self._gone()
+                        self._lost()
                         return
                     if exchange.takes_request_data():
                         self.touch()
@@ -157,7 +157,7 @@ cdef class Connection(Client):
                 self._at_eof()
                 return
             if size < 0:
-                self._gone()
+                self._lost()
                 return
             self.context.meters.add(BYTES_DOWNSTREAM_IN, size)
             if self.mode == LINGERING:
@@ -483,6 +483,7 @@ cdef class Connection(Client):
             ):
                 self.touch()
             elif self.io_deadline_ms != 0 and now_ms >= self.io_deadline_ms:
+                self.context.witness.client_failed(self.address_hash)
                 exchange.timed_out(True)
             else:
                 self._arm()
@@ -504,6 +505,11 @@ cdef class Connection(Client):
 
     cdef void on_event(self, uint32_t events):
         cdef uint64_t before = self.bytes_out
+        if (
+            events & EPOLLIN and self.mode == IDLE and not self.is_readable and not self.is_unix
+            and self.context.witness.looks_now(self.reactor.now_ns)
+        ):
+            self.context.witness.look(self.fd, self.reactor.now_ns)
         Client.on_event(self, events)
         if events & EPOLLOUT and self.fd >= 0 and self.backlog_end != 0 and self.bytes_out != before:
             # slow, but taking
@@ -543,7 +549,7 @@ cdef class Connection(Client):
             self._close_when_taken()            # it has nothing more to say; what it was answered is still its own
 
     cdef void on_abandoned(self):
-        self._gone()
+        self._lost()
 
     cdef void on_reset(self):
         if self.mode == HANDSHAKE:
@@ -551,6 +557,12 @@ cdef class Connection(Client):
             self.context.error_log.say(
                 "tls_handshake_failed", self.tls.failure or "closed", client=self.address.decode("latin-1")
             )
+        self._lost()
+
+    cdef void _lost(self):
+        """The network says that it is gone; it did not close the connection itself."""
+        if self.mode == IN_EXCHANGE or self.mode == IN_TUNNEL:
+            self.context.witness.client_failed(self.address_hash)
         self._gone()
 
     cdef void _gone(self):

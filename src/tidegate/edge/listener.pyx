@@ -12,6 +12,7 @@ from libc.string cimport memset
 from tidegate.edge.connection cimport Connection, ConnectionSettings
 from tidegate.exchange.context cimport Context
 from tidegate.exchange.plan cimport Plan
+from tidegate.exchange.witness cimport hash_of
 from tidegate.memory.meters cimport (
     ACCEPT_PAUSES, ACCEPT_PAUSES_FULL, CONNECTIONS_ACCEPTED, CONNECTIONS_OPEN, CONNECTIONS_REFUSED_ADDRESS,
 )
@@ -254,6 +255,7 @@ cdef int _read_address(Connection connection, sockaddr_storage* address) except 
             connection.address = connection.address[7:]     # an IPv4 client on an IPv6 socket is an IPv4 client
     else:
         connection.address = b"unix"
+    connection.address_hash = hash_of(connection.address)
     return 0
 
 

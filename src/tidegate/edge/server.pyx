@@ -11,6 +11,7 @@ from libc.stdint cimport uint64_t
 from tidegate.edge.listener cimport Bounds, Listener
 from tidegate.exchange.context cimport Context
 from tidegate.exchange.plan cimport Plan
+from tidegate.exchange.witness cimport Witness
 from tidegate.memory.mapping cimport Mapping
 from tidegate.memory.meters cimport POOL_SHARE_MAX_PPM, UPSTREAM_OPEN, UPSTREAM_WAITING
 from tidegate.net.reactor cimport Reactor
@@ -51,7 +52,10 @@ cdef class Server:
         self.reactor = Reactor(loop)
         place = region.slot(slot)
         self.reactor.use_mark(place.take_mark())
-        self.context = Context(self.reactor, place.take_meters(), error_log or _Silent(), self._switch)
+        meters = place.take_meters()
+        self.context = Context(
+            self.reactor, meters, error_log or _Silent(), self._switch, Witness(meters, mapping, slot)
+        )
         self.context.snapshot_word = mapping.snapshot_word
         self.ring = place.take_log_ring()
         self.pools = Pools()
@@ -150,6 +154,7 @@ cdef class Server:
         self.context.meters.put(UPSTREAM_OPEN, self.pools.count_open())
         self.context.meters.put(UPSTREAM_WAITING, self.pools.count_waiting())
         self.context.meters.put(POOL_SHARE_MAX_PPM, self.pools.fullest_ppm())
+        self.context.witness.tick(now_ms, () if self.active is None else self.active.upstreams.values())
 
     # -- life -------------------------------------------------------------------------------------------------------
 

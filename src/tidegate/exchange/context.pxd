@@ -2,6 +2,7 @@
 
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 
+from tidegate.exchange.witness cimport Witness
 from tidegate.memory.meters cimport Meters
 from tidegate.net.reactor cimport Reactor
 
@@ -10,6 +11,7 @@ cdef class Context:
     cdef readonly Reactor reactor
     cdef readonly object loop
     cdef Meters meters
+    cdef readonly Witness witness
     cdef readonly object error_log          # .say(kind, message, **fields)
     cdef const uint64_t* snapshot_word      # number of the active snapshot
     cdef object switch_plan                 # called when the word names another than the active one

@@ -30,8 +30,8 @@ from tidegate.exchange.views cimport Response, cut_off, request_view
 from tidegate.memory.atomics cimport load_acquire
 from tidegate.memory.marks cimport step_into, step_out
 from tidegate.memory.meters cimport (
-    CLIENT_ABORTS, EXCHANGES_OPEN, EXCHANGES_STARTED, EXCHANGES_SYNC, REQUESTS_REFUSED, SERIES_ROUTE, SERIES_UPSTREAM,
-    UPGRADES_OPEN, Meters,
+    CLIENT_ABORTS, EXCHANGES_OPEN, EXCHANGES_STARTED, EXCHANGES_SYNC, REQUESTS_REFUSED, SERIES_ROUTE, UPGRADES_OPEN,
+    Meters,
 )
 from tidegate.observe.access_log cimport LOG_EXCHANGE, LOG_UPGRADE_CLOSED, LOG_UPGRADE_OPENED
 from tidegate.routing.rewrite cimport Redirect
@@ -86,6 +86,7 @@ cdef class Exchange(Steps):
         context.exchanges += 1
         context.meters.add(EXCHANGES_STARTED, 1)
         context.meters.add(EXCHANGES_OPEN, 1)
+        context.witness.client_asked(client.address_hash)
 
     cdef void begin(self, Client client, const char* data):
         """Its head is complete."""
@@ -160,6 +161,8 @@ cdef class Exchange(Steps):
             return
         # To blame is who did not answer a request that it had whole, or stopped in the middle of an answer.
         self.endpoint_failed = self.holds_endpoint and self.sent_ns != 0 and self.body_done
+        if self.endpoint_failed:
+            self.note_loss(Kind.HTTP_RESPONSE_TIMEOUT)
         self.is_out_of_time = True
         self.leave_upstream()
         if self.stage < RESPONDING:
@@ -445,11 +448,8 @@ cdef class Exchange(Steps):
                 route.has_series = True
             meters.record(route.series, self.status, duration_ns, self.request_bytes, self.response_bytes)
         if self.sent_ns != 0 and self.destination is not None:
-            if not self.destination.has_series:
-                self.destination.series = meters.series(SERIES_UPSTREAM, self.destination.text)
-                self.destination.has_series = True
             meters.record(
-                self.destination.series, self.upstream_status, (self.answered_ns or context.reactor.now_ns) - self.sent_ns,
+                self.upstream_series(), self.upstream_status, (self.answered_ns or context.reactor.now_ns) - self.sent_ns,
                 self.request_bytes, self.response_bytes,
             )
         if route is not None and route.on_finish is not None:

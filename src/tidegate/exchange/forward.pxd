@@ -1,9 +1,10 @@
 """The way of a request to its upstream, and of the answer back."""
 
-from libc.stdint cimport uint64_t
+from libc.stdint cimport uint32_t, uint64_t
 
 from tidegate.exchange.relay cimport Relay
 from tidegate.exchange.views cimport Response
+from tidegate.upstream.connection cimport UpstreamConnection
 from tidegate.wire.http1 cimport HeadLimits
 
 cdef HeadLimits RESPONSE_LIMITS
@@ -32,6 +33,10 @@ cdef class Forward(Relay):
     cdef bint tries_again(self, object kind)
     cdef void leave_upstream(self)                      # ends whatever is under way towards it
     cdef void release_endpoint(self, bint failed)
+    cdef void note_loss(self, object kind)
+    cdef void note_wait(self) noexcept
+    cdef uint32_t upstream_series(self)                 # in the meters; made at first use
+    cdef void look_at_path(self, UpstreamConnection connection) noexcept
     cdef void left_sync(self, int cause)
     cdef str id(self)
     cdef Response problem_for(self, object kind, str detail, int status)

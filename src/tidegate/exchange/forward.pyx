@@ -7,21 +7,23 @@ has none yet, and else the end of the client's connection.
 """
 
 from cpython.bytes cimport PyBytes_GET_SIZE
-from libc.stdint cimport uint8_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.string cimport memset
 
 from tidegate.exchange.compose cimport compose_interim
 from tidegate.exchange.keys cimport hash_key, sticky_endpoint
-from tidegate.exchange.plan cimport Route
+from tidegate.exchange.plan cimport Destination, Route
 from tidegate.exchange.relay cimport HIGH_WATER
 from tidegate.exchange.state cimport (
     DIAL, NOTHING, POOL, RESPONDING, RUNNING, SENT, TUNNEL, WAITING, Client, reserve,
 )
 from tidegate.exchange.views cimport Response
 from tidegate.memory.meters cimport (
-    BYTES_UPSTREAM_IN, EXCHANGES_ASYNC_DIAL, EXCHANGES_ASYNC_POOL, GATEWAY_EXHAUSTED, UPSTREAM_DIAL_FAILURES,
-    UPSTREAM_DIALS, UPSTREAM_RETRIES, UPSTREAM_REUSES,
+    BYTES_UPSTREAM_IN, EXCHANGES_ASYNC_DIAL, EXCHANGES_ASYNC_POOL, GATEWAY_EXHAUSTED, SERIES_UPSTREAM,
+    UPSTREAM_DIAL_FAILURES, UPSTREAM_DIALS, UPSTREAM_RETRIES, UPSTREAM_REUSES,
 )
 from tidegate.net.stream cimport READ_NOTHING
+from tidegate.net.syscalls cimport IPPROTO_TCP, TCP_INFO, getsockopt, socklen_t, tcp_info
 from tidegate.upstream.connection cimport UpstreamConnection, open_connection
 from tidegate.upstream.endpoint cimport HASH_NONE, Endpoint, Upstream
 from tidegate.upstream.pool cimport DIAL as POOL_DIAL
@@ -37,10 +39,11 @@ import os
 
 from tidegate.errors import Kind
 from tidegate.exchange.problem import problem_for
-from tidegate.upstream.retry import blames_endpoint, kind_of_dial_errno, may_retry
+from tidegate.upstream.retry import blames_endpoint, is_lost, kind_of_dial_errno, may_retry
 
 cdef enum:
     ATTEMPTS_MAX = 2
+    PATH_PERIOD_MS = 1000
 
 RESPONSE_LIMITS.head_bytes = 131072
 RESPONSE_LIMITS.target_bytes = 0
@@ -160,6 +163,7 @@ cdef class Forward(Relay):
             return
         try:
             self.waits_for = NOTHING
+            self.note_wait()
             if connection is None:
                 self.dial()
             else:
@@ -170,6 +174,13 @@ cdef class Forward(Relay):
         except Exception as error:
             self.caught(number, error)
 
+    cdef void note_wait(self) noexcept:
+        """How long it waited for a connection of the pool."""
+        cdef Pool pool = self.endpoint.pool
+        cdef uint64_t since_ms = self.wait_deadline_ms - pool.wait_timeout_ms
+        if self.wait_deadline_ms >= pool.wait_timeout_ms and self.context.reactor.now_ms > since_ms:
+            self.context.witness.waited((self.context.reactor.now_ms - since_ms) * 1000000)
+
     cdef void wait_failed(self):
         cdef uint64_t number = self.number
         if self.stage != WAITING or self.waits_for != POOL:
@@ -177,6 +188,7 @@ cdef class Forward(Relay):
         try:
             self.waits_for = NOTHING
             self.stage = RUNNING
+            self.note_wait()
             self.fail(Kind.CONNECTION_LIMIT_REACHED, "no connection became free in time", 0)
         except Exception as error:
             self.caught(number, error)
@@ -399,6 +411,7 @@ cdef class Forward(Relay):
                 if upstream.hash_source == HASH_NONE and not PyBytes_GET_SIZE(upstream.sticky_cookie):
                     self.failed_endpoint = self.endpoint
             else:
+                self.note_loss(kind)
                 self.release_endpoint(blames_endpoint(kind))
                 self.failed_endpoint = self.endpoint
             self.sent_ns = 0
@@ -408,6 +421,7 @@ cdef class Forward(Relay):
         self.error_kind = kind
         self.error_detail = detail
         self.endpoint_failed = blames_endpoint(kind)
+        self.note_loss(kind)
         if kind == Kind.GATEWAY_EXHAUSTED:
             self.context.meters.add(GATEWAY_EXHAUSTED, 1)
         self.context.error_log.say(
@@ -451,6 +465,8 @@ cdef class Forward(Relay):
                 and self.response.framing != FRAMING_CLOSE and connection.pool is not None
             ):
                 self.release_endpoint(False)
+                if not connection.is_unix and self.context.reactor.now_ms >= connection.path_seen_ms + PATH_PERIOD_MS:
+                    self.look_at_path(connection)
                 connection.detach()
                 connection.drop_held()
                 connection.set_deadline(0)
@@ -517,7 +533,37 @@ cdef class Forward(Relay):
         cdef uint64_t now_ns = self.context.reactor.now_ns
         if endpoint is not None and self.holds_endpoint:
             self.holds_endpoint = False
-            endpoint.ended((self.answered_ns or now_ns) - (self.sent_ns or now_ns), now_ns, failed)
+            if self.answered_ns:
+                endpoint.served += 1
+            self.context.witness.endpoint_ended(
+                endpoint, (self.answered_ns or now_ns) - (self.sent_ns or now_ns), now_ns, failed
+            )
+
+    cdef void note_loss(self, object kind):
+        """The network, or silence, ended it: what `observe.suspicion` counts."""
+        if self.endpoint is not None and is_lost(kind):
+            self.endpoint.lost += 1
+            self.context.meters.record_failure(self.upstream_series())
+
+    cdef uint32_t upstream_series(self):
+        cdef Destination destination = self.destination
+        if not destination.has_series:
+            destination.series = self.context.meters.series(SERIES_UPSTREAM, destination.text)
+            destination.has_series = True
+        return destination.series
+
+    cdef void look_at_path(self, UpstreamConnection connection) noexcept:
+        """What the kernel knows of the way to the server: asked when a connection is given back, at most once a second."""
+        cdef tcp_info figures
+        cdef socklen_t size = sizeof(figures)
+        connection.path_seen_ms = self.context.reactor.now_ms
+        memset(&figures, 0, sizeof(figures))
+        if getsockopt(connection.fd, IPPROTO_TCP, TCP_INFO, &figures, &size) == 0:
+            self.context.meters.record_path(
+                self.upstream_series(), <uint64_t>figures.tcpi_rtt * 1000,
+                figures.tcpi_total_retrans - connection.retransmits_seen,
+            )
+            connection.retransmits_seen = figures.tcpi_total_retrans
 
     cdef void left_sync(self, int cause):
         if not self.went_async:

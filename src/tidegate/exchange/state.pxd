@@ -24,6 +24,7 @@ cdef class Client(Stream):
     """The downstream connection, as far as an exchange needs to know it."""
     # connection
     cdef bytes address                      # of the other end, as text
+    cdef uint32_t address_hash
     cdef bytes forwarding                   # compose.forwarding_lines
     cdef bytes forwarded_for                # ``for=…;proto=…`` of Forwarded (RFC 7239)
     cdef uint16_t port

@@ -38,6 +38,9 @@ cdef enum Counter:              # one 64-bit word each, never zeroed at a death
     LOOP_LAG_RECENT_NS          # gauge: worst of this second and the one before
     UPSTREAM_WAITING            # gauge: exchanges that wait for a connection of a pool
     POOL_SHARE_MAX_PPM          # gauge: fullest pool, in use and waiting over its bound, in millionths
+    QUEUE_DELAY_RECENT_NS       # gauge: longest wait to be read, or for a connection of a pool, in two seconds
+    CLIENTS_ASKED               # gauge: different clients of the latest second
+    CLIENTS_FAILING             # gauge: of these, the ones that were lost
     COUNTER_COUNT
 
 cdef enum SeriesKind:

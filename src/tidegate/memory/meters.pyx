@@ -33,12 +33,14 @@ COUNTER_NAMES = (
     "upstream_open", "gateway_exhausted", "upgrades_open", "bytes_downstream_in", "bytes_downstream_out",
     "bytes_upstream_in", "bytes_upstream_out", "log_lines_lost", "gc_collections", "gc_pause_ns", "gc_pause_max_ns",
     "loop_lag_ns", "loop_lag_max_ns", "loop_lag_recent_ns", "upstream_waiting", "pool_share_max_ppm",
+    "queue_delay_recent_ns", "clients_asked", "clients_failing",
 )
 """Names of the counters, in the order of the enum ``Counter``."""
 
 GAUGES = frozenset({
     "connections_open", "exchanges_open", "upstream_open", "upgrades_open", "gc_pause_max_ns", "loop_lag_ns",
     "loop_lag_max_ns", "loop_lag_recent_ns", "upstream_waiting", "pool_share_max_ppm",
+    "queue_delay_recent_ns", "clients_asked", "clients_failing",
 })
 """Counters that go down: set back to 0 when a worker takes the slot."""
 
@@ -270,14 +272,14 @@ cdef class MeterReader:
         return <const Series*>(<Mapping>self.region).part("series", slot)
 
     def counters(self, slot: int | None = None) -> dict[str, int]:
-        """Counters by name, of one slot or summed; a maximum (``…_max_ns``) and a lag are the greatest, not the sum."""
+        """Counters by name, of one slot or summed; a maximum (``…_max_ns``), a lag and a delay are the greatest, not the sum."""
         totals = dict.fromkeys(COUNTER_NAMES, 0)
         lost = 0
         for at in range(self.slots) if slot is None else (slot,):
             words = self.words_of(at)
             for i, name in enumerate(COUNTER_NAMES):
                 value = <int64_t>load_relaxed(words + <int>i)   # signed: a gauge taken too often shows as -1
-                totals[name] = max(totals[name], value) if "max" in name or "lag" in name else totals[name] + value
+                totals[name] = max(totals[name], value) if "max" in name or "lag" in name or "delay" in name else totals[name] + value
             lost += LogReader(self.region, at).lost
         totals["log_lines_lost"] = lost
         return totals

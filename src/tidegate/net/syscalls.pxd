@@ -66,7 +66,11 @@ cdef extern from "<netinet/in.h>" nogil:
     unsigned short ntohs(unsigned short value)
 
 cdef extern from "<netinet/tcp.h>" nogil:
-    enum: TCP_NODELAY, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT, TCP_USER_TIMEOUT, TCP_QUICKACK
+    enum: TCP_NODELAY, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT, TCP_USER_TIMEOUT, TCP_QUICKACK, TCP_INFO
+    struct tcp_info:
+        uint32_t tcpi_last_data_recv        # milliseconds
+        uint32_t tcpi_rtt                   # microseconds, smoothed
+        uint32_t tcpi_total_retrans         # segments since it was opened
 
 cdef extern from "<arpa/inet.h>" nogil:
     const char* inet_ntop(int family, const void* address, char* text, socklen_t size)

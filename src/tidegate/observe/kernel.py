@@ -100,6 +100,10 @@ class Kernel:
             links=tuple(self._links(at_ns / 1e9)),
         )
 
+    def backlog_max(self) -> int | None:
+        """What a listening socket's backlog is cut to (net.core.somaxconn)."""
+        return _number(self._text("sys/net/core/somaxconn"))
+
     def descriptors_of(self, pid: int) -> int | None:
         """Descriptors that process has open; None before Linux 6.2, which says it as the size of a directory."""
         try:

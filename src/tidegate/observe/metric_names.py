@@ -81,6 +81,18 @@ SUMMED = (
         "tidegate_upstream_waiting", "gauge", "upstream_waiting", "exchanges that wait for a connection of a pool now"
     ),
     _plain(
+        "tidegate_clients_recent",
+        "gauge",
+        "clients_asked",
+        "different clients that sent a request in the latest second",
+    ),
+    _plain(
+        "tidegate_clients_lost_recent",
+        "gauge",
+        "clients_failing",
+        "of these, the ones whose connection was reset or took nothing any more",
+    ),
+    _plain(
         "tidegate_gateway_exhausted_total",
         "counter",
         "gateway_exhausted",
@@ -148,6 +160,14 @@ BY_WORKER = (
         ("worker",),
         "latest it was in this second and the one before",
         (("loop_lag_recent_ns", {}),),
+        scale=1e9,
+    ),
+    Metric(
+        "tidegate_queue_delay_recent_seconds",
+        "gauge",
+        ("worker",),
+        "longest that a request waited to be read, or for a connection of a pool, in two seconds",
+        (("queue_delay_recent_ns", {}),),
         scale=1e9,
     ),
     Metric(

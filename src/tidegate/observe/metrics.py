@@ -20,6 +20,8 @@ from tidegate.observe import metric_names as names
 from tidegate.observe.error_log import ErrorLog
 from tidegate.observe.log_writer import LogWriter
 from tidegate.observe.metric_names import Metric
+from tidegate.observe.vital_metrics import vital_families
+from tidegate.observe.vitals import Vitals
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -38,6 +40,7 @@ class Metrics:
         region: The shared memory.
         log_writer: Whose figures belong to it, if there is an access log.
         error_log: Control's own.
+        vitals: What control takes once a second, if it does.
         clock_ns: CLOCK_MONOTONIC, as workers stamp it.
     """
 
@@ -47,12 +50,14 @@ class Metrics:
         *,
         log_writer: LogWriter | None = None,
         error_log: ErrorLog | None = None,
+        vitals: Vitals | None = None,
         clock_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self._region = region
         self._reader = MeterReader(region.mapping)
         self._log_writer = log_writer
         self._error_log = error_log
+        self._vitals = vitals
         self._clock_ns = clock_ns
 
     async def render(self) -> bytes:
@@ -70,6 +75,9 @@ class Metrics:
         yield self._by_worker()
         yield self._workers()
         yield self._control()
+        if self._vitals is not None:
+            for metric, samples in vital_families(self._vitals):
+                yield _head(metric) + "".join(_line(metric.name, *sample) for sample in samples)
         by_kind: dict[str, dict[str, list[tuple[int, int]]]] = {kind: {} for kind in names.SERIES}
         for slot in range(self._region.slots):
             for (kind, name), places in self._reader.places(slot).items():
@@ -181,6 +189,11 @@ def _summed(metric: Metric, counters: Mapping[str, int]) -> str:
         inside = ",".join(f'{name}="{value}"' for name, value in labels.items())
         text += f"{metric.name}{'{' + inside + '}' if inside else ''} {counters[counter]}\n"
     return text
+
+
+def _line(name: str, labels: dict[str, str], value: float) -> str:
+    inside = ",".join(f'{label}="{text.translate(_ESCAPES)}"' for label, text in labels.items())
+    return f"{name}{'{' + inside + '}' if inside else ''} {value}\n"
 
 
 def _number(value: int, scale: float) -> str:

@@ -45,9 +45,14 @@ class WorkerSample(msgspec.Struct, frozen=True):
     upstream_open: int
     upstream_waiting: int
     """Exchanges that wait for a connection of a pool."""
+    queue_delay_s: float
+    """Longest that a request waited to be read, or for a connection of a pool, in this second or the one before."""
     pool_share: float
     """Fullest of its pools: connections in use, and who waits for one, over what the pool may have."""
     descriptors: int | None
+    clients_asked: int
+    """Different clients that sent a request in its latest second."""
+    clients_failing: int
 
     @property
     def is_running(self) -> bool:
@@ -192,8 +197,11 @@ def _worker(region: Region, at: int, reader: MeterReader, before: WorkerSample |
         accepted_per_s=rate(accepted, before, "accepted_total"),
         upstream_open=counters["upstream_open"],
         upstream_waiting=counters["upstream_waiting"],
+        queue_delay_s=counters["queue_delay_recent_ns"] / 1e9,
         pool_share=counters["pool_share_max_ppm"] / 1e6,
         descriptors=now.kernel.descriptors_of(mark.pid) if mark.pid else None,
+        clients_asked=counters["clients_asked"],
+        clients_failing=counters["clients_failing"],
     )
 
 

@@ -18,8 +18,11 @@ from typing import TYPE_CHECKING, Any
 from tidegate.config.snapshot import Snapshot
 from tidegate.memory.region import Region
 from tidegate.observe.error_log import ErrorLog
+from tidegate.observe.kernel import Kernel
 from tidegate.observe.log_writer import LogWriter
 from tidegate.observe.metrics import Metrics
+from tidegate.observe.saturation import SaturationBounds
+from tidegate.observe.vitals import Vitals, bounds_of
 from tidegate.process import state_directory, tasks
 from tidegate.process.channel import Channel, ChannelClosed
 from tidegate.process.failure import EXIT_FAILED, StartError
@@ -91,8 +94,10 @@ class Control:
             supervisor_pid=self._order.supervisor_pid,
             admin_address=self._order.admin_address,
             ask_to_stop=self._ask_to_stop,
-            metrics=Metrics(self._region, log_writer=self._log_writer, error_log=self._error_log),
+            metrics=Metrics(self._region, log_writer=self._log_writer, error_log=self._error_log, vitals=self._vitals),
             log_writer=self._log_writer,
+            vitals=self._vitals,
+            hear=self._hear,
         )
         self._serve()
         self._loop.add_reader(self._channel.fileno(), self._hear)
@@ -123,13 +128,18 @@ class Control:
             except OSError as error:
                 raise StartError(f"the access log {path} cannot be opened: {error.strerror or error}") from error
             self._log_writer.start()
+        self._vitals = Vitals(self._region, self._bounds(), say=error_log.say)
         self._tick()
         return error_log
+
+    def _bounds(self) -> SaturationBounds:
+        return bounds_of(self._snapshot.gateway, self._region.workers, backlog_max=Kernel().backlog_max())
 
     def _tick(self) -> None:
         if self._error_log is not None:
             self._error_log.tick()
         self._loop.call_later(_TICK_S, self._tick)
+        self._vitals.take()
 
     # -- the configuration -----------------------------------------------------------------------------------------
 
@@ -150,6 +160,7 @@ class Control:
 
     def _adopt(self, snapshot: Snapshot) -> None:
         self._snapshot = self._view.snapshot = snapshot
+        self._vitals.bounds = self._bounds()
 
     async def _watch(self) -> None:
         reloader = self._reloader
@@ -198,6 +209,8 @@ class Control:
     # -- the supervisor --------------------------------------------------------------------------------------------
 
     def _hear(self) -> None:
+        if self._view.is_orphaned:
+            return
         try:
             while (message := self._channel.receive()) is not None:
                 match message:

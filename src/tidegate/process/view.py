@@ -9,6 +9,7 @@ from tidegate.memory.region import Region
 from tidegate.memory.slot import SlotState, SlotStatistics
 from tidegate.observe.log_writer import LogWriter
 from tidegate.observe.metrics import Metrics
+from tidegate.observe.vitals import Vitals, bounds_of
 from tidegate.process.messages import Roster, WorkerStatus
 from tidegate.process.reloader import Reloader
 
@@ -61,6 +62,22 @@ class GatewayView:
     is_orphaned: bool = False
     log_writer: LogWriter | None = None
     reloader: Reloader | None = None
+    vitals: Vitals | None = None
+    hear: Callable[[], None] | None = None
+    """Takes what the supervisor has said and nobody has read yet."""
+
+    def latest(self) -> Vitals:
+        """The latest second: taken now when nobody takes one every second."""
+        if self.vitals is None:
+            self.vitals = Vitals(self.region, bounds_of(self.snapshot.gateway, self.region.workers), say=_nothing)
+        if self.vitals.sample is None:
+            self.vitals.take()
+        return self.vitals
+
+    def catch_up(self) -> None:
+        """Learns what the supervisor said while control had no time, or was stopped."""
+        if self.hear is not None:
+            self.hear()
 
     @property
     def is_draining(self) -> bool:
@@ -87,3 +104,7 @@ class GatewayView:
 
     def _is_of_this_generation(self, index: int) -> bool:
         return self.region.slots == self.region.workers or index // self.region.workers == (self.generation + 1) % 2
+
+
+def _nothing(kind: str, message: str, level: str = "warning", **fields: object) -> None:
+    """Nobody is there to be told."""

@@ -46,6 +46,8 @@ cdef class UpstreamConnection(PooledConnection):
     cdef uint64_t dialled_ns
     cdef uint64_t connect_ns                # how long connecting took
     cdef uint64_t connect_deadline_ms
+    cdef uint64_t path_seen_ms              # when the kernel was last asked about the way there
+    cdef uint32_t retransmits_seen          # … and what it had counted then
     cdef int dial_tries                     # EAGAIN on a unix socket
     cdef char* held                         # part of a response head that was not complete
     cdef size_t held_size

@@ -21,6 +21,8 @@ cdef class Endpoint:
     cdef long owners                        # upstreams it is an endpoint of: one of the old snapshot, one of the new
     cdef bint is_out                        # ejected or removed: never picked while another is there (health: next issue)
     cdef uint64_t place                     # where consistent hashing sees it: the same in every worker and on every machine
+    cdef public long served                 # answers and network failures since ``Witness`` last looked
+    cdef public long lost
     cdef bytes sticky_token                 # what the sticky cookie says for this endpoint; b"" when not sticky
     cdef bytes sticky_line                  # whole Set-Cookie line for it, with CRLF
     cdef bytes sticky_line_secure           # the same for clients that came over TLS

@@ -26,6 +26,8 @@ class Endpoint:
     inflight: int
     picks: int
     failures: int
+    served: int
+    lost: int
     def __init__(self, pool: Pool, weight: float = 1.0, sticky: tuple[bytes, bytes, bytes] = ...) -> None: ...
     @property
     def is_available(self) -> bool: ...

@@ -10,7 +10,7 @@ from typing import Final
 
 from tidegate.errors import Kind, Retry, default_retry, kind_of_errno
 
-__all__ = ["IDEMPOTENT_METHODS", "blames_endpoint", "is_worth_a_retry", "kind_of_dial_errno", "may_retry"]
+__all__ = ["IDEMPOTENT_METHODS", "blames_endpoint", "is_lost", "is_worth_a_retry", "kind_of_dial_errno", "may_retry"]
 
 IDEMPOTENT_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
 """RFC 9110 section 9.2.2."""
@@ -41,6 +41,20 @@ _ENDPOINTS_FAULT: Final = frozenset(
         Kind.HTTP_RESPONSE_CONTENT_CODING,
         Kind.HTTP_RESPONSE_TIMEOUT,
         Kind.HTTP_PROTOCOL_ERROR,
+    }
+)
+
+
+_LOST: Final = frozenset(
+    {
+        Kind.DESTINATION_UNAVAILABLE,
+        Kind.DESTINATION_IP_UNROUTABLE,
+        Kind.CONNECTION_REFUSED,
+        Kind.CONNECTION_TERMINATED,
+        Kind.CONNECTION_TIMEOUT,
+        Kind.CONNECTION_READ_TIMEOUT,
+        Kind.CONNECTION_WRITE_TIMEOUT,
+        Kind.HTTP_RESPONSE_TIMEOUT,
     }
 )
 
@@ -84,6 +98,11 @@ def blames_endpoint(kind: Kind) -> bool:
     busy, and ejecting it would send its load to the next one.
     """
     return kind in _ENDPOINTS_FAULT
+
+
+def is_lost(kind: Kind) -> bool:
+    """Whether an endpoint could not be reached, went away or kept silent: what trouble of our own would look like."""
+    return kind in _LOST
 
 
 def kind_of_dial_errno(number: int, *, is_unix: bool) -> Kind:
