@@ -269,7 +269,7 @@ def test_bounds_on_connections_change_both_ways() -> None:
         plane.reload(HERE.format("x"), server="max_connections = 3")
         waiting = stack.enter_context(plane.connect())
         waiting.send(GET)
-        until(lambda: plane.counters()["connections_refused_total"] > 0, "it is found to be one too many")
+        until(lambda: plane.counters()["accept_pauses_full"] > 0, "it is found to be one too many")
         plane.reload(HERE.format("x"), server="max_connections = 30")
         assert waiting.answer().body == b"x"
 

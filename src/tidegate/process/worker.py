@@ -9,6 +9,7 @@ import gc
 import os
 import signal
 import sys
+from functools import partial
 
 import uvloop
 
@@ -122,10 +123,12 @@ class Worker:
         except Exception as error:  # noqa: BLE001 - as when it starts, but the active snapshot goes on
             self._error_log.say("snapshot_refused", in_one_line(error), snapshot=number, error=error)
             self._channel.send(Refused(snapshot=number, reason=in_one_line(error)))
-        finally:
-            if fd >= 0:
-                os.close(fd)
-            del self._preparing[number]
+
+    def _has_tried(self, number: int, fd: int, _: "asyncio.Task[None]") -> None:
+        # Not in the task: one that is cancelled before it began runs nothing.
+        del self._preparing[number]
+        if fd >= 0:
+            os.close(fd)
 
     def _forget(self, service: Service, number: int) -> None:
         if (task := self._preparing.get(number)) is not None:
@@ -151,9 +154,11 @@ class Worker:
                     case ReopenLogs():
                         self._error_log.reopen()
                     case Prepare(number=number, fd=fd) if self._service is not None:
-                        self._preparing[number] = tasks.start(
+                        task = tasks.start(
                             self._prepare_another(self._service, number, fd), f"prepare snapshot {number}"
                         )
+                        self._preparing[number] = task
+                        task.add_done_callback(partial(self._has_tried, number, fd))
                     case Forget(number=number) if self._service is not None:
                         self._forget(self._service, number)
         except ChannelClosed:
