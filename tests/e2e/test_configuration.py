@@ -15,7 +15,7 @@ from tests.process.gateway import eventually
 
 from tidegate.config.source import user
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
 TEXT = """
 [server]

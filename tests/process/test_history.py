@@ -1,13 +1,25 @@
 """What is kept is whole, closed to others, and survives a disk that is full at any byte."""
 
-import os
-import resource
-import signal
+import subprocess
+import sys
 
 import pytest
 
 from tidegate.config.snapshot import Origin
 from tidegate.process.history import KEPT, Entry, History
+
+FULL = """
+import os, resource, signal, sys
+from tidegate.config.snapshot import Origin
+from tidegate.process.history import Entry, History
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]),) * 2)
+try:
+    History(sys.argv[1]).add(Entry(number=2, etag="e2", origin=Origin(), text="x" * 1000))
+except OSError:
+    os._exit(7)
+"""
 
 
 def entry(number, text="routes = []\n", **origin):
@@ -78,16 +90,8 @@ def test_full_disk_leaves_what_was_there_whole(history, room):
     """A file cannot grow beyond ``room`` bytes, as on a disk that has no more."""
     history.add(entry(1))
     before = {path.name for path in history.directory.rglob("*")}
-    child = os.fork()
-    if child == 0:
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
-        try:
-            history.add(entry(2, "x" * 1000))
-        except OSError:
-            os._exit(7)
-        os._exit(0)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    done = subprocess.run([sys.executable, "-c", FULL, str(history.directory), str(room)], check=False, timeout=50)
+    assert done.returncode == 7
     assert history.last() == entry(1)
     assert (history.directory / "last-good.toml").read_text() == entry(1).text
     assert {path.name for path in history.directory.rglob("*")} == before

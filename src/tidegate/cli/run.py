@@ -1,6 +1,7 @@
 """``tidegate run FILE``."""
 
 import dataclasses
+import gc
 import os
 import sys
 import time
@@ -27,6 +28,7 @@ def run(
     """Run the gateway until it is told to stop (SIGTERM or Ctrl-C drain, a second one stops at once)."""
     from tidegate.cli.launch import launch
 
+    gc.disable()  # all that is made here is in use until this program gives way to the supervisor
     snapshot = _last_good(file) if last_good else _checked(file)
     history = _history(file, snapshot)
     number = history.next_number(snapshot.etag)

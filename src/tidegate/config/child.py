@@ -14,7 +14,7 @@ from typing import Literal
 import msgspec
 
 from tidegate.config.findings import Finding
-from tidegate.config.snapshot import Origin, Snapshot, encode
+from tidegate.config.snapshot import Origin, Snapshot, plain
 
 __all__ = ["TIMEOUT_S", "Active", "CheckOrder", "Checked", "answer", "check_apart"]
 
@@ -24,7 +24,7 @@ TIMEOUT_S = 60.0
 class Active(msgspec.Struct, frozen=True, kw_only=True):
     """What is active now: the new one is compared with it. ``snapshot`` is without its routes.
 
-    ``shown`` is its text as it may be shown, if that is known already.
+    ``shown`` is its text as it may be shown, if that is known already; then ``text`` may be missing.
     """
 
     snapshot: Snapshot
@@ -74,7 +74,7 @@ async def check_apart(order: CheckOrder, snapshot_fd: int = -1, *, timeout_s: fl
     """
     order_fd, answer_fd = os.memfd_create("check-order"), os.memfd_create("check-answer")
     try:
-        _write(order_fd, encode(order))
+        _write(order_fd, msgspec.msgpack.encode(order, enc_hook=plain))
         argv = [sys.executable, "-P", "-m", "tidegate.config.examine", *map(str, (order_fd, answer_fd, snapshot_fd))]
         fds = [fd for fd in (order_fd, answer_fd, snapshot_fd) if fd >= 0]
         child = await asyncio.create_subprocess_exec(
@@ -94,7 +94,7 @@ async def check_apart(order: CheckOrder, snapshot_fd: int = -1, *, timeout_s: fl
         if code != 0 or not content:
             message = f"could not be checked: the checker ended with {code}"
             return Checked(findings=[Finding(file=order.name, message=message)])
-        return msgspec.json.decode(content, type=Checked)
+        return msgspec.msgpack.decode(content, type=Checked)
     except OSError as error:
         message = f"could not be checked: {error.strerror or error}"
         return Checked(findings=[Finding(file=order.name, message=message)])
@@ -125,7 +125,7 @@ def _read(fd: int) -> bytes:
 
 def answer(order_fd: int, answer_fd: int, snapshot_fd: int, examine: Examine) -> None:
     """The child's side: reads the order, has it examined, writes snapshot and answer."""
-    snapshot, checked = examine(msgspec.json.decode(_read(order_fd), type=CheckOrder))
+    snapshot, checked = examine(msgspec.msgpack.decode(_read(order_fd), type=CheckOrder))
     if snapshot is not None and snapshot_fd >= 0:
         _write(snapshot_fd, snapshot.encode())
-    _write(answer_fd, encode(checked))
+    _write(answer_fd, msgspec.msgpack.encode(checked, enc_hook=plain))

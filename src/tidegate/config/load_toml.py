@@ -1,14 +1,14 @@
-"""TOML: the standard library says what the values are, tree-sitter where they were written.
+"""TOML: tomli says what the values are, tree-sitter where they were written.
 
-tomllib drops positions, tree-sitter keeps them but evaluates nothing; where the two disagree, tomllib is right and a
+tomli drops positions, tree-sitter keeps them but evaluates nothing; where the two disagree, tomli is right and a
 position is that of the table around.
 """
 
 import re
-import tomllib
 from collections.abc import Iterator
 from typing import Any
 
+import tomli
 import tree_sitter
 import tree_sitter_toml
 
@@ -26,8 +26,8 @@ def parse(source: Source) -> None:
     """Fills ``source`` from its text: the tree and a way to find positions, or a finding about the syntax."""
     tokens = source.text.encode()
     try:
-        source.tree = tomllib.loads(source.text)
-    except tomllib.TOMLDecodeError as error:
+        source.tree = tomli.loads(source.text)
+    except tomli.TOMLDecodeError as error:
         duplicates = list(_duplicates(tokens))
         if not duplicates:
             source.findings.append(_syntax(source, error))
@@ -38,8 +38,8 @@ def parse(source: Source) -> None:
         for *_, start, end in duplicates:
             blanked[start:end] = re.sub(rb"[^\n]", b" ", blanked[start:end])
         try:
-            source.tree = tomllib.loads(blanked.decode())
-        except (tomllib.TOMLDecodeError, RecursionError):
+            source.tree = tomli.loads(blanked.decode())
+        except (tomli.TOMLDecodeError, RecursionError):
             return
     except RecursionError:
         source.findings.append(Finding(file=source.file, line=1, column=1, message="is nested too deeply"))
@@ -58,7 +58,7 @@ def _positions(tokens: bytes) -> dict[Path, Position]:
     return found
 
 
-def _syntax(source: Source, error: tomllib.TOMLDecodeError) -> Finding:
+def _syntax(source: Source, error: tomli.TOMLDecodeError) -> Finding:
     text = str(error)
     place = _PLACE.search(text)
     line, column = source.text.count("\n") + 1, 1
@@ -163,8 +163,8 @@ class _Walk:
             return [text]
         if node.type == "quoted_key":
             try:
-                table: dict[str, Any] = tomllib.loads(f"{text} = 0")
-            except tomllib.TOMLDecodeError:
+                table: dict[str, Any] = tomli.loads(f"{text} = 0")
+            except tomli.TOMLDecodeError:
                 return None
             return list(table)
         return None

@@ -15,7 +15,7 @@ import msgspec
 from tidegate.config.routes import Route
 from tidegate.config.schema import Gateway
 
-__all__ = ["Origin", "Snapshot", "encode"]
+__all__ = ["Origin", "Snapshot", "encode", "plain"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,10 +92,11 @@ _route_decoder = msgspec.json.Decoder(Route)
 
 def encode(value: Any) -> bytes:
     """A snapshot, or what holds one, as JSON."""
-    return msgspec.json.encode(value, enc_hook=_plain, order="deterministic")
+    return msgspec.json.encode(value, enc_hook=plain, order="deterministic")
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """What msgspec asks for a table that nobody can change."""
     if isinstance(value, MappingProxyType):
         return dict(value)
     raise NotImplementedError(f"{type(value).__name__} has no place in a snapshot")

@@ -258,20 +258,21 @@ class Reloader:
             is_yaml=text.is_yaml,
             number=number,
             origin=origin,
-            active=self._active(),
+            active=self._active(needs_text=is_from_api and "digest:" in text.text),
             is_from_api=is_from_api,
             mask_key=await self._key(),
         )
 
-    def _active(self) -> Active:
+    def _active(self, *, needs_text: bool = False) -> Active:
         now_ns = time.monotonic_ns()
         marks = [self._region.slot(index).statistics() for index in range(self._region.slots)]
         lives = (mark.started_ns for mark in marks if mark.state not in (SlotState.EMPTY, SlotState.DEAD))
         oldest_ns = min(lives, default=now_ns)
+        shown = self._shown[1] if self._shown[0] == self.active.number else ""
         return Active(
             snapshot=self.active,
-            text=self.text,
-            shown=self._shown[1] if self._shown[0] == self.active.number else "",
+            text=self.text if needs_text or not shown else "",
+            shown=shown,
             workers_since_s=time.time() - (now_ns - oldest_ns) / 1e9,
         )
 
