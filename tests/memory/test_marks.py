@@ -12,6 +12,7 @@ import pytest
 from tidegate.exchange.filter import PHASES
 from tidegate.memory.marks import (
     FILTERS_MAX,
+    PHASE_NAMES,
     ROUTES_MAX,
     SNAPSHOTS_APART,
     Mark,
@@ -54,6 +55,7 @@ def test_place_is_packed_into_one_word_and_read_back():
     assert place_word(*whole) == (1 << 64) - 1 - 0xFF + len(PHASES)
     assert read_place(place_word(2, 3, 4, SNAPSHOTS_APART + 5)) == Place(2, 3, 4, 5)
     assert place_word(0, 0, 0, 0) == 0
+    assert PHASE_NAMES[1:] == PHASES
 
 
 def test_callback_and_place_are_seen_from_outside(region):

@@ -4,18 +4,23 @@ import pytest
 
 from tidegate.config.listeners import Listener
 from tidegate.config.schema import Gateway
+from tidegate.config.server import Server
 from tidegate.config.snapshot import Snapshot
 from tidegate.memory.region import Region
 from tidegate.memory.slot import SlotState
 from tidegate.observe.metrics import Metrics
 from tidegate.process.messages import Roster, WorkerStatus
-from tidegate.process.view import STALLED_NS, GatewayView
+from tidegate.process.view import GatewayView
+
+STALLED_NS = 1_500_000_000
 
 
 @pytest.fixture
 def view():
     region = Region.create(2)
-    snapshot = Snapshot.build(Gateway(listeners=(Listener(bind="127.0.0.1:1"),)))
+    snapshot = Snapshot.build(
+        Gateway(server=Server(stall_out=STALLED_NS / 1e9), listeners=(Listener(bind="127.0.0.1:1"),))
+    )
     yield GatewayView(
         snapshot=snapshot,
         region=region,

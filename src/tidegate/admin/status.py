@@ -89,6 +89,7 @@ def _worker(
         "snapshot": worker.mark.prepared,
         "restarts": worker.told.restarts,
         "last_death": worker.told.last_death,
+        "stalled_in": worker.told.stalled_in,
     }
 
 

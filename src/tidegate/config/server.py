@@ -73,3 +73,18 @@ class Server(Section):
             "gateway. Absent: that goes through the unix socket only."
         ),
     ] = None
+    stall_notice: Annotated[
+        float,
+        Duration(shortest=0.02, longest=60.0),
+        Doc("How long one callback may hold a worker's loop before the error log says whose code it is, and where."),
+    ] = 0.1
+    stall_out: Annotated[
+        float,
+        Duration(shortest=0.1, longest=3600.0),
+        Doc("A worker whose loop is held for longer gets no new connections, as long as another gets on."),
+    ] = 1.0
+    stall_kill: Annotated[
+        Annotated[float, Duration(shortest=0.5)] | None,
+        Off(),
+        Doc("A worker whose loop is held for longer is killed and replaced; what waits in its socket is served then."),
+    ] = 30.0

@@ -9,7 +9,7 @@ cdef enum:
     SINCE = 0                   # offsets from there; 0: in no callback
     PLACE = 1                   # 0: the gateway's own code
 
-cdef enum Phase:                # in the order of exchange.filter.PHASES
+cdef enum Phase:                # in the order of PHASE_NAMES
     NO_PHASE = 0
     ON_REQUEST
     ON_REQUEST_BODY

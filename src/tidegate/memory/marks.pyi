@@ -2,6 +2,7 @@ from typing import NamedTuple
 
 from tidegate.memory.mapping import Mapping
 
+PHASE_NAMES: tuple[str, ...]
 FILTERS_MAX: int
 ROUTES_MAX: int
 SNAPSHOTS_APART: int

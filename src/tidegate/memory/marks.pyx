@@ -24,6 +24,9 @@ cdef enum:
     ROUTE_BITS = 24
     SNAPSHOT_BITS = 16
 
+PHASE_NAMES = ("", "on_request", "on_request_body", "on_response", "on_response_body", "on_finish")
+"""Of the phases in a place."""
+
 FILTERS_MAX = 1 << FILTER_BITS
 ROUTES_MAX = 1 << ROUTE_BITS
 SNAPSHOTS_APART = 1 << SNAPSHOT_BITS
@@ -31,7 +34,7 @@ SNAPSHOTS_APART = 1 << SNAPSHOT_BITS
 
 
 class Place(NamedTuple):
-    """Whose code: ``phase`` is an index into ``exchange.filter.PHASES`` plus one, 0 for the gateway's own."""
+    """Whose code: ``phase`` is an index into ``PHASE_NAMES``, 0 for the gateway's own."""
 
     phase: int
     filter: int

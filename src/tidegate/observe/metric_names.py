@@ -199,7 +199,24 @@ WORKER_MEMORY = Metric(
 WORKER_CPU = Metric(
     "tidegate_worker_cpu_seconds_total", "counter", ("worker",), "processor time of the worker process, user and system"
 )
-WORKERS = (WORKER_STATE, WORKER_HEARTBEAT, WORKER_SNAPSHOT, WORKER_MEMORY, WORKER_CPU)
+LOOP_STALLS = Metric(
+    "tidegate_loop_stalls_total",
+    "counter",
+    ("worker",),
+    "times that the worker's loop was held for longer than `server.stall_notice`",
+)
+LOOP_STALL = Metric("tidegate_loop_stall_seconds", "gauge", ("worker",), "how long it is held now; 0: it turns")
+LOOP_STALL_MAX = Metric("tidegate_loop_stall_max_seconds", "gauge", ("worker",), "longest that it was ever held")
+WORKERS = (
+    WORKER_STATE,
+    WORKER_HEARTBEAT,
+    LOOP_STALLS,
+    LOOP_STALL,
+    LOOP_STALL_MAX,
+    WORKER_SNAPSHOT,
+    WORKER_MEMORY,
+    WORKER_CPU,
+)
 
 EXCHANGES = Metric(
     "tidegate_exchanges_total", "counter", ("route", "class"), "exchanges by route and class of the status answered"

@@ -142,6 +142,9 @@ class Metrics:
         marks = self._marks()
         samples: dict[Metric, Callable[[SlotStatistics], float | None]] = {
             names.WORKER_HEARTBEAT: self._heartbeat_age_s,
+            names.LOOP_STALLS: lambda mark: self._region.slot(mark.slot).stalls,
+            names.LOOP_STALL: self._stalled_s,
+            names.LOOP_STALL_MAX: lambda mark: self._region.slot(mark.slot).stall_max_ns / 1e9,
             names.WORKER_SNAPSHOT: lambda mark: mark.prepared,
             names.WORKER_MEMORY: lambda mark: _resident_bytes(mark.pid),
             names.WORKER_CPU: lambda mark: _cpu_seconds(mark.pid),
@@ -164,6 +167,10 @@ class Metrics:
 
     def _heartbeat_age_s(self, mark: SlotStatistics) -> float:
         return max(0, self._clock_ns() - mark.heartbeat_ns) / 1e9
+
+    def _stalled_s(self, mark: SlotStatistics) -> float:
+        since_ns = self._region.slot(mark.slot).stalled_since_ns
+        return max(0, self._clock_ns() - since_ns) / 1e9 if since_ns else 0
 
     def _control(self) -> str:
         samples: dict[Metric, int] = {

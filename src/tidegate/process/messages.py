@@ -144,6 +144,7 @@ class WorkerStatus(msgspec.Struct, frozen=True):
     slot: int
     restarts: int = 0
     last_death: str = ""
+    stalled_in: str = ""  # where its loop is held now, ``FILE:LINE`` if that is known
 
 
 class Roster(Message, frozen=True):
@@ -204,6 +205,7 @@ class WorkerOrder(msgspec.Struct, frozen=True):
     listeners: list[InheritedListener]
     python_path: list[str]
     service: str
+    stack_fd: int = -1  # where it writes its stack when it is asked
     bell_fds: list[int] = []
 
 

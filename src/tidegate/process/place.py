@@ -8,6 +8,7 @@ from tidegate.memory.slot import Slot, SlotState
 from tidegate.process.child import Child
 from tidegate.process.messages import WorkerStatus
 from tidegate.process.respawn import Respawn
+from tidegate.process.stack_pipe import StackPipe
 
 __all__ = ["Place", "WorkerPlace"]
 
@@ -64,6 +65,9 @@ class WorkerPlace(Place):
     is_listening: bool = False
     is_steered_out: bool = False
     prepared: int = 0  # the newest snapshot that the worker in it has reported
+    # what the stall watch knows
+    stacks: StackPipe | None = None
+    stalled_in: str = ""
 
     def fill(self, child: Child) -> None:
         super().fill(child)
@@ -88,6 +92,11 @@ class WorkerPlace(Place):
         self.is_listening = False
         self.is_steered_out = False
         self.prepared = 0
+        self.stalled_in = ""
+        self.slot.stalled_since_ns = 0
+        if self.stacks is not None:
+            self.stacks.close()
+            self.stacks = None
 
     @property
     def is_live(self) -> bool:
@@ -96,4 +105,9 @@ class WorkerPlace(Place):
 
     def status(self) -> WorkerStatus:
         """What shared memory does not say about it."""
-        return WorkerStatus(slot=self.slot.index, restarts=self.respawn.restarts, last_death=self.last_death)
+        return WorkerStatus(
+            slot=self.slot.index,
+            restarts=self.respawn.restarts,
+            last_death=self.last_death,
+            stalled_in=self.stalled_in,
+        )

@@ -57,6 +57,7 @@ from tidegate.process.messages import (
 )
 from tidegate.process.place import Place, WorkerPlace
 from tidegate.process.signals import SignalInbox, has_terminal
+from tidegate.process.stall_watch import StallWatch
 from tidegate.process.workforce import Workforce
 
 __all__ = ["Supervisor", "main"]
@@ -139,6 +140,7 @@ class Supervisor:
             generation=_GENERATION,
         )
         self.workers.use_snapshot(self._snapshot.number, self._order.snapshot_fd)
+        self.stalls = StallWatch(region, self.workers, self._log.say)
         self._helpers: list[tuple[Place, Callable[[], Child]]] = []
         self.control = Place("control")
         if self._order.has_control:
@@ -205,7 +207,7 @@ class Supervisor:
         now_s = time.monotonic()
         due = [place.start_at_s for place, _ in self._places() if place.start_at_s is not None]
         due += [at_s for at_s in (self._deadline_s, self.workers.publishes_until_s) if at_s is not None]
-        return max(0.0, min(_QUEUES_PERIOD_S, min(due, default=math.inf) - now_s))
+        return max(0.0, min(_QUEUES_PERIOD_S, self.stalls.patience_s(), min(due, default=math.inf) - now_s))
 
     def _look_at_the_clock(self) -> None:
         now_s = time.monotonic()
@@ -237,6 +239,7 @@ class Supervisor:
         if now_s >= self._queues_due_s:
             self._queues_due_s = now_s + _QUEUES_PERIOD_S
             self.workers.measure_queues()
+        self.stalls.look()
         self._log.tick()
         self._tell_control()
 

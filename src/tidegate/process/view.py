@@ -13,10 +13,7 @@ from tidegate.observe.vitals import Vitals, bounds_of
 from tidegate.process.messages import Roster, WorkerStatus
 from tidegate.process.reloader import Reloader
 
-__all__ = ["STALLED_NS", "GatewayView", "WorkerView"]
-
-STALLED_NS = 1_000_000_000
-"""A loop that has not beaten for this long serves nobody."""
+__all__ = ["GatewayView", "WorkerView"]
 
 
 @dataclass(frozen=True)
@@ -26,11 +23,14 @@ class WorkerView:
     mark: SlotStatistics
     told: WorkerStatus
     heartbeat_age_ns: int
+    stalled_after_ns: int = 1_000_000_000
+    """A loop that has not beaten for this long serves nobody (`server.stall_out`)."""
 
     @property
     def is_stalled(self) -> bool:
         """Whether its loop stands although it should serve."""
-        return self.mark.state in (SlotState.READY, SlotState.DRAINING) and self.heartbeat_age_ns > STALLED_NS
+        serves = self.mark.state in (SlotState.READY, SlotState.DRAINING)
+        return serves and self.heartbeat_age_ns > self.stalled_after_ns
 
     @property
     def is_serving(self) -> bool:
@@ -93,13 +93,14 @@ class GatewayView:
         """Every worker's slot as it is now, those of other generations only while somebody is in them."""
         at_ns = time.monotonic_ns() if now_ns is None else now_ns
         told = {} if self.roster is None else {one.slot: one for one in self.roster.workers}
+        stalled_after_ns = int(self.snapshot.gateway.server.stall_out * 1e9)
         views = []
         for index in range(self.region.slots):
             mark = self.region.slot(index).statistics()
             if mark.state is SlotState.EMPTY and not self._is_of_this_generation(index):
                 continue
             age_ns = max(0, at_ns - mark.heartbeat_ns) if mark.heartbeat_ns else 0
-            views.append(WorkerView(mark, told.get(index, WorkerStatus(slot=index)), age_ns))
+            views.append(WorkerView(mark, told.get(index, WorkerStatus(slot=index)), age_ns, stalled_after_ns))
         return views
 
     def _is_of_this_generation(self, index: int) -> bool:

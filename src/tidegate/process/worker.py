@@ -39,6 +39,7 @@ from tidegate.process.messages import (
 from tidegate.process.pulse import Pulse
 from tidegate.process.service import Service, load_service
 from tidegate.process.slices import collector_at_rest, in_slices
+from tidegate.process.stack_pipe import answer_with_stacks
 
 __all__ = ["main"]
 
@@ -212,6 +213,8 @@ def main() -> int:
     sys.path[:] = order.python_path
     for fd in (order.region_fd, *order.bell_fds, order.snapshot_fd, *(one.fd for one in order.listeners)):
         os.set_inheritable(fd, False)
+    if order.stack_fd >= 0:
+        answer_with_stacks(order.stack_fd)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_live(order))
 

@@ -32,6 +32,7 @@ from tidegate.process.messages import (
 )
 from tidegate.process.place import WorkerPlace
 from tidegate.process.publication import Publication
+from tidegate.process.stack_pipe import StackPipe
 
 __all__ = ["Workforce"]
 
@@ -91,6 +92,7 @@ class Workforce:
     def start(self, place: WorkerPlace) -> Child:
         """Starts a worker in an empty slot. OSError: no process could be made."""
         listeners = [InheritedListener(index=i, fd=group.fd(place.seat)) for i, group in enumerate(self._groups)]
+        place.stacks = StackPipe()
         ours, theirs = channel_pair()
         order = WorkerOrder(
             slot=place.slot.index,
@@ -101,8 +103,10 @@ class Workforce:
             python_path=self._python_path,
             service=self._service,
             bell_fds=self._region.bell_fds,
+            stack_fd=place.stacks.writer_fd,
         )
-        fds = [theirs.fileno(), *self._region.descriptors, self.snapshot_fd, *{one.fd for one in listeners}]
+        fds = [theirs.fileno(), *self._region.descriptors, self.snapshot_fd, place.stacks.writer_fd]
+        fds += {one.fd for one in listeners}
         place.slot.claim(0, self._generation, time.monotonic_ns())
         try:
             channel: Channel[SupervisorMessage] = Channel(ours, SupervisorMessage)
@@ -112,6 +116,7 @@ class Workforce:
             raise
         finally:
             theirs.close()
+            place.stacks.handed_on()
         place.slot.pid = child.pid
         place.fill(child)
         if self._publication is not None:
