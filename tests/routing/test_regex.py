@@ -1,3 +1,5 @@
+import subprocess
+import sys
 import time
 
 import pytest
@@ -26,3 +28,16 @@ def test_a_regex_that_explodes_elsewhere_is_linear_here() -> None:
     begin = time.process_time()
     assert regex.search(b"a" * 100_000 + b"b") is None
     assert time.process_time() - begin < 5
+
+
+def test_worker_loads_re2_with_the_first_regex_only() -> None:
+    program = (
+        "import sys, tidegate.process.worker, tidegate.edge.server\n"
+        "found = {'re2', 'email', 'http'} & set(sys.modules)\n"
+        "assert not found, found\n"
+        "from tidegate.routing.regex import compile_regex\n"
+        "compile_regex('a')\n"
+        "assert 're2' in sys.modules\n"
+    )
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert run.returncode == 0, run.stderr

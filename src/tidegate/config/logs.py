@@ -36,7 +36,7 @@ class AccessLog(Section):
         int,
         Size(smallest=64 << 10, largest=1 << 30),
         Doc("Lines kept in memory for each worker; what does not fit is lost and counted."),
-    ] = 1 << 20
+    ] = 4 << 20
     flush: Annotated[
         float, Duration(longest=60.0), Doc("Longest time a line stays in memory when the disk keeps up.")
     ] = 1.0
