@@ -158,14 +158,14 @@ def test_reader_of_standard_output_that_sleeps_holds_no_worker_and_gets_whole_li
     writer = LogWriter(readers(region), "-", flush_s=0.0, say=told, stdout=write_end)
     writer.start()
     ring = region.slot(0).take_log_ring()
-    slowest, kept = 0.0, 0
+    kept = 0
+    began = time.perf_counter()
     for i in range(5000):
-        began = time.perf_counter()
         kept += ring.append(b"%06d %s\n" % (i, b"x" * 80))
-        slowest = max(slowest, time.perf_counter() - began)
+    took = time.perf_counter() - began
     wait_for(lambda: ring.pending > 1 << 15)
     assert ring.lost_lines == 5000 - kept > 0
-    assert slowest < 0.5
+    assert took < 10, "some 10 ms; who is held up by the reader is held up for good"
     got = b""
     while got.count(b"\n") < kept:
         got += os.read(read_end, 1 << 16)

@@ -192,14 +192,15 @@ def test_a_thousand_routes_hold_nobody_up():
         meters = region.slot(at).take_meters()
         for i in range(1000):
             meters.record_exchange(meters.series_index("route", f"route {i}"), 200, 1000 * i)
-    longest, texts = 0.0, []
+    longest, whole, texts = 0.0, 0.0, []
     pieces = Metrics(region).slices()
     gc.collect()  # the tests' own heap is not what is measured
     gc.freeze()
     while True:
-        began = time.process_time()
+        began = time.thread_time()
         piece = next(pieces, None)
-        longest = max(longest, time.process_time() - began)
+        took = time.thread_time() - began
+        longest, whole = max(longest, took), whole + took
         if piece is None:
             break
         texts.append(piece)
@@ -208,7 +209,8 @@ def test_a_thousand_routes_hold_nobody_up():
     text = "".join(texts)
     assert text.count("tidegate_exchange_duration_seconds_count") == 1000
     assert len(texts) > 60
-    assert longest < 0.05, "the machine is slow, but a slice that did all of it would take far longer"
+    # On a machine of any speed: no slice does a good part of it.
+    assert longest < max(0.05, whole / 5)
 
 
 def test_others_run_while_it_renders(region):

@@ -163,6 +163,13 @@ class Peer:
         self.sock.close()
 
 
+def small_buffers(*peers: Peer) -> None:
+    """The kernel keeps some 100 KiB for these ends from here on, whatever the machine would let them grow to."""
+    for peer in peers:
+        peer.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        peer.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
+
+
 class Upstream:
     """A listening socket that the test answers by hand."""
 

@@ -16,7 +16,7 @@ from tests.plane.client_side import (
     problem_type,
     resident,
 )
-from tests.plane.harness import Peer, Plane, Upstream, until
+from tests.plane.harness import Peer, Plane, Upstream, small_buffers, until
 
 pytestmark = pytest.mark.sanitize
 
@@ -232,9 +232,10 @@ def test_upload_through_a_slow_upstream_costs_bounded_memory() -> None:
             client.send(post(b"Content-Length: %d" % size))
             with upstream.accept() as server:
                 server.until(b"\r\n\r\n")
+                small_buffers(client, server)
                 before = resident()
                 sent = upload(client, size)
-                assert sent < 48 << 20, "bounded by the kernel's buffers, four of them, of which one may be 32 MiB"
+                assert sent < 48 << 20, "bounded by the kernel's buffers; the gateway's own may be 36 MiB"
                 assert grown_since(before) < 4 << 20
                 taken = len(server.buffer)
                 drain = threading.Thread(target=lambda: client.send(b"u" * (size - sent)))
@@ -255,7 +256,7 @@ def upload(client: Peer, size: int) -> int:
     with contextlib.suppress(TimeoutError):
         while sent < size:
             sent += client.sock.send(piece[: size - sent])
-    client.sock.settimeout(10)
+    client.sock.settimeout(30)
     return sent
 
 

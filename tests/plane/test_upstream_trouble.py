@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.plane.harness import REFUSING, Peer, Plane, Upstream, until
+from tests.plane.harness import REFUSING, Peer, Plane, Upstream, small_buffers, until
 from tests.plane.serving import (
     GET,
     OK,
@@ -336,6 +336,7 @@ def test_flood_of_interim_answers_is_not_stored_for_a_client_that_does_not_read(
         with plane.connect() as client:
             client.send(GET)
             with upstream.accept() as server:
+                small_buffers(client, server)
                 server.request()
                 for _ in range(5000):
                     server.send(hint)

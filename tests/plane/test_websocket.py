@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from tests.plane.harness import Peer, Plane, Upstream, until
+from tests.plane.harness import Peer, Plane, Upstream, small_buffers, until
 from tests.plane.serving import GET, OK, check_failure, gateway, idle, proxy_error
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
@@ -119,7 +119,7 @@ def fill(peer: Peer) -> int:
             sent += peer.sock.send(b"x" * 65536)
             assert sent < 64 << 20, "nobody stops who sends to somebody that does not read"
     except TimeoutError:
-        peer.sock.settimeout(10)
+        peer.sock.settimeout(30)
         return sent
 
 
@@ -128,6 +128,7 @@ def test_who_does_not_read_stops_who_sends_and_nothing_is_lost(direction: str) -
     with Upstream() as upstream, Plane(gateway(upstream.address)) as plane:
         with upgraded(upstream, plane) as (client, server):
             sender, receiver = (client, server) if direction == "to the server" else (server, client)
+            small_buffers(client, server)
             sent = fill(sender)
             # The other direction is not held up.
             receiver.send(b"meanwhile")
