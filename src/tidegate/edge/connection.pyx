@@ -13,15 +13,13 @@ from cpython.mem cimport PyMem_RawFree, PyMem_RawRealloc
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memmove
 
-from tidegate.exchange.compose cimport forwarding_lines
+from tidegate.exchange.compose cimport forwarded_element, forwarding_lines
 from tidegate.exchange.exchange cimport Exchange, give_up, take_exchange
 from tidegate.exchange.plan cimport Plan
 from tidegate.exchange.relay cimport HIGH_WATER, unchunk
 from tidegate.exchange.state cimport RESPONDING, SENT, WAITING, Client
 from tidegate.memory.atomics cimport load_acquire
-from tidegate.memory.meters cimport (
-    BYTES_DOWNSTREAM_IN, CONNECTIONS_OPEN, TLS_FAILURES, TLS_HANDSHAKES,
-)
+from tidegate.memory.meters cimport BYTES_DOWNSTREAM_IN, CONNECTIONS_OPEN, TLS_FAILURES, TLS_HANDSHAKES
 from tidegate.net.reactor cimport Channel
 from tidegate.net.stream cimport READ_EOF, READ_NOTHING
 from tidegate.net.syscalls cimport EPOLLIN, EPOLLOUT, EPOLLRDHUP, SO_LINGER, SOL_SOCKET, linger_option, setsockopt
@@ -32,15 +30,11 @@ from tidegate.wire.http1 cimport (
     refusal_name, refusal_status,
 )
 
+from tidegate.exchange.problem import PLAIN_HTTP_TO_TLS
+
 cdef enum:
     READS_IN_A_ROW = 4
     KEPT_STEP = 1024
-
-cdef bytes PLAIN_TEXT = b"This port speaks HTTPS, and the request came without TLS.\n"
-cdef bytes PLAIN_HTTP = (
-    b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%b"
-    % (len(PLAIN_TEXT), PLAIN_TEXT)
-)
 
 
 cdef class ConnectionSettings:
@@ -73,10 +67,7 @@ cdef class Connection(Client):
         """It has been accepted and registered; address and settings are set."""
         self.is_tls = tls_context is not None
         self.forwarding = forwarding_lines(self.address, self.is_tls)
-        node = b'"[%b]"' % self.address if b":" in self.address else self.address
-        if self.is_unix:
-            node = b"unknown"       # RFC 7239 section 6.2: what has no address
-        self.forwarded_for = b"for=%b;proto=%b" % (node, b"https" if self.is_tls else b"http")
+        self.forwarded_for = forwarded_element(self.address, self.is_tls)
         self.set_deadline(self.reactor.now_ms + self.settings.head_timeout_ms)
         self.mode = IDLE
         if tls_context is not None:
@@ -101,16 +92,16 @@ cdef class Connection(Client):
         self.set_deadline(self.reactor.now_ms + self.settings.head_timeout_ms)
 
     cdef bint on_plain_text(self, const char* data, size_t size):
-        # A letter: the method of a request. What came is not even looked at: it was sent in clear by mistake.
+        cdef bytes answer = PLAIN_HTTP_TO_TLS
         if not c"a" <= (data[0] | 32) <= c"z":
-            return False
+            return False    # a method would begin with a letter
         self.context.meters.add(TLS_FAILURES, 1)
         self.context.error_log.say(
             "plain_http_to_tls", "a request without TLS on a port of TLS; answered with 400",
             client=self.address.decode("latin-1"),
         )
         self.tls = None
-        if self.send(PLAIN_HTTP, len(PLAIN_HTTP)) < 0:
+        if self.send(answer, len(answer)) < 0:
             self._end()
         else:
             self._linger()

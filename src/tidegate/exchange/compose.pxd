@@ -11,3 +11,4 @@ cdef size_t compose_request(ExchangeState x, char* out, const char* host, size_t
 cdef size_t compose_response(ExchangeState x, char* out, bint close)
 cdef size_t compose_interim(const ResponseHead* head, const char* raw, char* out) noexcept
 cdef bytes forwarding_lines(bytes address, bint is_tls)
+cdef bytes forwarded_element(bytes address, bint is_tls)

@@ -65,6 +65,14 @@ cdef bytes forwarding_lines(bytes address, bint is_tls):
     return b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\n" % (address, proto)
 
 
+cdef bytes forwarded_element(bytes address, bint is_tls):
+    """What Forwarded (RFC 7239) says of a connection; the host is each request's own."""
+    node = b'"[%b]"' % address if b":" in address else address
+    if address == b"unix":
+        node = b"unknown"       # section 6.2: what has no address
+    return b"for=%b;proto=%b" % (node, b"https" if is_tls else b"http")
+
+
 cdef inline bint _claims_origin(const char* name, size_t size) noexcept:
     # "X-Forwarded-…" and "X-Real-IP": fields of the same family that the gateway does not write.
     cdef const char* text

@@ -8,7 +8,14 @@
 from tidegate.errors import STATUS, Kind
 from tidegate.exchange.views import Response
 
-__all__ = ["problem", "problem_for"]
+__all__ = ["PLAIN_HTTP_TO_TLS", "problem", "problem_for"]
+
+_PLAIN_TEXT = b"This port speaks HTTPS, and the request came without TLS.\n"
+PLAIN_HTTP_TO_TLS = (
+    b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%b"
+    % (len(_PLAIN_TEXT), _PLAIN_TEXT)
+)
+"""What a client reads that sent a request in clear to a port of TLS: whole, since there is no exchange to answer."""
 
 TITLES = {
     "no_route": "No route matches this request",
