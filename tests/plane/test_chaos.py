@@ -9,7 +9,9 @@ import gc
 import os
 import ssl
 import threading
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Self
 
 import pytest
 import trustme
@@ -17,7 +19,7 @@ from tests.plane.chaos import ChaosClients, ChaosServer
 from tests.plane.harness import Plane, until
 
 IS_SANITIZED = os.environ.get("TIDEGATE_SANITIZE") == "1"
-SECONDS = float(os.environ.get("TIDEGATE_CHAOS_SECONDS", "10"))  # twice: in plain text and through TLS
+SECONDS = float(os.environ.get("TIDEGATE_CHAOS_SECONDS", "10"))  # each time: in plain text, through TLS, reloaded
 SEED = int(os.environ.get("TIDEGATE_CHAOS_SEED", "2"))
 GROWTH_BOUND_KB = 40 * 1024
 
@@ -158,11 +160,51 @@ class Outside:
         self.loop.close()
 
 
+class Reloads:
+    """Another configuration, again and again: what changes is what must not matter to anybody."""
+
+    def __init__(self, plane: Plane, config: str, listener: str) -> None:
+        self.plane, self.config, self.listener = plane, config, listener
+        self.turns = 0
+        self.failure: BaseException | None = None
+        self._ends = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="reloads", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ends.set()
+        self._thread.join(30)
+
+    def _run(self) -> None:
+        try:
+            while not self._ends.wait(0.05):
+                self.turns += 1
+                self.plane.reload(*self._another(self.turns), server=SERVER)
+        except BaseException as failure:  # noqa: BLE001 - handed to the test
+            self.failure = failure
+
+    def _another(self, turn: int) -> tuple[str, str]:
+        config = self.config
+        if turn % 2:
+            config = config.replace('read_timeout = "1s"', f'read_timeout = "{1000 + turn}ms"')
+        if turn % 3:
+            config = config.replace("max = 2, idle = 1", f"max = {1 + turn % 5}, idle = {turn % 2}")
+        if turn % 5 == 0:
+            config = config.replace("upstreams.plain", "upstreams.other")
+            config = config.replace('upstream = "plain"', 'upstream = "other"')
+        if turn % 7 == 0:
+            config = config.replace('path = "/fixed/*"', 'path = "/fixed/{one}"')
+        return config, self.listener + f"max_headers = {60 + turn % 3}\n"
+
+
 @pytest.mark.slow
 @pytest.mark.sanitize
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("is_tls", [False, True], ids=["plain", "tls"])
-def test_nobody_gets_what_is_somebody_elses_and_nothing_is_left(tmp_path: Path, is_tls: bool) -> None:
+@pytest.mark.parametrize("kind", ["plain", "tls", "reloads"])
+def test_nobody_gets_what_is_somebody_elses_and_nothing_is_left(tmp_path: Path, kind: str) -> None:
     authority = trustme.CA()
     authority.cert_pem.write_to_path(tmp_path / "root.pem")
     issued = authority.issue_cert("gateway.test")
@@ -170,7 +212,7 @@ def test_nobody_gets_what_is_somebody_elses_and_nothing_is_left(tmp_path: Path, 
     served = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     issued.configure_cert(served)
     listener, context = LISTENER, None
-    if is_tls:
+    if kind == "tls":
         listener += f'tls = {{ certificates = [{{ cert = "{tmp_path}/both.pem", key = "{tmp_path}/both.pem" }}] }}\n'
         context = ssl.create_default_context()
         authority.configure_trust(context)
@@ -181,9 +223,14 @@ def test_nobody_gets_what_is_somebody_elses_and_nothing_is_left(tmp_path: Path, 
         config = CONFIG.format(port=port, closed=1, secret=secret, folder=tmp_path)
         with Plane(config, listener=listener, server=SERVER) as plane:
             clients = ChaosClients(plane.port, SEED, context)
-            outside.run(clients.run(40, SECONDS / 5))
-            before_kb = resident_kb()
-            outside.run(clients.run(40, SECONDS * 4 / 5))
+            reloads = Reloads(plane, config, listener)
+            with reloads if kind == "reloads" else nullcontext():
+                outside.run(clients.run(40, SECONDS / 5))
+                before_kb = resident_kb()
+                outside.run(clients.run(40, SECONDS * 4 / 5))
+            assert reloads.failure is None
+            assert reloads.turns > 5 or kind != "reloads"
+            until(lambda: plane.statistics().snapshots == 1, "old snapshots are gone")
             wrongs = [
                 wrong
                 for wrong in clients.wrongs + server.wrongs
