@@ -22,6 +22,7 @@ def applications():
         supervisor_pid=41,
         admin_address="127.0.0.1:2",
         ask_to_stop=lambda at_once: True,
+        ask_to_upgrade=lambda asked: True,
         metrics=Metrics(region),
     )
     yield make_applications(view)

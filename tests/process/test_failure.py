@@ -1,6 +1,6 @@
 import pytest
 
-from tidegate.process.failure import EXIT_FAILED, EXIT_INVALID, StartError, in_one_line
+from tidegate.process.failure import EXIT_FAILED, EXIT_INVALID, StartError, in_one_line, report
 
 
 def test_a_reason_is_one_line_whatever_it_was_made_of():
@@ -32,3 +32,12 @@ def test_a_fault_of_the_program_says_where():
     line = in_one_line(caught.value)
     assert line.startswith("KeyError: 'surprise' (")
     assert "test_failure.py:" in line
+
+
+def test_what_ends_the_supervisor_is_one_line_and_a_code(capsys):
+    assert report(StartError("no such\nlistener", 3)) == 3
+    assert report(KeyError("tide")) == 1
+    assert capsys.readouterr().err.splitlines() == [
+        "tidegate: no such listener",
+        "tidegate: the supervisor failed: KeyError: 'tide'",
+    ]

@@ -41,7 +41,7 @@ def hanging(pipe, what):
         [sys.executable, "-c", ANSWERS, str(pipe.writer_fd), what], pass_fds=[pipe.writer_fd], stdout=subprocess.PIPE
     )
     pipe.handed_on()
-    child = Child("hangs", process, None)
+    child = Child("hangs", process.pid, None, process)
     try:
         assert process.stdout.readline() == b"here\n"
         yield child
@@ -100,7 +100,7 @@ def test_killed_process_leaves_what_it_wrote(pipe):
 
 def test_process_without_a_handler_ignores_the_signal(pipe):
     process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    child = Child("has no handler", process, None)
+    child = Child("has no handler", process.pid, None, process)
     pipe.ask(child)
     process.stdin.write(b"\n")
     process.stdin.close()

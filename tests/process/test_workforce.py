@@ -24,6 +24,7 @@ from tidegate.memory.slot import SlotState
 from tidegate.process.channel import ChannelClosed
 from tidegate.process.listeners import open_listeners
 from tidegate.process.messages import memory_file
+from tidegate.process.program import Program
 from tidegate.process.respawn import Respawn
 from tidegate.process.workforce import Workforce
 
@@ -93,7 +94,7 @@ def chaos():
         said.append(kind)
 
     service = "tests.process.echo_service:EchoService"
-    workforce = Workforce(region, groups, python_path=sys.path, service=service, say=say)
+    workforce = Workforce(region, groups, program=Program.running(sys.path), service=service, say=say)
     workforce.use_snapshot(7, snapshot_fd)
     one = Chaos(workforce, groups)
     one.region = region

@@ -17,6 +17,7 @@ from tidegate.admin.health import HealthAnswers, health_of
 from tidegate.admin.host_guard import HostGuard
 from tidegate.admin.status import status_document
 from tidegate.admin.token_guard import TokenGuard
+from tidegate.admin.upgrade import add_upgrade
 from tidegate.observe.metrics import CONTENT_TYPE
 from tidegate.process.view import GatewayView
 
@@ -44,6 +45,7 @@ def make_applications(view: GatewayView) -> tuple[Any, Any]:
     reading, commands = _reading(view), _reading(view)
     _add_commands(commands, view)
     add_configuration(commands, view)
+    add_upgrade(commands, view)
     readable = {route.path for route in reading.routes if isinstance(route, Route)}
     guarded = TokenGuard(reading, readable, commands, lambda: view.snapshot.gateway.server.admin_token)
     return HostGuard(HealthAnswers(guarded, view), own_name), commands

@@ -1,8 +1,12 @@
 """How the gateway is, as one JSON document: `/status`, and what `tidegate status` shows."""
 
 import datetime as dt
+import os
 import time
+from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from tidegate.memory.meters import MeterReader, SeriesSums
 from tidegate.observe.sample import Sample
@@ -45,6 +49,7 @@ def status_document(view: GatewayView) -> dict[str, Any]:
         ],
         "limits": [],
         "machine": None if vitals.sample is None else _machine(vitals.sample),
+        "upgrades": [] if view.roster is None else [msgspec.structs.asdict(one) for one in view.roster.upgrades],
         "access_log": None if view.log_writer is None else view.log_writer.statistics()._asdict(),
     }
 
@@ -76,7 +81,8 @@ def _worker(
     worker: WorkerView, counters: dict[str, int], saturation: WorkerSaturation | None, view: GatewayView
 ) -> dict[str, Any]:
     return {
-        "index": worker.mark.slot,
+        "index": worker.mark.slot % view.region.workers,
+        "generation": worker.mark.generation,
         "pid": worker.mark.pid,
         "state": worker.state,
         "heartbeat_age_s": round(worker.heartbeat_age_ns / 1e9, 3),
@@ -90,6 +96,9 @@ def _worker(
         "restarts": worker.told.restarts,
         "last_death": worker.told.last_death,
         "stalled_in": worker.told.stalled_in,
+        "memory_bytes": _resident_bytes(worker.mark.pid),
+        # Of a generation that was followed by another: what it still has is closed then.
+        "drains_for_s": _seconds_left(worker.told.drains_until_s),
     }
 
 
@@ -116,3 +125,15 @@ def _machine(sample: Sample) -> dict[str, Any]:
         "listen_overflows_total": sample.kernel.listen_overflows_total,
         "descriptors_share": sample.descriptors_share,
     }
+
+
+def _seconds_left(until_s: float | None) -> float | None:
+    return None if until_s is None else round(max(0.0, until_s - time.monotonic()), 3)
+
+
+def _resident_bytes(pid: int) -> int:
+    """Resident memory of a process, what it touched of the shared region included; 0 when it is gone."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0

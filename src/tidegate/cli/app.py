@@ -14,6 +14,7 @@ from tidegate.cli.reload import reload
 from tidegate.cli.run import run
 from tidegate.cli.status import status
 from tidegate.cli.stop import stop
+from tidegate.cli.upgrade import upgrade
 from tidegate.process.failure import EXIT_FAILED, EXIT_INVALID, EXIT_USAGE, StartError, in_one_line
 
 __all__ = ["main"]
@@ -25,7 +26,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for verb in (run, check, reload, status, stop, quickstart):
+for verb in (run, check, reload, upgrade, status, stop, quickstart):
     app.command()(verb)
 
 

@@ -31,6 +31,7 @@ def _show(document: dict[str, Any]) -> None:
     snapshot = document["snapshot"]
     console.print(
         f"pid {document['pid']}, {document['state']}, up {_duration(document['uptime_s'])}, "
+        f"generation {document['generation']}, "
         f"configuration {snapshot['number']} ({snapshot['etag'][:12]}), saturation {document['saturation']:.2f}",
         soft_wrap=True,
     )
@@ -41,7 +42,7 @@ def _show(document: dict[str, Any]) -> None:
         workers.add_row(
             str(one["index"]),
             str(one["pid"]),
-            one["state"],
+            _state(one),
             f"{one['heartbeat_age_s'] * 1000:.0f} ms",
             f"{one['saturation']:.2f}",
             str(one["connections"]),
@@ -55,6 +56,14 @@ def _show(document: dict[str, Any]) -> None:
             addresses = ", ".join(endpoint["address"] for endpoint in one["endpoints"])
             upstreams.add_row(one["name"], addresses, one["balance"], str(one["exchanges_total"]))
         console.print(upstreams)
+
+
+def _state(worker: dict[str, Any]) -> str:
+    """What it does; of a generation that was followed by another, which one and for how long still."""
+    if worker["drains_for_s"] is None:
+        state: str = worker["state"]
+        return state
+    return f"{worker['state']} (generation {worker['generation']}, {worker['drains_for_s']:.0f} s left)"
 
 
 def _duration(seconds: float) -> str:

@@ -88,3 +88,17 @@ class Server(Section):
         Off(),
         Doc("A worker whose loop is held for longer is killed and replaced; what waits in its socket is served then."),
     ] = 30.0
+    upgrade_timeout: Annotated[
+        float,
+        Duration(),
+        Doc("How long an upgrade may take until the new program is ready; then it is stopped and the old one goes on."),
+    ] = 60.0
+    upgrade_drain_timeout: Annotated[
+        float | None,
+        Duration(),
+        Off(),
+        Doc(
+            "How long workers of the old program may go on with what they have after an upgrade (WebSockets, say); "
+            "off: as long as `drain_timeout`. The next upgrade waits for their end."
+        ),
+    ] = None

@@ -4,16 +4,17 @@ Never a fork of the supervisor. Each runs in a process group of its own, so that
 supervisor alone, which then drains. A pidfd tells of its death, without signals and without mixing up reused pids.
 """
 
+import contextlib
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Sequence
 
 import msgspec
 
 from tidegate.process.channel import Channel
-from tidegate.process.messages import ControlOrder, SupervisorMessage, WorkerOrder, memory_file
+from tidegate.process.messages import CandidateOrder, ControlOrder, SupervisorMessage, WorkerOrder, memory_file
+from tidegate.process.program import Program
 
 __all__ = ["Child", "describe_exit"]
 
@@ -22,44 +23,63 @@ class Child:
     """One running process and our end of the conversation with it."""
 
     def __init__(
-        self, name: str, process: "subprocess.Popen[bytes]", channel: Channel[SupervisorMessage] | None
+        self,
+        name: str,
+        pid: int,
+        channel: Channel[SupervisorMessage] | None,
+        process: "subprocess.Popen[bytes] | None" = None,
     ) -> None:
         self.name = name
-        self.pid = process.pid
+        self.pid = pid
         self.channel = channel
-        self.pidfd = os.pidfd_open(process.pid)
+        self.pidfd = os.pidfd_open(pid)
         self.last_words = ""
-        self._process = process
+        self._process = process  # None: the program that this process ran before has started it
 
     @classmethod
     def start(
         cls,
         name: str,
         module: str,
-        order: WorkerOrder | ControlOrder,
+        order: WorkerOrder | ControlOrder | CandidateOrder,
         channel: Channel[SupervisorMessage],
+        *,
         fds: Sequence[int],
+        program: Program,
+        stderr: int | None = None,
     ) -> "Child":
-        """Starts ``python -m module`` with its order and ``fds``. OSError: no process could be made."""
+        """Starts ``module`` of ``program`` with its order and ``fds``. OSError: no process could be made."""
         order_fd = memory_file(f"{name}-order", msgspec.json.encode(order))
         try:
-            # -P: nothing is imported from the directory the gateway happens to be started in.
-            argv = [sys.executable, "-P", "-m", module, str(order_fd)]
-            return cls(name, _spawn(argv, (order_fd, *fds)), channel)
+            argv = program.command(module, str(order_fd))
+            process = _spawn(argv, (order_fd, *fds), program.environment(), stderr)
         finally:
             os.close(order_fd)
+        return cls(name, process.pid, channel, process)
 
     @classmethod
-    def start_program(cls, name: str, argv: Sequence[str], fds: Sequence[int]) -> "Child":
+    def start_program(
+        cls,
+        name: str,
+        argv: Sequence[str],
+        fds: Sequence[int],
+        *,
+        environment: dict[str, str] | None = None,
+        stderr: int | None = None,
+    ) -> "Child":
         """Starts any other program, which has no channel. OSError: it could not be started."""
-        return cls(name, _spawn(argv, fds), None)
+        process = _spawn(argv, fds, environment, stderr)
+        return cls(name, process.pid, None, process)
 
     def __repr__(self) -> str:
         return f"<Child {self.name} pid={self.pid}>"
 
     def signal(self, number: int) -> None:
         """Sends a signal, if it is still alive."""
-        self._process.send_signal(number)
+        if self.pidfd < 0:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self.pidfd, number)
 
     def kill(self) -> None:
         """Ends it at once, whatever it does, stopped included."""
@@ -67,8 +87,10 @@ class Child:
 
     def reap(self) -> str:
         """After the pidfd became readable: how it ended, in words."""
-        code = self._process.wait()
+        process = self._process
+        code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1]) if process is None else process.wait()
         os.close(self.pidfd)
+        self.pidfd = -1
         if self.channel is not None:
             self.channel.close()
             self.channel = None
@@ -85,5 +107,9 @@ def describe_exit(code: int) -> str:
         return f"killed by signal {-code}"
 
 
-def _spawn(argv: Sequence[str], fds: Sequence[int]) -> "subprocess.Popen[bytes]":
-    return subprocess.Popen(argv, stdin=subprocess.DEVNULL, pass_fds=fds, process_group=0)
+def _spawn(
+    argv: Sequence[str], fds: Sequence[int], environment: dict[str, str] | None = None, stderr: int | None = None
+) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(
+        argv, stdin=subprocess.DEVNULL, stderr=stderr, pass_fds=fds, process_group=0, env=environment
+    )

@@ -39,6 +39,7 @@ from tidegate.process.messages import (
     ReloadAsked,
     ReopenLogs,
     Roster,
+    Serve,
     StopAsked,
     read_memory_file,
     read_order,
@@ -64,6 +65,9 @@ class Control:
         self._loop = loop
         self._channel: Channel[ControlMessage] = Channel.inherited(order.channel_fd, ControlMessage)
         self._ended = asyncio.Event()
+        self._may_go_on = asyncio.Event()  # from standing by
+        self._view: GatewayView | None = None
+        self._roster: Roster | None = None
         self._snapshot = Snapshot.decode(read_memory_file(order.snapshot_fd))
         os.close(order.snapshot_fd)
         self._region = Region.attach(order.region_fd)
@@ -77,7 +81,10 @@ class Control:
     async def run(self) -> int:
         """Lives; returns the exit code."""
         for number in (signal.SIGTERM, signal.SIGINT):
-            self._loop.add_signal_handler(number, self._ended.set)
+            self._loop.add_signal_handler(number, self._end)
+        self._loop.add_reader(self._channel.fileno(), self._hear)
+        if self._order.is_standby and not await self._stand_by():
+            return 0
         try:
             error_log = self._open_logs()
         except StartError as error:
@@ -85,7 +92,7 @@ class Control:
             return EXIT_FAILED
         self._reloader = self._make_reloader(error_log)
         self._snapshot = self._reloader.active
-        self._view = GatewayView(
+        view = self._view = GatewayView(
             snapshot=self._snapshot,
             reloader=self._reloader,
             region=self._region,
@@ -95,12 +102,13 @@ class Control:
             admin_address=self._order.admin_address,
             ask_to_stop=self._ask_to_stop,
             metrics=Metrics(self._region, log_writer=self._log_writer, error_log=self._error_log, vitals=self._vitals),
+            ask_to_upgrade=self._channel.send,
             log_writer=self._log_writer,
             vitals=self._vitals,
             hear=self._hear,
         )
-        self._serve()
-        self._loop.add_reader(self._channel.fileno(), self._hear)
+        view.roster = self._roster
+        self._serve(view)
         self._channel.send(Prepared())
         tasks.start(self._reloader.keep_what_is_active(), "keep what is active")
         tasks.start(self._watch(), "watch the configuration")
@@ -113,6 +121,19 @@ class Control:
         if self._error_log is not None:
             self._error_log.close()
         return 0
+
+    async def _stand_by(self) -> bool:
+        """Loads what it needs and waits until the control before it has ended; False when it is not needed."""
+        import uvicorn  # noqa: F401 - loads slowly
+
+        _load(self._order.application)
+        self._channel.send(Prepared())
+        await self._may_go_on.wait()
+        return not self._ended.is_set()
+
+    def _end(self) -> None:
+        self._ended.set()
+        self._may_go_on.set()
 
     # -- logs ------------------------------------------------------------------------------------------------------
 
@@ -159,7 +180,9 @@ class Control:
         )
 
     def _adopt(self, snapshot: Snapshot) -> None:
-        self._snapshot = self._view.snapshot = snapshot
+        self._snapshot = snapshot
+        if self._view is not None:
+            self._view.snapshot = snapshot
         self._vitals.bounds = self._bounds()
 
     async def _watch(self) -> None:
@@ -172,7 +195,7 @@ class Control:
 
     # -- answers ---------------------------------------------------------------------------------------------------
 
-    def _serve(self) -> None:
+    def _serve(self, view: GatewayView) -> None:
         import uvicorn
 
         from tidegate.process.peer_protocol import PeerProtocol
@@ -182,7 +205,7 @@ class Control:
             def capture_signals(self) -> Iterator[None]:
                 yield  # signals are the process's own business
 
-        public, commands = _load(self._order.application)(self._view)
+        public, commands = _load(self._order.application)(view)
         for name, application, fd in (
             ("admin", public, self._order.admin_fd),
             ("commands", commands, self._order.socket_fd),
@@ -209,20 +232,24 @@ class Control:
     # -- the supervisor --------------------------------------------------------------------------------------------
 
     def _hear(self) -> None:
-        if self._view.is_orphaned:
+        if self._view is not None and self._view.is_orphaned:
             return
         try:
             while (message := self._channel.receive()) is not None:
                 match message:
                     case Roster():
-                        self._view.roster = message
+                        self._roster = message
+                        if self._view is not None:
+                            self._view.roster = message
+                    case Serve():
+                        self._may_go_on.set()
                     case ReopenLogs():
                         if self._log_writer is not None:
                             self._log_writer.reopen()
                         if self._error_log is not None:
                             self._error_log.reopen()
                     case Finish():
-                        self._ended.set()
+                        self._end()
                     case ReloadAsked():
                         tasks.start(self._reloader.reload("SIGHUP"), "reload")
                     case Published():
@@ -231,15 +258,18 @@ class Control:
                         self._reloader.concluded(message.number, message.reasons)
         except ChannelClosed:
             self._loop.remove_reader(self._channel.fileno())
+            if self._view is None:
+                self._end()
+                return
             self._view.is_orphaned = True
             self._reloader.abandon()
-            tasks.start(self._outlive_workers(), "outlive the workers")
+            tasks.start(self._outlive_workers(self._view), "outlive the workers")
 
-    async def _outlive_workers(self) -> None:
+    async def _outlive_workers(self, view: GatewayView) -> None:
         """The supervisor is gone: the workers drain, and their last lines are still to be written."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._snapshot.gateway.server.drain_timeout + _AFTER_DRAIN_S):
-                for worker in self._view.workers():
+                for worker in view.workers():
                     await _until_gone(worker.mark.pid)
         self._ended.set()
 

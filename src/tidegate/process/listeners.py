@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Protocol
 
 from tidegate.process.failure import StartError
+from tidegate.process.handover import GroupState
 from tidegate.process.steering import admit_nobody, steer
 
 __all__ = ["ListenerGroup", "ListenerSettings", "open_listeners"]
@@ -120,6 +121,17 @@ class ListenerGroup:
                 path.unlink(missing_ok=True)
             raise
         return cls(settings.bind, [one], slots, path)
+
+    @classmethod
+    def adopt(cls, state: GroupState) -> "ListenerGroup":
+        """The group that the program which this process ran before has left behind."""
+        sockets = [socket.socket(fileno=fd) for fd in state.fds]
+        return cls(state.address, sockets, state.slots, Path(state.path) if state.path else None)
+
+    def state(self) -> GroupState:
+        """What `adopt` needs."""
+        fds = [one.fileno() for one in self._sockets]
+        return GroupState(self.address, fds, self._slots, "" if self._path is None else str(self._path))
 
     def __repr__(self) -> str:
         waiting = "+".join(str(self.queued(slot)) for slot in range(len(self._sockets)))

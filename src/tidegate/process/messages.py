@@ -12,6 +12,13 @@ A new snapshot, while all of them run:
     control ── Publish ──> supervisor ── Prepare ──> each worker ── Prepared | Refused ──> supervisor
         supervisor ── Published ──> control, after the switch; or NotPublished ──> control and Forget ──> each worker
 
+A new program, while the old one runs (`upgrade`):
+
+    control ── UpgradeAsked ──> supervisor; candidate (the new program's) ── Checked | Failed ──> supervisor
+
+Orders and messages cross versions of the program in an upgrade: what is added to one has a default, and what is there
+keeps its meaning.
+
 A message with a field ``fd`` carries that descriptor: the channel sends it beside the bytes, and who receives the
 message owns a descriptor of its own (-1: there was no room for one in its process).
 """
@@ -22,7 +29,11 @@ from typing import TypeVar
 
 import msgspec
 
+from tidegate.process.program import Program
+
 __all__ = [
+    "CandidateOrder",
+    "Checked",
     "Companion",
     "ControlOrder",
     "Drain",
@@ -45,6 +56,8 @@ __all__ = [
     "Serving",
     "StopAsked",
     "SupervisorOrder",
+    "UpgradeAsked",
+    "UpgradeStatus",
     "WorkerOrder",
     "WorkerStatus",
     "memory_file",
@@ -128,8 +141,22 @@ class ReloadAsked(Message, frozen=True):
     """The supervisor was asked by a signal to have the configuration read again."""
 
 
+class UpgradeAsked(Message, frozen=True):
+    """Somebody who may asked control to let another program take over; ``attempt`` is their name for it."""
+
+    attempt: str
+    program: Program
+
+
+class Checked(Message, frozen=True):
+    """A candidate can take over; ``fd`` is the configuration as that program reads it."""
+
+    version: str
+    fd: int = -1
+
+
 class Serve(Message, frozen=True):
-    """Begin to accept."""
+    """Begin to accept, or to answer."""
 
 
 class Drain(Message, frozen=True):
@@ -145,6 +172,17 @@ class WorkerStatus(msgspec.Struct, frozen=True):
     restarts: int = 0
     last_death: str = ""
     stalled_in: str = ""  # where its loop is held now, ``FILE:LINE`` if that is known
+    drains_until_s: float | None = None  # on CLOCK_MONOTONIC; of a generation that was followed by another
+
+
+class UpgradeStatus(msgspec.Struct, frozen=True):
+    """How an attempt to upgrade stands: ``phase`` ends with "done" or "failed"."""
+
+    attempt: str
+    phase: str
+    generation: int
+    version: str = ""
+    reason: str = ""
 
 
 class Roster(Message, frozen=True):
@@ -152,6 +190,7 @@ class Roster(Message, frozen=True):
 
     workers: list[WorkerStatus]
     is_draining: bool
+    upgrades: list[UpgradeStatus] = []
 
 
 class ReopenLogs(Message, frozen=True):
@@ -162,9 +201,11 @@ class Finish(Message, frozen=True):
     """Write out what is left of the logs and exit."""
 
 
-SupervisorMessage = Prepared | Refused | Serving | Failed | ListeningEnded | StopAsked | Publish
+SupervisorMessage = (
+    Prepared | Refused | Serving | Failed | ListeningEnded | StopAsked | Publish | UpgradeAsked | Checked
+)
 WorkerMessage = Serve | Drain | ReopenLogs | Prepare | Forget
-ControlMessage = Roster | ReopenLogs | Finish | Published | NotPublished | ReloadAsked
+ControlMessage = Serve | Roster | ReopenLogs | Finish | Published | NotPublished | ReloadAsked
 
 
 class Companion(msgspec.Struct, frozen=True):
@@ -193,6 +234,17 @@ class InheritedListener(msgspec.Struct, frozen=True):
 
     index: int
     fd: int
+
+
+class CandidateOrder(msgspec.Struct, frozen=True):
+    """What another program is asked before anything is started of it."""
+
+    channel_fd: int
+    region_fd: int
+    snapshot_fd: int
+    python_path: list[str]
+    service: str
+    application: str
 
 
 class WorkerOrder(msgspec.Struct, frozen=True):
@@ -224,9 +276,10 @@ class ControlOrder(msgspec.Struct, frozen=True):
     socket_fd: int
     python_path: list[str]
     application: str
+    is_standby: bool = False  # answers, and writes logs, when it is told to serve
 
 
-OrderType = TypeVar("OrderType", SupervisorOrder, WorkerOrder, ControlOrder)
+OrderType = TypeVar("OrderType", SupervisorOrder, WorkerOrder, ControlOrder, CandidateOrder)
 
 
 def memory_file(name: str, content: bytes) -> int:

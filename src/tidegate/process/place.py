@@ -3,10 +3,14 @@
 import time
 from dataclasses import dataclass, field
 
+import msgspec
+
 from tidegate.memory.bells import Bells
 from tidegate.memory.slot import Slot, SlotState
+from tidegate.process.channel import Channel
 from tidegate.process.child import Child
-from tidegate.process.messages import WorkerStatus
+from tidegate.process.handover import PlaceState
+from tidegate.process.messages import SupervisorMessage, WorkerStatus
 from tidegate.process.respawn import Respawn
 from tidegate.process.stack_pipe import StackPipe
 
@@ -51,6 +55,33 @@ class Place:
         self.start_at_s = now_s + delay_s
         return delay_s
 
+    def state(self) -> PlaceState:
+        """What `adopt` needs."""
+        channel = None if self.child is None else self.child.channel
+        return PlaceState(
+            name=self.name,
+            pid=0 if self.child is None else self.child.pid,
+            channel_fd=-1 if channel is None else channel.fileno(),
+            started_s=self.started_s,
+            start_at_s=self.start_at_s,
+            has_prepared=self.has_prepared,
+            last_death=self.last_death,
+            restarts=self.respawn.restarts,
+        )
+
+    def adopt(self, state: PlaceState) -> None:
+        """Takes over the process that the program which this process ran before has started here."""
+        self.last_death = state.last_death
+        self.respawn.restarts = state.restarts
+        if state.pid:
+            channel: Channel[SupervisorMessage] | None = None
+            if state.channel_fd >= 0:
+                channel = Channel.inherited(state.channel_fd, SupervisorMessage)
+            self.fill(Child(self.name, state.pid, channel))
+        self.started_s = state.started_s
+        self.start_at_s = state.start_at_s
+        self.has_prepared = state.has_prepared
+
 
 @dataclass(kw_only=True)
 class WorkerPlace(Place):
@@ -82,6 +113,23 @@ class WorkerPlace(Place):
     def vacate(self, reason: str) -> float:
         self._give_back(SlotState.DEAD)
         return super().vacate(reason)
+
+    def state(self) -> PlaceState:
+        return msgspec.structs.replace(
+            super().state(),
+            is_told_to_serve=self.is_told_to_serve,
+            is_listening=self.is_listening,
+            prepared=self.prepared,
+            stacks_fd=-1 if self.stacks is None else self.stacks.fileno(),
+        )
+
+    def adopt(self, state: PlaceState) -> None:
+        super().adopt(state)
+        self.is_told_to_serve = state.is_told_to_serve
+        self.is_listening = state.is_listening
+        self.prepared = state.prepared
+        if state.stacks_fd >= 0:
+            self.stacks = StackPipe(state.stacks_fd)
 
     def _give_back(self, state: SlotState) -> None:
         # What the dead one held is given back: taking the meters sets its gauges to zero, counters stay.

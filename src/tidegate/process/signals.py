@@ -1,6 +1,7 @@
 """Signals as readable bytes: the handler does nothing, the loop reads which ones came."""
 
 import os
+import select
 import signal
 import socket
 from collections.abc import Iterable
@@ -32,6 +33,11 @@ class SignalInbox:
     def fileno(self) -> int:
         """The descriptor to watch for reading."""
         return self._reader.fileno()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether none waits to be read."""
+        return not select.select([self._reader], [], [], 0)[0]
 
     def receive(self) -> list[int]:
         """The signals that have come since the last call."""

@@ -26,8 +26,15 @@ def answer_with_stacks(fd: int) -> None:
 class StackPipe:
     """The asking end, for one process at a time."""
 
-    def __init__(self) -> None:
-        self._reader, self.writer_fd = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    def __init__(self, adopted_fd: int = -1) -> None:
+        if adopted_fd >= 0:
+            self._reader, self.writer_fd = adopted_fd, -1
+        else:
+            self._reader, self.writer_fd = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+
+    def fileno(self) -> int:
+        """The end that is read here."""
+        return self._reader
 
     def handed_on(self) -> None:
         """The process has inherited ``writer_fd``."""

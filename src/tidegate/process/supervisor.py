@@ -20,27 +20,25 @@ import contextlib
 import enum
 import math
 import os
-import resource
 import selectors
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from pathlib import Path
 
 from tidegate.config.snapshot import Snapshot
-from tidegate.memory.region import Region
-from tidegate.process import runtime_directory
-from tidegate.process.channel import Channel, ChannelClosed, channel_pair
+from tidegate.process import succession
+from tidegate.process.attempts import Attempts
+from tidegate.process.channel import ChannelClosed
 from tidegate.process.child import Child
-from tidegate.process.cores import usable_cores
-from tidegate.process.failure import EXIT_FAILED, StartError, in_one_line
-from tidegate.process.listeners import ListenerGroup, open_listeners
+from tidegate.process.control_place import ControlPlace
+from tidegate.process.failure import EXIT_FAILED, StartError, report
+from tidegate.process.handover import Handover
+from tidegate.process.holdings import Holdings, raise_descriptor_limit
 from tidegate.process.logs import open_error_log
 from tidegate.process.messages import (
     Companion,
-    ControlOrder,
     Failed,
     Finish,
     NotPublished,
@@ -52,22 +50,22 @@ from tidegate.process.messages import (
     StopAsked,
     SupervisorMessage,
     SupervisorOrder,
+    UpgradeAsked,
     read_memory_file,
     read_order,
 )
 from tidegate.process.place import Place, WorkerPlace
+from tidegate.process.program import Program
 from tidegate.process.signals import SignalInbox, has_terminal
 from tidegate.process.stall_watch import StallWatch
 from tidegate.process.workforce import Workforce
 
 __all__ = ["Supervisor", "main"]
 
-_GENERATION = 1
 _LISTENING_END_S = 2.0  # for workers to accept what waits when the gateway stops
 _FINISH_S = 5.0  # for control to write out the logs
 _FINISH_AT_ONCE_S = 1.0
 _QUEUES_PERIOD_S = 0.5
-_DESCRIPTORS = 1 << 20
 
 
 class Stage(enum.Enum):
@@ -82,19 +80,30 @@ class Stage(enum.Enum):
 class Supervisor:
     """One gateway, from its order to its exit code."""
 
-    def __init__(self, order: SupervisorOrder) -> None:
-        self.stage = Stage.STARTING
-        self._order = order
+    def __init__(self, order: SupervisorOrder, handover: Handover | None = None) -> None:
+        self.stage = Stage.STARTING if handover is None else Stage.RUNNING
+        self.order = order
+        self.program = Program.running(order.python_path) if handover is None else handover.program
+        self.started_ns = time.monotonic_ns()
+        self.ends_with_terminal = False
+        self.retired: list[Workforce] = []  # generations that were followed by another, until their last worker is gone
+        self.control: ControlPlace | None = None
+        self.companions = [Place(companion.name) for companion in order.companions]
+        self._handover = handover
         self._failure: StartError | None = None
-        self._started_ns = time.monotonic_ns()
-        self._snapshot = Snapshot.decode(read_memory_file(order.snapshot_fd))
         self._deadline_s: float | None = None  # for what the present stage waits for
-        self._is_hurried = False
         self._queues_due_s = 0.0
-        self._roster: Roster | None = None
+        self._is_hurried = False
+        self.attempts = Attempts(self)
         self._selector = selectors.DefaultSelector()
         self._at_the_end = contextlib.ExitStack()
-        self._groups: list[ListenerGroup] = []
+
+    @classmethod
+    def adopt(cls, handover: Handover) -> "Supervisor":
+        """The supervisor that goes on where the program that this process ran before has stopped."""
+        supervisor = cls(handover.order, handover)
+        supervisor.own()
+        return supervisor
 
     def run(self) -> int:
         """Serves until told to stop; returns the exit code.
@@ -103,7 +112,10 @@ class Supervisor:
             StartError: the gateway could not start.
         """
         with self._at_the_end:
-            self._own()
+            if self._handover is None:
+                self.own()
+            else:
+                succession.tell(self._handover, self.log)
             while not self._is_over():
                 for key, _ in self._selector.select(self._patience()):
                     key.data()
@@ -114,90 +126,94 @@ class Supervisor:
 
     # -- what it owns ----------------------------------------------------------------------------------------------
 
-    def _own(self) -> None:
+    def own(self) -> None:
+        """Makes, or adopts, sockets, memory and the places of all processes."""
+        left = self._handover
+        fd = self.order.snapshot_fd if left is None else left.workers.snapshot_fd
+        self._snapshot = Snapshot.decode(read_memory_file(fd))
         gateway = self._snapshot.gateway
-        self._ends_with_terminal = has_terminal() and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
-        self._inbox = SignalInbox([signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1])
-        self._at_the_end.callback(self._inbox.close)
-        self._selector.register(self._inbox, selectors.EVENT_READ, self._hear_signals)
-        _raise_descriptor_limit()
-        slots = usable_cores() if gateway.server.workers == "auto" else gateway.server.workers
+        self.ends_with_terminal = has_terminal() and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
+        self.inbox = SignalInbox(succession.SIGNALS)
+        self._at_the_end.callback(self.inbox.close)
+        self._selector.register(self.inbox, selectors.EVENT_READ, self._hear_signals)
+        raise_descriptor_limit()
+        self.holdings = Holdings.open(self.order, gateway) if left is None else Holdings.adopt(left.holdings)
+        self._at_the_end.callback(self.holdings.close)
+        self.log = open_error_log(gateway.error_log, self.holdings.region, process="supervisor")
+        self._at_the_end.callback(self.log.close)
+        self.lead_with(self._make_workforce(1 if left is None else left.workers.generation))
+        if left is None:
+            self.workers.use_snapshot(self._snapshot.number, fd)
+        if self.order.has_control:
+            self.control = self.make_control(self.workers, self.program)
+        if left is not None:
+            self._take_up(left)
 
-        self._groups = open_listeners(gateway.listeners, slots)
-        self._at_the_end.callback(self._close_listeners)
-        sizes = {"log_bytes": gateway.access_log.buffer, "series": gateway.metrics.series}
-        region = Region.create(2 * slots, workers=slots, **sizes)
-        self._at_the_end.callback(region.close)
+    def lead_with(self, workers: Workforce) -> None:
+        """Those are the workers of the gateway from now on."""
+        self.workers = workers
+        self.stalls = StallWatch(self.holdings.region, workers, self.log.say)
 
-        self._log = open_error_log(gateway.error_log, region, process="supervisor")
-        self._at_the_end.callback(self._log.close)
-        self.workers = Workforce(
-            region,
-            self._groups,
-            python_path=self._order.python_path,
-            service=self._order.service,
-            say=self._log.say,
-            generation=_GENERATION,
+    def _make_workforce(self, generation: int) -> Workforce:
+        return Workforce(
+            self.holdings.region,
+            self.holdings.groups,
+            program=self.program,
+            service=self.order.service,
+            say=self.log.say,
+            generation=generation,
         )
-        self.workers.use_snapshot(self._snapshot.number, self._order.snapshot_fd)
-        self.stalls = StallWatch(region, self.workers, self._log.say)
-        self._helpers: list[tuple[Place, Callable[[], Child]]] = []
-        self.control = Place("control")
-        if self._order.has_control:
-            # Sockets of its own, made once like the others: whoever asks while control is replaced is answered late.
-            admin = ListenerGroup.open(_Admin(gateway.server.admin), 1, is_exclusive=True)
-            self._at_the_end.callback(admin.close)
-            self._admin_address = admin.address
-            runtime_directory.prepare(Path(self._order.runtime_dir))
-            socket_path = runtime_directory.socket_path(self._order.runtime_dir, os.getpid())
-            commands = ListenerGroup.open(_Admin(f"unix:{socket_path}"), 1)
-            self._at_the_end.callback(commands.close)
-            start = partial(self._start_control, region, admin.fd(0), commands.fd(0))
-            self._helpers.append((self.control, start))
-        self._companions = [Place(companion.name) for companion in self._order.companions]
-        for place, companion in zip(self._companions, self._order.companions, strict=True):
-            self._helpers.append((place, partial(_start_companion, place, companion)))
 
-    def _start_control(self, region: Region, admin_fd: int, socket_fd: int) -> Child:
-        ours, theirs = channel_pair()
-        order = ControlOrder(
-            generation=_GENERATION,
-            started_ns=self._started_ns,
-            supervisor_pid=os.getpid(),
-            channel_fd=theirs.fileno(),
-            region_fd=region.fd,
-            snapshot_fd=self.workers.snapshot_fd,
-            highest_number=self.workers.highest_number,
-            admin_fd=admin_fd,
-            admin_address=self._admin_address,
-            socket_fd=socket_fd,
-            python_path=self._order.python_path,
-            application=self._order.application,
+    def make_control(self, workers: Workforce, program: Program, *, is_standby: bool = False) -> ControlPlace:
+        """Control's place beside those workers."""
+        return ControlPlace(
+            "control",
+            order=self.order,
+            program=program,
+            holdings=self.holdings,
+            workers=workers,
+            started_ns=self.started_ns,
+            is_standby=is_standby,
         )
-        fds = [theirs.fileno(), region.fd, self.workers.snapshot_fd, admin_fd, socket_fd]
-        try:
-            channel: Channel[SupervisorMessage] = Channel(ours, SupervisorMessage)
-            child = Child.start("tidegate-control", "tidegate.process.control", order, channel, fds)
-        except OSError:
-            ours.close()
-            raise
-        finally:
-            theirs.close()
-        self.control.fill(child)
-        self._roster = None  # the new one knows nothing yet
-        return child
 
-    def _close_listeners(self) -> None:
-        for group in self._groups:
-            group.close()
-        self._groups.clear()
+    def _take_up(self, left: Handover) -> None:
+        """Children go on as they are; only who watches them is another program."""
+        self.started_ns = left.started_ns
+        self.ends_with_terminal = left.ends_with_terminal
+        self.attempts.past = left.upgrades
+        self.workers.adopt(left.workers)
+        for state in left.retired:
+            workforce = self._make_workforce(state.generation)
+            workforce.adopt(state)
+            self.retired.append(workforce)
+        if self.control is not None and left.control is not None:
+            self.control.started_ns = left.started_ns
+            self.control.adopt(left.control)
+        for place, companion in zip(self.companions, left.companions, strict=True):
+            place.adopt(companion)
+        for place, _ in self._places():
+            if place.child is not None:
+                self._watch(place, place.child)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, succession.SIGNALS)
 
     # -- the loop --------------------------------------------------------------------------------------------------
 
     def _places(self) -> Iterator[tuple[Place, Callable[[], Child]]]:
-        for place in self.workers.places:
-            yield place, partial(self.workers.start, place)
-        yield from self._helpers
+        for workforce in (self.workers, *self.retired):
+            for place in workforce.places:
+                yield place, partial(workforce.start, place)
+        if self.attempts.current is not None:
+            yield from self.attempts.current.places()
+        yield from self._helpers()
+
+    def _helpers(self) -> Iterator[tuple[Place, Callable[[], Child]]]:
+        if self.control is not None:
+            yield self.control, self.control.start
+        for place, companion in zip(self.companions, self.order.companions, strict=True):
+            yield place, partial(_start_companion, place, companion)
+
+    def _workforce_of(self, place: WorkerPlace) -> Workforce:
+        return next(one for one in (self.workers, *self.retired) if place in one.places)
 
     def _is_over(self) -> bool:
         return self.stage is Stage.FINISHING and all(place.child is None for place, _ in self._places())
@@ -206,7 +222,8 @@ class Supervisor:
         """Seconds until something is due; every deadline is looked at twice a second at the latest."""
         now_s = time.monotonic()
         due = [place.start_at_s for place, _ in self._places() if place.start_at_s is not None]
-        due += [at_s for at_s in (self._deadline_s, self.workers.publishes_until_s) if at_s is not None]
+        upgrade_s = None if self.attempts.current is None else self.attempts.current.deadline_s
+        due += [at_s for at_s in (self._deadline_s, self.workers.publishes_until_s, upgrade_s) if at_s is not None]
         return max(0.0, min(_QUEUES_PERIOD_S, self.stalls.patience_s(), min(due, default=math.inf) - now_s))
 
     def _look_at_the_clock(self) -> None:
@@ -215,32 +232,37 @@ class Supervisor:
             if place.start_at_s is not None and now_s >= place.start_at_s and self._may_start(place):
                 self._start(place, start)
         self.workers.conclude()
-        for late in self.workers.overdue(now_s):
-            assert late.child is not None  # noqa: S101 - narrows the type
-            if self.workers.is_draining:
-                self._log.say("drain_late", f"{late.name} has not finished in time: what it still serves is cut")
-            else:
-                late.child.last_words = "was not ready in time"
-            late.child.kill()
+        for workforce in (self.workers, *self.retired):
+            for late in workforce.overdue(now_s):
+                assert late.child is not None  # noqa: S101 - narrows the type
+                if workforce.is_draining:
+                    self.log.say("drain_late", f"{late.name} has not finished in time: what it still serves is cut")
+                else:
+                    late.child.last_words = "was not ready in time"
+                late.child.kill()
+        for workforce in [one for one in self.retired if one.is_gone]:
+            workforce.close()
+            self.retired.remove(workforce)
+        self.attempts.look()
         if self.stage is Stage.STARTING and self._is_ready():
             self.stage = Stage.RUNNING
             self._greet()
         is_late = self._deadline_s is not None and now_s >= self._deadline_s
         if self.stage is Stage.DRAINING:
             if is_late or not self.workers.is_listening:
-                self._close_listeners()
+                self.holdings.close_listeners()
                 self._deadline_s = None
-            if self.workers.is_gone:
+            if self.workers.is_gone and not self.retired:
                 self._finish()
         elif self.stage is Stage.FINISHING and is_late:
-            for place, _ in self._helpers:
+            for place, _ in self._helpers():
                 if place.child is not None:
                     place.child.kill()
         if now_s >= self._queues_due_s:
             self._queues_due_s = now_s + _QUEUES_PERIOD_S
             self.workers.measure_queues()
         self.stalls.look()
-        self._log.tick()
+        self.log.tick()
         self._tell_control()
 
     def _may_start(self, place: Place) -> bool:
@@ -253,10 +275,11 @@ class Supervisor:
         try:
             child = start()
         except OSError as error:
-            reason = f"could not be started: {error.strerror or error}"
-            delay_s = place.vacate(reason)
-            self._report_death(place, reason, delay_s)
+            self._ended(place, f"could not be started: {error.strerror or error}")
             return
+        self._watch(place, child)
+
+    def _watch(self, place: Place, child: Child) -> None:
         self._selector.register(child.pidfd, selectors.EVENT_READ, partial(self._reap, place, child))
         if child.channel is not None:
             self._selector.register(child.channel, selectors.EVENT_READ, partial(self._listen_to, place, child))
@@ -273,8 +296,14 @@ class Supervisor:
             self._selector.unregister(channel)
             channel.close()
             child.channel = None
-            if place.child is child and not self.workers.is_draining and self.stage is not Stage.FINISHING:
+            if place.child is child and self._is_needed(place):
                 child.kill()
+
+    def _is_needed(self, place: Place) -> bool:
+        """Whether one that says nothing any more is in the way of its successor."""
+        if any(place in workforce.places for workforce in self.retired):
+            return False
+        return not self.workers.is_draining and self.stage is not Stage.FINISHING
 
     def _heard(self, place: Place, child: Child, message: SupervisorMessage) -> None:
         match message:
@@ -284,10 +313,14 @@ class Supervisor:
                     self._fail(StartError(message.reason))
             case StopAsked():
                 self._stop(at_once=message.at_once)
+            case UpgradeAsked():
+                self.attempts.begin(message)
+            case _ if self.attempts.current is not None and self.attempts.current.owns(place):
+                self.attempts.current.heard(place, message)
             case Publish():
                 self.workers.publish(message.number, message.fd, partial(self._published, child, message.number))
             case _ if isinstance(place, WorkerPlace):
-                self.workers.heard(place, message)
+                self._workforce_of(place).heard(place, message)
             case _:
                 place.has_prepared = True
 
@@ -300,67 +333,90 @@ class Supervisor:
         self._selector.unregister(child.pidfd)
         if child.channel is not None:
             self._selector.unregister(child.channel)
-        reason = child.reap()
-        if place is self.control:
-            self.workers.abandon("control, which asked for it, is gone")
-        delay_s = self.workers.died(place, reason) if isinstance(place, WorkerPlace) else place.vacate(reason)
-        if self.stage in (Stage.STARTING, Stage.RUNNING):
-            self._report_death(place, reason, delay_s)
+        self._ended(place, child.reap(), child.pid)
+
+    def _ended(self, place: Place, reason: str, pid: int = 0) -> None:
+        """A process is gone, or could not be started."""
+        if self.attempts.current is not None and self.attempts.current.owns(place):
+            self.attempts.current.died(place, reason)
+        elif isinstance(place, WorkerPlace):
+            workforce = self._workforce_of(place)
+            delay_s = workforce.died(place, reason)
+            if workforce.is_draining:
+                self._report_drained(place, workforce, reason, pid)
+            else:
+                self._report_death(place, reason, delay_s)
+        elif not any(place is one for one, _ in self._helpers()):
+            place.retire()  # it was let go
+        else:
+            if place is self.control:
+                self.workers.abandon("control, which asked for it, is gone")
+            delay_s = place.vacate(reason)
+            if self.stage in (Stage.STARTING, Stage.RUNNING):
+                self._report_death(place, reason, delay_s)
+
+    def _report_drained(self, place: Place, workforce: Workforce, reason: str, pid: int) -> None:
+        if reason != "exited with code 0" and math.isfinite(workforce.drain_deadline_s):
+            self.log.say("process_died", f"{place.name} is gone while draining ({reason})", "error", pid=pid)
+        if workforce is not self.workers:
+            left = sum(one.child is not None for one in workforce.places)
+            who = f"{place.name} of generation {workforce.generation}"
+            self.log.say("drained", f"{who} is gone ({reason}); {left} of that generation left", "info", pid=pid)
 
     def _report_death(self, place: Place, reason: str, delay_s: float) -> None:
         if self.stage is Stage.STARTING:
             self._fail(StartError(f"{place.name} could not start: {reason}"))
             return
         when = "now" if delay_s == 0 else f"in {delay_s:.1f} s, as it keeps dying"
-        self._log.say("process_died", f"{place.name} is gone ({reason}); the next one starts {when}", "error")
+        self.log.say("process_died", f"{place.name} is gone ({reason}); the next one starts {when}", "error")
 
     # -- beginning and end -----------------------------------------------------------------------------------------
 
     def _is_ready(self) -> bool:
         workers_ready = len(self.workers.live) == len(self.workers.places)
-        return workers_ready and (self.control.has_prepared or not self._order.has_control)
+        return workers_ready and (self.control is None or self.control.has_prepared)
 
     def _greet(self) -> None:
-        where = ", ".join(group.address for group in self._groups)
-        admin = f", admin {self._admin_address}" if self._order.has_control else ""
+        where = ", ".join(group.address for group in self.holdings.groups)
+        admin = "" if self.holdings.admin is None else f", admin {self.holdings.admin.address}"
         count = len(self.workers.places)
         workers = f"{count} worker{'s' * (count != 1)}"
-        took = (time.monotonic_ns() - self._started_ns) / 1e9
+        took = (time.monotonic_ns() - self.started_ns) / 1e9
         ready = f"tidegate: ready after {took:.1f} s: {where}{admin}, {workers}, pid {os.getpid()}"
         with contextlib.suppress(OSError):  # who started it may not be listening any more
-            sys.stderr.write("\n".join([ready, *self._order.greeting, ""]))
+            sys.stderr.write("\n".join([ready, *self.order.greeting, ""]))
             sys.stderr.flush()
 
     def _hear_signals(self) -> None:
-        for number in self._inbox.receive():
+        for number in self.inbox.receive():
             match number:
                 case signal.SIGTERM | signal.SIGINT:
                     self._stop(at_once=self.stage in (Stage.DRAINING, Stage.FINISHING))
                 case signal.SIGUSR1:
                     self._reopen_logs()
-                case signal.SIGHUP if self._ends_with_terminal and not has_terminal():
+                case signal.SIGHUP if self.ends_with_terminal and not has_terminal():
                     self._stop(at_once=False)
                 case signal.SIGHUP:
                     self._tell_to_reload()
                 case _:
                     pass
 
-    def _active_snapshot(self) -> Snapshot:
+    def active_snapshot(self) -> Snapshot:
         """Decoded when somebody needs it: a reload costs the supervisor nothing that grows."""
         if self._snapshot.number != self.workers.snapshot_number:
             self._snapshot = Snapshot.decode(read_memory_file(self.workers.snapshot_fd))
         return self._snapshot
 
     def _reopen_logs(self) -> None:
-        self._log.reopen()
-        self.workers.reopen_logs()
-        if self.control.child is not None and self.control.child.channel is not None:
-            self.control.child.channel.send(ReopenLogs())
+        self.log.reopen()
+        for workforce in (self.workers, *self.retired):
+            workforce.reopen_logs()
+        if self.control is not None:
+            self.control.send(ReopenLogs())
 
     def _tell_to_reload(self) -> None:
-        child = self.control.child
-        if child is None or child.channel is None or not child.channel.send(ReloadAsked()):
-            self._log.say("not_reloaded", "SIGHUP: nobody is there who could read the configuration; try again")
+        if self.control is None or not self.control.send(ReloadAsked()):
+            self.log.say("not_reloaded", "SIGHUP: nobody is there who could read the configuration; try again")
 
     def _fail(self, failure: StartError) -> None:
         """The start came to nothing: everybody goes, and `run` raises the first reason."""
@@ -373,12 +429,17 @@ class Supervisor:
         if self.stage is Stage.FINISHING:
             self._deadline_s = time.monotonic() + _FINISH_AT_ONCE_S
             return
+        if self.attempts.current is not None:
+            self.attempts.current.fail("the gateway is told to stop")
         if at_once or self.stage is Stage.STARTING:
-            self.workers.kill()
+            for workforce in (self.workers, *self.retired):
+                workforce.kill()
         elif self.stage is Stage.RUNNING:
-            timeout_s = self._active_snapshot().gateway.server.drain_timeout
-            self._log.say("draining", f"for at most {timeout_s:g} s; a second signal stops at once", "info")
+            timeout_s = self.active_snapshot().gateway.server.drain_timeout
+            self.log.say("draining", f"for at most {timeout_s:g} s; a second signal stops at once", "info")
             self.workers.drain(timeout_s)
+            for workforce in self.retired:
+                workforce.give_way(timeout_s)
         self.stage = Stage.DRAINING
         self._deadline_s = time.monotonic() + _LISTENING_END_S
 
@@ -386,7 +447,7 @@ class Supervisor:
         """The workers are gone: control writes out the logs, companions end."""
         self.stage = Stage.FINISHING
         self._deadline_s = time.monotonic() + (_FINISH_AT_ONCE_S if self._is_hurried else _FINISH_S)
-        for place, _ in self._helpers:
+        for place, _ in self._helpers():
             place.start_at_s = None
             if place.child is None:
                 continue
@@ -396,23 +457,17 @@ class Supervisor:
                 place.child.channel.send(Finish())
 
     def _tell_control(self) -> None:
-        child = self.control.child
-        if child is None or child.channel is None or self.stage is Stage.FINISHING:
+        if self.control is None or self.stage is Stage.FINISHING:
             return
-        roster = Roster(workers=self.workers.statuses(), is_draining=self.workers.is_draining)
-        if roster != self._roster and child.channel.send(roster):
-            self._roster = roster
+        workers = [status for workforce in (self.workers, *self.retired) for status in workforce.statuses()]
+        roster = Roster(workers=workers, is_draining=self.workers.is_draining, upgrades=self.attempts.statuses())
+        self.control.tell(roster)
 
-
-class _Admin:
-    """How control's own sockets are opened: the address as configured, nobody else on a unix one."""
-
-    backlog = 128
-    mode = 0o600
-    owner = None
-
-    def __init__(self, bind: str) -> None:
-        self.bind = bind
+    def let_go(self, place: Place) -> None:
+        """Ends a process that nobody needs any more."""
+        place.start_at_s = None
+        if place.child is not None:
+            place.child.kill()
 
 
 def _start_companion(place: Place, companion: Companion) -> Child:
@@ -421,25 +476,20 @@ def _start_companion(place: Place, companion: Companion) -> Child:
     return child
 
 
-def _raise_descriptor_limit() -> None:
-    """As many descriptors as may be had without asking: each client and each upstream connection is one."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _DESCRIPTORS)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
-def main(order: SupervisorOrder) -> int:
-    """Runs a gateway; what keeps it from starting is said in one line."""
+def main(arguments: Sequence[str]) -> int:
+    """Runs a gateway by its order, or goes on with one; what keeps it from that is said in one line."""
     try:
-        return Supervisor(order).run()
-    except StartError as failure:
-        sys.stderr.write(f"tidegate: {failure}\n")
-        return failure.exit_code
+        match arguments:
+            case ["--adopt", fd]:
+                return succession.take_over(int(fd), Supervisor.adopt).run()
+            case ["--rehearse", fd]:
+                succession.rehearse(int(fd), Supervisor.adopt)
+                return EXIT_FAILED
+            case _:
+                return Supervisor(read_order(int(arguments[0]), SupervisorOrder)).run()
     except Exception as error:  # noqa: BLE001 - its workers notice that it is gone, and drain
-        sys.stderr.write(f"tidegate: the supervisor failed: {in_one_line(error)}\n")
-        return EXIT_FAILED
+        return report(error)
 
 
 if __name__ == "__main__":
-    sys.exit(main(read_order(int(sys.argv[1]), SupervisorOrder)))
+    sys.exit(main(sys.argv[1:]))

@@ -10,7 +10,7 @@ from tidegate.memory.slot import SlotState, SlotStatistics
 from tidegate.observe.log_writer import LogWriter
 from tidegate.observe.metrics import Metrics
 from tidegate.observe.vitals import Vitals, bounds_of
-from tidegate.process.messages import Roster, WorkerStatus
+from tidegate.process.messages import Roster, UpgradeAsked, WorkerStatus
 from tidegate.process.reloader import Reloader
 
 __all__ = ["GatewayView", "WorkerView"]
@@ -63,6 +63,7 @@ class GatewayView:
     log_writer: LogWriter | None = None
     reloader: Reloader | None = None
     vitals: Vitals | None = None
+    ask_to_upgrade: Callable[[UpgradeAsked], bool] = lambda _: False
     hear: Callable[[], None] | None = None
     """Takes what the supervisor has said and nobody has read yet."""
 

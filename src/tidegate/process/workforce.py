@@ -12,10 +12,13 @@ import os
 import time
 from collections.abc import Callable, Sequence
 
+import msgspec
+
 from tidegate.memory.region import Region
 from tidegate.observe.log_writer import Say
 from tidegate.process.channel import Channel, channel_pair
 from tidegate.process.child import Child
+from tidegate.process.handover import WorkforceState
 from tidegate.process.listeners import ListenerGroup
 from tidegate.process.messages import (
     Drain,
@@ -31,12 +34,14 @@ from tidegate.process.messages import (
     WorkerStatus,
 )
 from tidegate.process.place import WorkerPlace
+from tidegate.process.program import Program
 from tidegate.process.publication import Publication
 from tidegate.process.stack_pipe import StackPipe
 
 __all__ = ["Workforce"]
 
 _PREPARE_TIMEOUT_S = 60.0
+_DRAIN_GRACE_S = 1.0  # for a worker to close what is left, and to end
 
 
 class Workforce:
@@ -47,10 +52,11 @@ class Workforce:
         region: Region,
         groups: Sequence[ListenerGroup],
         *,
-        python_path: list[str],
+        program: Program,
         service: str,
         say: Say,
         generation: int = 1,
+        is_held: bool = False,
     ) -> None:
         # Two generations live at once while one follows the other: odd and even ones have slots of their own.
         first = 0 if generation % 2 else region.slots - region.workers
@@ -60,13 +66,16 @@ class Workforce:
         self.is_draining = False
         self._region = region
         self._groups = groups
-        self._python_path = python_path
+        self.program = program
         self._service = service
         self._say = say
-        self._generation = generation
+        self.generation = generation
+        self.is_held = is_held  # nobody serves before `release`: another generation does
+        self.is_leading = not is_held  # steers
+        self.is_followed = False  # another generation is about to take over
         self._live: list[int] | None = None
         self._said_not_steered = False
-        self._drain_deadline_s = math.inf
+        self.drain_deadline_s = math.inf
         # the snapshot that new workers build; the region says which one is active
         self.snapshot_number = 0
         self.snapshot_fd = -1
@@ -77,7 +86,7 @@ class Workforce:
 
     def __repr__(self) -> str:
         states = " ".join(place.slot.state.name.lower() for place in self.places)
-        return f"<Workforce generation={self._generation} snapshot={self.snapshot_number} {states}>"
+        return f"<Workforce generation={self.generation} snapshot={self.snapshot_number} {states}>"
 
     # -- life ------------------------------------------------------------------------------------------------------
 
@@ -100,17 +109,24 @@ class Workforce:
             region_fd=self._region.fd,
             snapshot_fd=self.snapshot_fd,
             listeners=listeners,
-            python_path=self._python_path,
+            python_path=self.program.python_path,
             service=self._service,
             bell_fds=self._region.bell_fds,
             stack_fd=place.stacks.writer_fd,
         )
         fds = [theirs.fileno(), *self._region.descriptors, self.snapshot_fd, place.stacks.writer_fd]
         fds += {one.fd for one in listeners}
-        place.slot.claim(0, self._generation, time.monotonic_ns())
+        place.slot.claim(0, self.generation, time.monotonic_ns())
         try:
             channel: Channel[SupervisorMessage] = Channel(ours, SupervisorMessage)
-            child = Child.start(f"tidegate-worker-{place.seat}", "tidegate.process.worker", order, channel, fds)
+            child = Child.start(
+                f"tidegate-worker-{place.seat}",
+                "tidegate.process.worker",
+                order,
+                channel,
+                fds=fds,
+                program=self.program,
+            )
         except OSError:
             ours.close()
             raise
@@ -153,8 +169,23 @@ class Workforce:
         self._serve_who_can()
         return delay_s
 
+    @property
+    def has_prepared(self) -> bool:
+        """Whether every worker could serve."""
+        return all(place.child is not None and place.prepared >= self.snapshot_number for place in self.places)
+
+    def release(self) -> None:
+        """Lets those serve who were held back, at the sockets where the generation before still serves."""
+        self.is_held = False
+        self._serve_who_can()
+
+    def lead(self) -> None:
+        """From now on new connections go where this generation lives."""
+        self.is_leading = True
+        self.steer()
+
     def _serve_who_can(self) -> None:
-        if self.is_draining:
+        if self.is_draining or self.is_held:
             return
         waiting = [place for place in self.places if place.child is not None and not place.is_told_to_serve]
         ready = [place for place in waiting if place.prepared >= self.snapshot_number]
@@ -181,6 +212,8 @@ class Workforce:
             reason = "the supervisor has no descriptor left for it"
         elif self.is_draining or self._region.snapshot_number == 0:
             reason = "the gateway is draining" if self.is_draining else "the gateway is still starting"
+        elif self.is_followed:
+            reason = "the gateway is being upgraded; try again when that has ended"
         elif self._publication is not None:
             reason = f"number {self._publication.number} is on its way to the workers; try again when that has ended"
         elif number <= self.highest_number:
@@ -246,7 +279,7 @@ class Workforce:
     def steer(self) -> None:
         """Sends new connections to the live slots; the sockets themselves are not touched."""
         live = self.live
-        if live == self._live or self.is_draining:
+        if live == self._live or self.is_draining or not self.is_leading:
             return
         self._live = live
         for group in self._groups:
@@ -273,11 +306,16 @@ class Workforce:
 
     def drain(self, timeout_s: float) -> None:
         """Lets every worker finish what it has; who does not serve yet is stopped."""
-        self.abandon("the gateway is draining")
-        self.is_draining = True
-        self._drain_deadline_s = time.monotonic() + timeout_s + 1.0
         for group in self._groups:
             group.admit_nobody()
+        self.give_way(timeout_s)
+
+    def give_way(self, timeout_s: float) -> None:
+        """As `drain`, but others go on accepting at the same sockets."""
+        self.abandon("the gateway is draining")
+        self.is_draining = True
+        # A generation that gave way already keeps its deadline, unless this one is sooner.
+        self.drain_deadline_s = min(self.drain_deadline_s, time.monotonic() + timeout_s)
         for place in self.places:
             place.start_at_s = None
             if place.child is None:
@@ -291,7 +329,7 @@ class Workforce:
         """Ends all workers at once."""
         self.abandon("the gateway is stopping")
         self.is_draining = True
-        self._drain_deadline_s = math.inf
+        self.drain_deadline_s = math.inf
         for place in self.places:
             place.start_at_s = None
             if place.child is not None:
@@ -302,6 +340,11 @@ class Workforce:
         """Whether a worker still accepts what waits in its sockets."""
         return any(place.child is not None and place.is_told_to_serve for place in self.places)
 
+    def close(self) -> None:
+        """Nobody follows: gives up the snapshot."""
+        os.close(self.snapshot_fd)
+        self.snapshot_fd = -1
+
     @property
     def is_gone(self) -> bool:
         """Whether no worker is left."""
@@ -310,9 +353,9 @@ class Workforce:
     def overdue(self, now_s: float) -> list[WorkerPlace]:
         """Workers that have neither prepared nor drained in time; each drain is called late once."""
         if self.is_draining:
-            if now_s < self._drain_deadline_s:
+            if now_s < self.drain_deadline_s + _DRAIN_GRACE_S:
                 return []
-            self._drain_deadline_s = math.inf
+            self.drain_deadline_s = math.inf
             return [place for place in self.places if place.child is not None]
         return [
             place
@@ -325,7 +368,35 @@ class Workforce:
 
     def statuses(self) -> list[WorkerStatus]:
         """Every slot, for control."""
-        return [place.status() for place in self.places]
+        statuses = [place.status() for place in self.places]
+        if not self.is_draining or math.isinf(self.drain_deadline_s):
+            return statuses
+        until_s = self.drain_deadline_s
+        return [msgspec.structs.replace(status, drains_until_s=until_s) for status in statuses]
+
+    # -- another program takes over --------------------------------------------------------------------------------
+
+    def state(self) -> WorkforceState:
+        """What `adopt` needs."""
+        return WorkforceState(
+            generation=self.generation,
+            places=[place.state() for place in self.places],
+            snapshot_number=self.snapshot_number,
+            snapshot_fd=self.snapshot_fd,
+            highest_number=self.highest_number,
+            is_draining=self.is_draining,
+            drain_deadline_s=self.drain_deadline_s,
+        )
+
+    def adopt(self, state: WorkforceState) -> None:
+        """Takes over the workers that the program which this process ran before has started."""
+        self.use_snapshot(state.snapshot_number, state.snapshot_fd)
+        self.highest_number = state.highest_number
+        self.is_draining = state.is_draining
+        self.drain_deadline_s = state.drain_deadline_s
+        for place, left in zip(self.places, state.places, strict=True):
+            place.adopt(left)
+        self._live = self.live
 
     def reopen_logs(self) -> None:
         """Every worker opens its error log anew."""

@@ -1,0 +1,112 @@
+"""What the supervisor owns for as long as it lives: listening sockets, shared memory, control's own sockets."""
+
+import contextlib
+import os
+import resource
+from pathlib import Path
+
+from tidegate.config.schema import Gateway
+from tidegate.memory.region import Region
+from tidegate.process import runtime_directory
+from tidegate.process.cores import usable_cores
+from tidegate.process.handover import HoldingsState
+from tidegate.process.listeners import ListenerGroup, open_listeners
+from tidegate.process.messages import SupervisorOrder
+
+__all__ = ["Holdings", "raise_descriptor_limit"]
+
+_DESCRIPTORS = 1 << 20
+
+
+class Holdings:
+    """Made once; a program that takes over adopts the same."""
+
+    def __init__(
+        self,
+        region: Region,
+        groups: list[ListenerGroup],
+        admin: ListenerGroup | None = None,
+        commands: ListenerGroup | None = None,
+    ) -> None:
+        self.region = region
+        self.groups = groups
+        # Control's sockets are of its own, made once like the others: who asks while it is replaced is answered late.
+        self.admin = admin
+        self.commands = commands
+
+    @classmethod
+    def open(cls, order: SupervisorOrder, gateway: Gateway) -> "Holdings":
+        """Binds and maps everything. StartError: something is in the way, and nothing stays behind."""
+        slots = usable_cores() if gateway.server.workers == "auto" else gateway.server.workers
+        with contextlib.ExitStack() as opened:
+            groups = open_listeners(gateway.listeners, slots)
+            for group in groups:
+                opened.callback(group.close)
+            sizes = {"log_bytes": gateway.access_log.buffer, "series": gateway.metrics.series}
+            region = Region.create(2 * slots, workers=slots, **sizes)
+            opened.callback(region.close)
+            holdings = cls(region, groups)
+            if order.has_control:
+                holdings.admin = ListenerGroup.open(_Admin(gateway.server.admin), 1, is_exclusive=True)
+                opened.callback(holdings.admin.close)
+                runtime_directory.prepare(Path(order.runtime_dir))
+                path = runtime_directory.socket_path(order.runtime_dir, os.getpid())
+                holdings.commands = ListenerGroup.open(_Admin(f"unix:{path}"), 1)
+            opened.pop_all()
+        return holdings
+
+    @classmethod
+    def adopt(cls, state: HoldingsState) -> "Holdings":
+        """What the program that this process ran before has left. ValueError: the memory is laid out otherwise."""
+        return cls(
+            Region.attach(state.region_fd, state.bell_fds),
+            [ListenerGroup.adopt(group) for group in state.groups],
+            None if state.admin is None else ListenerGroup.adopt(state.admin),
+            None if state.commands is None else ListenerGroup.adopt(state.commands),
+        )
+
+    def state(self) -> HoldingsState:
+        """What `adopt` needs."""
+        return HoldingsState(
+            groups=[group.state() for group in self.groups],
+            region_fd=self.region.fd,
+            bell_fds=self.region.bell_fds,
+            admin=None if self.admin is None else self.admin.state(),
+            commands=None if self.commands is None else self.commands.state(),
+        )
+
+    def __repr__(self) -> str:
+        return f"<Holdings {self.groups} {self.region!r}>"
+
+    def close_listeners(self) -> None:
+        """Nobody new comes in any more."""
+        for group in self.groups:
+            group.close()
+        self.groups.clear()
+
+    def close(self) -> None:
+        """Gives everything up."""
+        self.close_listeners()
+        self.region.close()
+        for group in (self.admin, self.commands):
+            if group is not None:
+                group.close()
+
+
+class _Admin:
+    """How control's own sockets are opened: the address as configured, nobody else on a unix one."""
+
+    backlog = 128
+    mode = 0o600
+    owner = None
+
+    def __init__(self, bind: str) -> None:
+        self.bind = bind
+
+
+def raise_descriptor_limit() -> None:
+    """As many descriptors as may be had without asking: each client and each upstream connection is one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

@@ -1,0 +1,64 @@
+import resource
+import socket
+import stat
+from pathlib import Path
+
+import pytest
+
+from tidegate.config.listeners import Listener
+from tidegate.config.schema import Gateway
+from tidegate.config.server import Server
+from tidegate.process.failure import StartError
+from tidegate.process.holdings import Holdings, raise_descriptor_limit
+from tidegate.process.messages import SupervisorOrder
+
+
+def order(tmp_path):
+    return SupervisorOrder(-1, str(tmp_path / "run"), [])
+
+
+def gateway(admin="127.0.0.1:0", bind="127.0.0.1:0"):
+    return Gateway(server=Server(workers=2, admin=admin), listeners=(Listener(bind=bind),))
+
+
+def test_what_was_left_is_the_same_again(tmp_path):
+    made = Holdings.open(order(tmp_path), gateway())
+    made.region.snapshot_number = 7
+    adopted = Holdings.adopt(made.state())
+    assert adopted.state() == made.state()
+    assert adopted.region.snapshot_number == 7
+    host, _, port = adopted.groups[0].address.rpartition(":")
+    with socket.create_connection((host, int(port))):
+        pass
+    (path,) = (tmp_path / "run").iterdir()
+    assert stat.S_ISSOCK(path.stat().st_mode)
+    made.close()
+    assert not path.exists()
+    for group in (*adopted.groups, adopted.admin, adopted.commands):
+        for one in group._sockets:
+            one.detach()  # closed by their maker already
+
+
+def test_two_generations_find_room(tmp_path):
+    made = Holdings.open(order(tmp_path), gateway())
+    try:
+        assert (made.region.workers, made.region.slots) == (2, 4)
+        assert made.groups[0].state().slots == 2
+    finally:
+        made.close()
+
+
+def test_what_was_opened_before_a_failure_is_closed(tmp_path):
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(StartError, match="cannot listen"):
+            Holdings.open(order(tmp_path), gateway(admin=f"127.0.0.1:{taken.getsockname()[1]}"))
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_descriptor_limit_goes_up_to_what_may_be_had():
+    raise_descriptor_limit()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    assert soft == min(hard, 1 << 20) or soft > 1 << 20
