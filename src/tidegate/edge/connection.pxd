@@ -2,10 +2,10 @@
 
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 
+from tidegate.edge.connection_settings cimport ConnectionSettings
 from tidegate.exchange.context cimport Context
 from tidegate.exchange.exchange cimport Exchange
 from tidegate.exchange.state cimport Client
-from tidegate.wire.http1 cimport HeadLimits
 
 cdef enum Mode:
     HANDSHAKE = 0
@@ -14,18 +14,6 @@ cdef enum Mode:
     IN_EXCHANGE
     IN_TUNNEL
     LINGERING                   # answered; what the client still sends is read and thrown away
-
-cdef class ConnectionSettings:
-    """What a listener's settings mean for its connections; made once per snapshot."""
-    cdef HeadLimits limits
-    cdef uint64_t head_timeout_ms
-    cdef uint64_t idle_timeout_ms
-    cdef uint64_t body_timeout_ms
-    cdef uint64_t lingering_timeout_ms
-    cdef int64_t max_body                   # -1: none
-    cdef uint64_t max_uses                  # 0: none
-    cdef bint allows_underscores
-    cdef bint aborts_on_half_close
 
 cdef class Connection(Client):
     # process

@@ -26,7 +26,7 @@ from tidegate.net.syscalls cimport EPOLLIN, EPOLLOUT, EPOLLRDHUP, SO_LINGER, SOL
 from tidegate.net.tls cimport TlsSession
 from tidegate.upstream.connection cimport NOT_SPLICED
 from tidegate.wire.http1 cimport (
-    COMPLETE, FIELDS_MAX, FRAMING_CHUNKED, FRAMING_CLOSE, FRAMING_LENGTH, HEAD_KEEP_ALIVE, NEED_MORE, parse_request_head,
+    COMPLETE, FRAMING_CHUNKED, FRAMING_CLOSE, FRAMING_LENGTH, HEAD_KEEP_ALIVE, NEED_MORE, parse_request_head,
     refusal_name, refusal_status,
 )
 
@@ -35,27 +35,6 @@ from tidegate.exchange.problem import PLAIN_HTTP_TO_TLS
 cdef enum:
     READS_IN_A_ROW = 4
     KEPT_STEP = 1024
-
-
-cdef class ConnectionSettings:
-    """settings: config.Listener."""
-
-    def __init__(self, settings):
-        self.limits.head_bytes = settings.max_head
-        self.limits.target_bytes = settings.max_uri
-        self.limits.fields = min(settings.max_headers, FIELDS_MAX)
-        self.head_timeout_ms = _ms(settings.head_timeout)
-        self.idle_timeout_ms = _ms(settings.idle_timeout)
-        self.body_timeout_ms = _ms(settings.body_timeout)
-        self.lingering_timeout_ms = _ms(settings.lingering_timeout)
-        self.max_body = -1 if settings.max_body is None else settings.max_body
-        self.max_uses = settings.keepalive_requests or 0
-        self.allows_underscores = settings.allow_underscores
-        self.aborts_on_half_close = settings.half_close == "abort"
-
-
-cdef uint64_t _ms(double seconds):
-    return max(1, round(seconds * 1000))
 
 
 cdef class Connection(Client):

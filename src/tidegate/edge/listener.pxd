@@ -2,7 +2,8 @@
 
 from libc.stdint cimport uint64_t
 
-from tidegate.edge.connection cimport Connection, ConnectionSettings
+from tidegate.edge.connection cimport Connection
+from tidegate.edge.connection_settings cimport ConnectionSettings
 from tidegate.exchange.context cimport Context
 from tidegate.net.reactor cimport Channel
 

@@ -9,7 +9,8 @@ from libc.errno cimport errno
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
 from libc.string cimport memset
 
-from tidegate.edge.connection cimport Connection, ConnectionSettings
+from tidegate.edge.connection cimport Connection
+from tidegate.edge.connection_settings cimport ConnectionSettings
 from tidegate.exchange.context cimport Context
 from tidegate.exchange.plan cimport Plan
 from tidegate.exchange.witness cimport hash_of

@@ -1,0 +1,4 @@
+from tidegate.config.listeners import Listener
+
+class ConnectionSettings:
+    def __init__(self, settings: Listener) -> None: ...
