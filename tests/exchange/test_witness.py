@@ -85,6 +85,19 @@ def test_request_that_waited_for_the_loop_shows_how_long():
         until(lambda: plane.counters()["queue_delay_recent_ns"] > 300_000_000, "the wait is told")
 
 
+def test_connection_that_rested_and_is_closed_has_not_waited():
+    with Serving(lambda peer, *_: peer.send(OK)) as server, Plane(gateway(server.address)) as plane:
+        with plane.connect() as client:
+            client.send(GET)
+            assert client.answer().status == 200
+            time.sleep(1.5)
+        until(lambda: plane.counters()["connections_open"] == 0, "it is closed")
+        worst = []
+        end = time.monotonic() + 1.2
+        until(lambda: worst.append(plane.counters()["queue_delay_recent_ns"]) or time.monotonic() > end, "a second")
+        assert max(worst) < 1_400_000_000
+
+
 def test_request_that_waited_for_a_connection_shows_how_long():
     first = threading.Event()
 

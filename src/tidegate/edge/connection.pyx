@@ -108,7 +108,7 @@ cdef class Connection(Client):
                         self._at_eof()
                         return
                     if size < 0:
-                        self._lost()
+                        self.on_abandoned()
                         return
                     if exchange.takes_request_data():
                         self.touch()
@@ -127,7 +127,7 @@ cdef class Connection(Client):
                 self._at_eof()
                 return
             if size < 0:
-                self._lost()
+                self.on_abandoned()
                 return
             self.context.meters.add(BYTES_DOWNSTREAM_IN, size)
             if self.mode == LINGERING:
@@ -453,7 +453,6 @@ cdef class Connection(Client):
             ):
                 self.touch()
             elif self.io_deadline_ms != 0 and now_ms >= self.io_deadline_ms:
-                self.context.witness.client_failed(self.address_hash)
                 exchange.timed_out(True)
             else:
                 self._arm()
@@ -475,14 +474,10 @@ cdef class Connection(Client):
 
     cdef void on_event(self, uint32_t events):
         cdef uint64_t before = self.bytes_out
-        if (
-            events & EPOLLIN and self.mode == IDLE and not self.is_readable and not self.is_unix
-            and self.context.witness.looks_now(self.reactor.now_ns)
-        ):
+        if events & (EPOLLIN | EPOLLRDHUP) == EPOLLIN and self.mode == IDLE and not self.is_readable:
             self.context.witness.look(self.fd, self.reactor.now_ns)
         Client.on_event(self, events)
-        if events & EPOLLOUT and self.fd >= 0 and self.backlog_end != 0 and self.bytes_out != before:
-            # slow, but taking
+        if events & EPOLLOUT and self.fd >= 0 and self.backlog_end != 0 and self.bytes_out != before:   # slow, but taking
             if self.mode == IN_EXCHANGE or self.mode == IN_TUNNEL:
                 self.touch()
             elif self.mode != READING_HEAD:
@@ -519,7 +514,9 @@ cdef class Connection(Client):
             self._close_when_taken()            # it has nothing more to say; what it was answered is still its own
 
     cdef void on_abandoned(self):
-        self._lost()
+        if self.mode == IN_EXCHANGE or self.mode == IN_TUNNEL:
+            self.context.witness.client_failed(self.address_hash)   # the network's doing, not the client's
+        self._gone()
 
     cdef void on_reset(self):
         if self.mode == HANDSHAKE:
@@ -527,13 +524,7 @@ cdef class Connection(Client):
             self.context.error_log.say(
                 "tls_handshake_failed", self.tls.failure or "closed", client=self.address.decode("latin-1")
             )
-        self._lost()
-
-    cdef void _lost(self):
-        """The network says that it is gone; it did not close the connection itself."""
-        if self.mode == IN_EXCHANGE or self.mode == IN_TUNNEL:
-            self.context.witness.client_failed(self.address_hash)
-        self._gone()
+        self.on_abandoned()
 
     cdef void _gone(self):
         if self.mode == IN_EXCHANGE or self.mode == IN_TUNNEL:

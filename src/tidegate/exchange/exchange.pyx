@@ -152,6 +152,7 @@ cdef class Exchange(Steps):
     cdef void timed_out(self, bint client_is_slow):
         """The deadline of the whole exchange has passed, or (client_is_slow) the client has moved nothing for too long."""
         if client_is_slow:
+            self.context.witness.client_failed(self.client.address_hash)
             if self.stage < RESPONDING and not self.body_done:
                 self.refuse_body(408, "request_body_timeout")
             else:

@@ -21,12 +21,14 @@ cdef class Witness:
     cdef uint64_t waited_ns                 # longest wait
     cdef uint64_t waited_before_ns          # … of the second before
     cdef uint64_t next_look_ns              # when a client's wait is looked at again
-    cdef inline bint looks_now(self, uint64_t now_ns) noexcept:
-        return now_ns >= self.next_look_ns
     cdef inline void client_asked(self, uint32_t address_hash) noexcept:
         self.clients_asked[address_hash >> 6 & 7] |= <uint64_t>1 << (address_hash & 63)
     cdef void client_failed(self, uint32_t address_hash) noexcept
-    cdef void look(self, int fd, uint64_t now_ns) noexcept      # how long a client's bytes have waited to be read
+    # How long a client's bytes have waited to be read. Not for one that closes: the kernel would say how long it has rested.
+    cdef inline void look(self, int fd, uint64_t now_ns) noexcept:
+        if now_ns >= self.next_look_ns:
+            self.look_now(fd, now_ns)
+    cdef void look_now(self, int fd, uint64_t now_ns) noexcept
     cdef void waited(self, uint64_t wait_ns) noexcept
     cdef bint is_suspected(self, uint64_t now_ns) noexcept
     # Ends what began with ``Endpoint.started``. While the gateway suspects itself a failure is not held against anybody.

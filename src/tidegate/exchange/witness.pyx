@@ -66,7 +66,7 @@ cdef class Witness:
         self.client_asked(address_hash)
         self.clients_failing[address_hash >> 6 & 7] |= <uint64_t>1 << (address_hash & 63)
 
-    cdef void look(self, int fd, uint64_t now_ns) noexcept:
+    cdef void look_now(self, int fd, uint64_t now_ns) noexcept:
         cdef tcp_info figures
         cdef socklen_t size = sizeof(figures)
         self.next_look_ns = now_ns + LOOK_PERIOD_NS

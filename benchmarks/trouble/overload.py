@@ -1,0 +1,126 @@
+"""A restart under twice the load it can bear: what is shed, what is served, and whether health tells the truth.
+
+The upstream serves so many at a time and takes 50 ms for each; the pool has as many connections and a queue for a
+quarter of a second, and twice what that serves arrives at a constant rate from the first moment on.
+"""
+
+import asyncio
+import contextlib
+import http.client
+import sys
+import time
+from collections import Counter
+from typing import NamedTuple
+
+from benchmarks.trouble.gateway import free_port, gateway
+
+SERVES_S = 0.05
+AT_ONCE = 8  # both workers together
+CAPACITY = AT_ONCE / SERVES_S
+SECONDS = 20
+UPSTREAM = """
+import asyncio, sys
+
+async def serve(reader, writer):
+    try:
+        while True:
+            await reader.readuntil(b"\\r\\n\\r\\n")
+            async with turns:
+                await asyncio.sleep(float(sys.argv[3]))
+            writer.write(b"HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\nok")
+    except (asyncio.IncompleteReadError, ConnectionError):
+        writer.close()
+
+async def main():
+    global turns
+    turns = asyncio.Semaphore(int(sys.argv[2]))
+    server = await asyncio.start_server(serve, "127.0.0.1", int(sys.argv[1]), backlog=4096)
+    await server.serve_forever()
+
+asyncio.run(main())
+"""
+
+
+class Told(NamedTuple):
+    """One request: when it was sent, how long it took, what came."""
+
+    at_s: float
+    took_s: float
+    status: int
+
+
+def main() -> int:
+    """Measures and prints; 1 when goodput is under 90 % of capacity from the tenth second on."""
+    return asyncio.run(_measure())
+
+
+async def _measure() -> int:
+    port, public = free_port(), free_port()
+    upstream = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", UPSTREAM, str(port), str(AT_ONCE), str(SERVES_S)
+    )
+    text = (
+        f'[upstreams.slow]\nendpoints = ["127.0.0.1:{port}"]\n'
+        f'pool = {{ max = {AT_ONCE // 2}, wait = {int(CAPACITY / 8)}, wait_timeout = "250ms" }}\n'
+        '[[routes]]\nname = "all"\nupstream = "slow"\n'
+    )
+    told: list[Told] = []
+    health: Counter[str] = Counter()
+    try:
+        rate = 2 * CAPACITY
+        sending = asyncio.create_task(_arrive(public, rate, told))  # noqa: TID251 - awaited below
+        await asyncio.sleep(1.0)  # the load is there before the gateway is
+        with gateway(text, server="workers = 2", public_port=public) as running:
+            began = time.perf_counter()
+            end = began + SECONDS
+            while time.perf_counter() < end:
+                state, reasons, _ = await asyncio.to_thread(running.ready)
+                health[f"{state} {', '.join(reasons)}"] += 1
+                await asyncio.sleep(0.1)
+            status = await asyncio.to_thread(running.status)
+            sending.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await sending
+    finally:
+        upstream.kill()
+        await upstream.wait()
+    print(f"{rate:.0f} requests/s arrive, {CAPACITY:.0f}/s can be served; saturation {status['saturation_signals']}")
+    print(f"{'second':>6} {'200':>6} {'503':>6} {'else':>6} {'goodput':>8} {'p99 ms of 200':>14}")
+    goodput = []
+    for second in range(SECONDS):
+        mine = [one for one in told if second <= one.at_s + one.took_s - began < second + 1]
+        served = sorted(one.took_s for one in mine if one.status == http.client.OK)
+        shed = sum(one.status == http.client.SERVICE_UNAVAILABLE for one in mine)
+        share = len(served) / CAPACITY
+        goodput.append(share)
+        p99 = served[int(len(served) * 0.99)] * 1e3 if served else 0.0
+        other = len(mine) - len(served) - shed
+        print(f"{second:>6} {len(served):>6} {shed:>6} {other:>6} {share:>7.0%} {p99:>14.0f}")
+    print("health:", dict(health))
+    late = goodput[10:]
+    return int(min(late) < 0.9)
+
+
+async def _arrive(port: int, rate: float, told: list[Told]) -> None:
+    """Requests at a constant rate, each on a connection of its own, whether the ones before were answered or not."""
+    due = time.perf_counter()
+    async with asyncio.TaskGroup() as group:
+        while True:
+            now = time.perf_counter()
+            while due <= now:
+                group.create_task(_one(port, told))
+                due += 1 / rate
+            await asyncio.sleep(max(0.0, due - time.perf_counter()))
+
+
+async def _one(port: int, told: list[Told]) -> None:
+    began = time.perf_counter()
+    status = 0
+    with contextlib.suppress(OSError, TimeoutError, ValueError, IndexError):
+        async with asyncio.timeout(5):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            status = int((await reader.readline()).split()[1])
+            await reader.read()
+            writer.close()
+    told.append(Told(began, time.perf_counter() - began, status))
