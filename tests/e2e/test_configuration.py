@@ -142,7 +142,7 @@ def test_change_names_what_it_changes(tmp_path):
         assert one.status()["snapshot"]["number"] == 1
 
 
-def test_api_cannot_allow_more_code(tmp_path):
+def test_api_has_no_say_in_whose_code_runs(tmp_path):
     with gateway(tmp_path) as one:
         one.server = 'filter_packages = ["os"]'
         status, _, document = one.api("PUT", "/config", one.text(), If_Match="*")

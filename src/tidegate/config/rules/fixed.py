@@ -56,13 +56,13 @@ def fixed_since(active: Gateway) -> Callable[[Subject], None]:
 
 
 def not_by_the_api(active: Gateway) -> Callable[[Subject], None]:
-    """The rule that who changes the configuration through the API cannot widen what code may be loaded."""
+    """The rule that who changes the configuration through the API has no say in what code may be loaded."""
 
     def check(subject: Subject) -> None:
-        if set(subject.gateway.server.filter_packages) - set(active.server.filter_packages):
+        if set(subject.gateway.server.filter_packages) != set(active.server.filter_packages):
             subject.find(
                 ("server", "filter_packages"),
-                "cannot be widened through the API: it says whose code runs; change the file and reload it",
+                "cannot be changed through the API: it says whose code runs; change the file and reload it",
             )
 
     return check
