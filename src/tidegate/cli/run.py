@@ -24,10 +24,16 @@ def run(
     last_good: Annotated[
         bool, typer.Option("--last-good", help="Start with what was active last, whatever the file says now.")
     ] = False,
+    dev: Annotated[
+        bool, typer.Option("--dev", help="Development mode: names calls of filters that block (server.development).")
+    ] = False,
 ) -> None:
     """Run the gateway until it is told to stop (SIGTERM or Ctrl-C drain, a second one stops at once)."""
     from tidegate.cli.launch import launch
+    from tidegate.process import development
 
+    if dev:
+        os.environ[development.VARIABLE] = "1"
     gc.disable()  # all that is made here is in use until this program gives way to the supervisor
     snapshot = _last_good(file) if last_good else _checked(file)
     history = _history(file, snapshot)

@@ -102,3 +102,10 @@ class Server(Section):
             "off: as long as `drain_timeout`. The next upgrade waits for their end."
         ),
     ] = None
+    development: Annotated[
+        bool,
+        Doc(
+            "Names calls that block when a filter makes them on the loop (sleeps, look-ups of names, sockets, SQLite, "
+            "subprocesses), and whatever holds the loop for 30 ms. It costs speed; `tidegate run --dev` does the same."
+        ),
+    ] = False

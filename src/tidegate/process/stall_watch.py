@@ -26,6 +26,7 @@ from tidegate.memory.region import Region
 from tidegate.memory.slot import SlotState
 from tidegate.observe.log_writer import Say
 from tidegate.observe.stalls import Frame, StallBook, culprit, parse_stack, render_stack
+from tidegate.process import development
 from tidegate.process.child import Child
 from tidegate.process.messages import read_memory_file
 from tidegate.process.place import WorkerPlace
@@ -38,6 +39,8 @@ _PERIOD_NS = 50_000_000
 _CLOSE_NS = 10_000_000  # while a stall is young: how long it was is known as well as this
 _STACK_NS = 2_000_000  # until a stack that was asked for is looked for
 _STACK_LATE_NS = 250_000_000  # from then on none is waited for
+# Who writes filters hears of what holds the loop for less, too: their requests come one at a time.
+_DEVELOPMENT_NOTICE_NS = 30_000_000
 _SETTLED_NS = 500_000_000  # without a stall, and it is put back
 
 
@@ -114,6 +117,9 @@ class StallWatch:
         self._out_ns = int(server.stall_out * 1e9)
         self._kill_ns = None if server.stall_kill is None else int(server.stall_kill * 1e9)
         self._period_ns = _PERIOD_NS
+        if development.is_on(server):
+            self._notice_ns = min(self._notice_ns, _DEVELOPMENT_NOTICE_NS)
+            self._period_ns = _CLOSE_NS
 
     # -- when ------------------------------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from tidegate.memory.region import Region
 from tidegate.memory.slot import SlotState
 from tidegate.process import tasks
 from tidegate.process.channel import Channel, ChannelClosed
+from tidegate.process.development import Development
 from tidegate.process.failure import EXIT_FAILED, in_one_line
 from tidegate.process.logs import open_error_log, take_logging
 from tidegate.process.messages import (
@@ -60,6 +61,7 @@ class Worker:
         self._is_draining = False
         self._exit_code = 0
         self._service: Service | None = None
+        self._development = Development()
         # snapshots on their way, by number, and how long a drain may take under each
         self._preparing: dict[int, asyncio.Task[None]] = {}
         self._drain_timeouts_s: dict[int, float] = {}
@@ -110,6 +112,7 @@ class Worker:
         self._drain_timeouts_s = {n: held for n, held in self._drain_timeouts_s.items() if n >= active}
         self._drain_timeouts_s[snapshot.number] = snapshot.gateway.server.drain_timeout
         self._slot.prepared = snapshot.number
+        self._development.follow(snapshot.gateway, self._error_log.say)
 
     # -- another snapshot, while serving ---------------------------------------------------------------------------
 
@@ -142,6 +145,7 @@ class Worker:
 
     def _tick(self) -> None:
         self._error_log.tick()
+        self._development.tick()
         self._loop.call_later(_TICK_S, self._tick)
 
     def _hear(self) -> None:
