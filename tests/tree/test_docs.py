@@ -165,6 +165,7 @@ WRITTEN = [page for page in PAGES if page.name != "RESULTS.md"]
 def test_commands_on_a_page_exist(page: Path) -> None:
     code = "\n".join(code_of(page))
     verbs = {(verb.name or verb.callback.__name__) for verb in app.registered_commands if verb.callback}
+    verbs |= {str(group.typer_instance.info.name) for group in app.registered_groups if group.typer_instance}
     unknown = {verb for verb in re.findall(r"\./dev (\w+)", code) if verb not in VERBS}
     unknown |= set(re.findall(r"(?:^|[ /;(])(?<!from )tidegate ([a-z]+)\b", code, re.MULTILINE)) - verbs
     assert unknown == set()

@@ -88,3 +88,15 @@ def _add_commands(api: FastAPI, view: GatewayView) -> None:
     async def stop(request: StopRequest) -> dict[str, bool]:
         """Drains the gateway, or ends it at once."""
         return {"accepted": view.ask_to_stop(request.at_once)}
+
+    @api.post("/record", tags=["commands"])
+    async def record() -> Response:
+        """Writes the last ten minutes to a file, whose path is answered."""
+        if view.record is None:
+            return JSONResponse({"detail": "this gateway has no flight recorder"}, status_code=503)
+        try:
+            path = await view.record()
+        except OSError as error:
+            detail = f"no recording could be written: {error.strerror or error}"
+            return JSONResponse({"detail": detail}, status_code=507)
+        return JSONResponse({"path": str(path)}, headers=_NO_STORE)

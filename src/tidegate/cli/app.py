@@ -10,6 +10,7 @@ import typer
 from tidegate import __version__
 from tidegate.cli.check import check
 from tidegate.cli.quickstart import quickstart
+from tidegate.cli.record import record
 from tidegate.cli.reload import reload
 from tidegate.cli.run import run
 from tidegate.cli.status import status
@@ -28,6 +29,7 @@ app = typer.Typer(
 )
 for verb in (run, check, reload, upgrade, status, stop, quickstart):
     app.command()(verb)
+app.add_typer(record)
 
 
 def _show_version(is_asked: bool) -> None:

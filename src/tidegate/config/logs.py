@@ -1,14 +1,14 @@
-"""``[access_log]``, ``[error_log]`` and ``[metrics]``: what is written down."""
+"""``[access_log]``, ``[error_log]``, ``[metrics]`` and ``[recorder]``: what is written down."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Le, MinLen
 
-from tidegate.config.kinds import Doc, Duration, LogFile, Size
+from tidegate.config.kinds import Directory, Doc, Duration, LogFile, Size
 from tidegate.config.section import Section
 
-__all__ = ["AccessLog", "ErrorLog", "Metrics"]
+__all__ = ["AccessLog", "ErrorLog", "Metrics", "Recorder"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,3 +62,28 @@ class Metrics(Section):
             "Most histograms by route and by upstream; what comes beyond is counted as `other`, and that is said once."
         ),
     ] = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorder(Section):
+    """The flight recorder, which keeps the last ten minutes and writes them to a file when something goes wrong."""
+
+    directory: Annotated[
+        str | None,
+        Directory(),
+        Doc("Where recordings are written, 0700. Absent: `recordings` in the state directory."),
+    ] = None
+    files: Annotated[
+        int,
+        Ge(0),
+        Le(1000),
+        Doc(
+            "How many recordings are kept, 64 MiB of them at most; the oldest is removed. 0: none is written by itself."
+        ),
+    ] = 20
+    saturation: Annotated[
+        float,
+        Ge(0.1),
+        Le(100.0),
+        Doc("A recording is written when the gateway's saturation has been as high as this for three seconds."),
+    ] = 1.0

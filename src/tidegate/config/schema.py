@@ -12,7 +12,7 @@ from typing import Annotated
 from tidegate.config.filters import FilterUse
 from tidegate.config.kinds import Doc
 from tidegate.config.listeners import Certificate, Listener, ListenerTLS
-from tidegate.config.logs import AccessLog, ErrorLog, Metrics
+from tidegate.config.logs import AccessLog, ErrorLog, Metrics, Recorder
 from tidegate.config.routes import HeaderChange, Redirect, Respond, Rewrite, Route
 from tidegate.config.section import Section
 from tidegate.config.server import Server
@@ -32,6 +32,7 @@ __all__ = [
     "ListenerTLS",
     "Metrics",
     "Pool",
+    "Recorder",
     "Redirect",
     "Respond",
     "Rewrite",
@@ -57,3 +58,4 @@ class Gateway(Section):
     access_log: Annotated[AccessLog, Doc("One line for each exchange.")] = field(default_factory=AccessLog)
     error_log: Annotated[ErrorLog, Doc("What went wrong.")] = field(default_factory=ErrorLog)
     metrics: Annotated[Metrics, Doc("Bounds on metrics.")] = field(default_factory=Metrics)
+    recorder: Annotated[Recorder, Doc("The flight recorder.")] = field(default_factory=Recorder)

@@ -44,7 +44,7 @@ def write_recording(path: Path, header: Header, lines: Sequence[Second | Event |
     header = msgspec.structs.replace(
         header, seconds=counts[Second], events=counts[Event], stacks=counts[Stack], tidegate_recording=FORMAT
     )
-    part = path.with_name(f".{path.name}.part")
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         with os.fdopen(fd, "wb") as raw:

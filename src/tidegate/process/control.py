@@ -26,6 +26,7 @@ from tidegate.observe.vitals import Vitals, bounds_of
 from tidegate.process import state_directory, tasks
 from tidegate.process.channel import Channel, ChannelClosed
 from tidegate.process.failure import EXIT_FAILED, StartError
+from tidegate.process.flight_recorder import FlightRecorder
 from tidegate.process.history import History
 from tidegate.process.logs import open_error_log, take_logging
 from tidegate.process.messages import (
@@ -106,6 +107,7 @@ class Control:
             log_writer=self._log_writer,
             vitals=self._vitals,
             hear=self._hear,
+            record=self._make_recorder(error_log).record,
         )
         view.roster = self._roster
         self._serve(view)
@@ -153,6 +155,18 @@ class Control:
         self._tick()
         return error_log
 
+    def _make_recorder(self, error_log: ErrorLog) -> FlightRecorder:
+        recorder = FlightRecorder(
+            self._snapshot,
+            self._region,
+            self._state_directory(),
+            pid=self._order.supervisor_pid,
+            generation=self._order.generation,
+            say=error_log.say,
+        )
+        self._vitals.listeners.append(recorder.take)
+        return recorder
+
     def _bounds(self) -> SaturationBounds:
         return bounds_of(self._snapshot.gateway, self._region.workers, backlog_max=Kernel().backlog_max())
 
@@ -166,9 +180,7 @@ class Control:
 
     def _make_reloader(self, error_log: ErrorLog) -> Reloader:
         snapshot = self._snapshot
-        directory: str | Path | None = snapshot.gateway.server.state_dir
-        if directory is None and snapshot.origin.name:
-            directory = state_directory.for_file(snapshot.origin.name)
+        directory = self._state_directory()
         return Reloader(
             snapshot,
             self._region,
@@ -178,6 +190,12 @@ class Control:
             say=error_log.say,
             adopted=self._adopt,
         )
+
+    def _state_directory(self) -> Path | None:
+        named = self._snapshot.gateway.server.state_dir
+        if named is not None:
+            return Path(named)
+        return state_directory.for_file(self._snapshot.origin.name) if self._snapshot.origin.name else None
 
     def _adopt(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot

@@ -1,8 +1,9 @@
 """What control knows of the gateway, for those who ask: shared memory, the snapshot, what the supervisor told."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from tidegate.config.snapshot import Snapshot
 from tidegate.memory.region import Region
@@ -66,6 +67,8 @@ class GatewayView:
     ask_to_upgrade: Callable[[UpgradeAsked], bool] = lambda _: False
     hear: Callable[[], None] | None = None
     """Takes what the supervisor has said and nobody has read yet."""
+    record: Callable[[], Awaitable[Path]] | None = None
+    """Writes what the flight recorder keeps; OSError when that cannot be."""
 
     def latest(self) -> Vitals:
         """The latest second: taken now when nobody takes one every second."""

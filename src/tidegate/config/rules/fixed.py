@@ -23,6 +23,9 @@ _FIXED: tuple[Path, ...] = (
     ("error_log", "path"),
     ("error_log", "level"),
     ("metrics", "series"),
+    ("recorder", "directory"),
+    ("recorder", "files"),
+    ("recorder", "saturation"),
 )
 LISTENER_FIXED = ("backlog", "mode", "owner")
 """Options of a listener that are given to the kernel when its socket is made."""
