@@ -3,9 +3,11 @@
 import contextlib
 import os
 import socket
+import subprocess
 import sys
 import time
 
+import msgspec
 import psutil
 import pytest
 from tests.plane.harness import Peer
@@ -14,7 +16,6 @@ from tests.process.gateway import eventually
 from tidegate.config.check import check_text
 from tidegate.memory.region import Region, read_meters
 from tidegate.process.channel import Channel, channel_pair
-from tidegate.process.child import Child
 from tidegate.process.messages import (
     Drain,
     Forget,
@@ -61,10 +62,13 @@ class RunningWorker:
         fds = [theirs.fileno(), *self.region.descriptors, snapshot_fd, self.listening.fileno()]
         slot = self.region.slot(0)
         slot.claim(0, 1, time.monotonic_ns())
-        self.child = Child.start("tidegate-worker-0", "tidegate.process.worker", order, self.channel, fds)
-        slot.pid = self.child.pid
+        order_fd = memory_file("order", msgspec.json.encode(order))
+        argv = [sys.executable, "-P", "-m", "tidegate.process.worker", str(order_fd)]
+        self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, pass_fds=[order_fd, *fds])
+        slot.pid = self.process.pid
         theirs.close()
         os.close(snapshot_fd)
+        os.close(order_fd)
 
     def file_of(self, text, *, listener=""):
         """The memory file of the next snapshot."""
@@ -99,9 +103,9 @@ class RunningWorker:
         return Peer(socket.create_connection(("127.0.0.1", self.port), timeout=DEADLINE_S))
 
     def end(self):
-        with contextlib.suppress(ProcessLookupError):
-            self.child.kill()
-        self.child.reap()
+        self.process.kill()
+        self.process.wait()
+        self.channel.close()
         self.listening.close()
         self.region.close()
 
@@ -153,7 +157,7 @@ def test_snapshot_that_cannot_be_built_is_refused_and_nothing_changes():
 
 def test_prepared_snapshot_is_forgotten_and_the_next_one_comes():
     with worker(HERE.format("old")) as running, running.connect() as client:
-        fds = psutil.Process(running.child.pid).num_fds()
+        fds = psutil.Process(running.process.pid).num_fds()
         assert running.propose(running.file_of(HERE.format("forgotten"))) == Prepared(snapshot=2)
         running.channel.send(Forget(number=2))
         eventually(lambda: running.region.slot(0).prepared == 1, "it is forgotten")
@@ -172,7 +176,7 @@ def test_prepared_snapshot_is_forgotten_and_the_next_one_comes():
         assert answer_of(client) == "old"
         running.region.snapshot_number = 4
         assert answer_of(client) == "new"
-        assert psutil.Process(running.child.pid).num_fds() == fds + 1, "and the client's"
+        assert psutil.Process(running.process.pid).num_fds() == fds + 1, "and the client's"
 
 
 def test_time_for_a_drain_is_that_of_the_active_snapshot():
@@ -182,7 +186,6 @@ def test_time_for_a_drain_is_that_of_the_active_snapshot():
         running.reload(text.format("100ms", "new"))
         running.channel.close()  # as a supervisor that was killed: it drains by itself
         assert client.is_closed()
-        running.child.channel = None
 
 
 def test_draining_worker_goes_on_with_the_newest_snapshot():
@@ -193,7 +196,7 @@ def test_draining_worker_goes_on_with_the_newest_snapshot():
         running.reload(HERE.format("new"))
         assert answer_of(client) == "new"
         assert client.is_closed()
-        eventually(lambda: psutil.Process(running.child.pid).status() == psutil.STATUS_ZOMBIE, "it ends")
+        eventually(lambda: psutil.Process(running.process.pid).status() == psutil.STATUS_ZOMBIE, "it ends")
 
 
 def test_many_reloads_leave_no_memory_and_no_descriptors():
@@ -205,7 +208,7 @@ def test_many_reloads_leave_no_memory_and_no_descriptors():
         )
 
     with worker(text(0)) as running, running.connect() as client:
-        process = psutil.Process(running.child.pid)
+        process = psutil.Process(running.process.pid)
         for turn in range(1, 21):
             running.reload(text(turn))
             assert answer_of(client) == str(turn)
