@@ -1,6 +1,9 @@
 """Filters that are measured: what one Python method on each request costs, and a worker full of live objects."""
 
-from tidegate import Filter, Request
+import os
+import time
+
+from tidegate import Filter, Request, Response
 
 
 class ReadOneSetTwo(Filter):
@@ -33,3 +36,13 @@ class MillionObjects(Filter):
         if self._kept is None:
             MillionObjects._kept = [{"row": [number]} for number in range(500_000)]
         request.headers["x-bench-kept"] = "1"
+
+
+class SleepsOnDemand(Filter):
+    """Answers with the worker's pid; ``/sleep`` holds the loop for 0.2 s before."""
+
+    def on_request(self, request: Request) -> Response:
+        """What a synchronous call to a slow store does."""
+        if request.path == "/sleep":
+            time.sleep(0.2)
+        return Response(200, str(os.getpid()).encode())

@@ -165,6 +165,7 @@ class StallWatch:
             self._end(watched, now_ns, has_died=True)
             watched.child = place.child
             watched.held_ns = watched.held_at_ns = watched.noticed_beat_ns = 0
+            slot.stalled_since_ns = 0  # as it was left by a watch of another program
         if place.child is None or slot.state not in (SlotState.READY, SlotState.DRAINING):
             return
         since_ns, code = self._marks.read(slot.index)
