@@ -90,7 +90,7 @@ def _written_s(file: str) -> float:
 def _takes_an_upgrade(name: str, file: str) -> Finding:
     message = (
         f"{file} was written after the workers started, which go on with the code they loaded; new code takes an "
-        "upgrade (or a restart)"
+        "upgrade (tidegate upgrade) or a restart"
     )
     return Finding(file=name, message=message, severity="warning")
 

@@ -266,7 +266,7 @@ class Reloader:
     def _active(self, *, needs_text: bool = False) -> Active:
         now_ns = time.monotonic_ns()
         marks = [self._region.slot(index).statistics() for index in range(self._region.slots)]
-        lives = (mark.started_ns for mark in marks if mark.state not in (SlotState.EMPTY, SlotState.DEAD))
+        lives = (mark.started_ns for mark in marks if mark.state in (SlotState.STARTING, SlotState.READY))
         oldest_ns = min(lives, default=now_ns)
         shown = self._shown[1] if self._shown[0] == self.active.number else ""
         return Active(
