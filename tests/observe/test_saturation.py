@@ -45,6 +45,12 @@ def test_one_stalled_worker_of_four_is_steered_around_and_shows_as_its_own_satur
     assert saturation.workers[3].value == 50.0
 
 
+def test_old_worker_that_drains_beside_a_new_one_does_not_make_the_gateway_full():
+    saturation = of(worker(connections=100), worker(2, state="draining", connections=2000))
+    assert (saturation.value, saturation.workers[1].value) == (0.1, 2.0)
+    assert of(worker(2, state="draining", connections=2000)).value == 2.0
+
+
 def test_when_all_stand_all_count():
     assert of(*(worker(at, loop_lag_s=5.0, heartbeat_age_s=5.05) for at in range(4))).value == 50.0
 

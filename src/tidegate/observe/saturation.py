@@ -13,7 +13,7 @@ work that it finishes in time needs no help.
 
 A worker's saturation is the worst of its own signals. The gateway's is the worst of the workers that get new
 connections: one that has stood for longer than a second is steered around, what it leaves to the others shows there,
-and more machines would not help it. When all of them stand, all count.
+and more machines would not help it; one that drains gets none either. When there are no others, all count.
 """
 
 from __future__ import annotations
@@ -71,7 +71,9 @@ def saturation_of(sample: Sample, bounds: SaturationBounds) -> Saturation:
     running = [worker for worker in sample.workers if worker.is_running]
     workers = [_worker(worker, bounds) for worker in running]
     in_use = [
-        one for one, worker in zip(workers, running, strict=True) if worker.heartbeat_age_s <= STEERED_AROUND_S
+        one
+        for one, worker in zip(workers, running, strict=True)
+        if worker.state == "ready" and worker.heartbeat_age_s <= STEERED_AROUND_S
     ] or workers
     signals = _worst(one.signals for one in in_use)
     signals["link"] = round(sample.link_share or 0.0, 3)
