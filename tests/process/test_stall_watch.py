@@ -85,7 +85,7 @@ def test_endless_loop_and_blocking_call_are_named_and_the_worker_replaced():
                 assert place_in(line) == place_of(mark)
             with begin(gateway, "/") as waits:  # in the socket of the one that hangs
                 killed = named(gateway, "stall_killed")
-                assert re.search(r"is replaced: stalled for [23]\.\d s in \S+stalling\.py:\d+", killed)
+                assert re.search(r"is replaced: stalled for \d+\.\d s in \S+stalling\.py:\d+", killed)
                 gateway.hear(r"process_died.*worker 0 is gone \(stalled for \S+ s in \S+stalling.py:\d+\)")
                 with contextlib.suppress(ConnectionError):
                     assert finish(client) == b""
@@ -233,7 +233,7 @@ def test_stall_out_is_when_connections_go_elsewhere():
         assert get(gateway, "/coroutine/3.5").startswith(OK)
         line = named(gateway, "steered_out")
         assert place_of("coroutine") in line
-        assert re.search(r"stalled for 2\.\d s", line)
+        assert float(re.search(r"stalled for (\S+) s", line)[1]) >= 2.0
 
 
 def test_stall_kill_may_be_off():
