@@ -1,8 +1,11 @@
 """Attempts to upgrade: whether one may begin, the one that runs, and how the last ones went."""
 
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from tidegate.process.child import Child
 from tidegate.process.messages import UpgradeAsked, UpgradeStatus
+from tidegate.process.place import Place
 from tidegate.process.upgrade import Phase, Upgrade
 
 if TYPE_CHECKING:
@@ -48,6 +51,16 @@ class Attempts:
             pids = ", ".join(str(place.child.pid) for place in workforce.places if place.child is not None)
             return f"workers of generation {workforce.generation} still finish what they have (pid {pids})"
         return ""
+
+    def places(self) -> Iterator[tuple[Place, Callable[[], Child]]]:
+        """Those of the one that runs."""
+        if self.current is not None:
+            yield from self.current.places()
+
+    def fail(self, reason: str) -> None:
+        """Ends the one that runs, if there is one and it can be ended."""
+        if self.current is not None:
+            self.current.fail(reason)
 
     def look(self) -> None:
         """Goes on with the one that runs."""

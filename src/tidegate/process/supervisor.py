@@ -54,6 +54,7 @@ from tidegate.process.messages import (
     read_memory_file,
     read_order,
 )
+from tidegate.process.notify import Notifier
 from tidegate.process.place import Place, WorkerPlace
 from tidegate.process.program import Program
 from tidegate.process.signals import SignalInbox, has_terminal
@@ -95,6 +96,7 @@ class Supervisor:
         self._queues_due_s = 0.0
         self._is_hurried = False
         self.attempts = Attempts(self)
+        self._notifier = Notifier()
         self._selector = selectors.DefaultSelector()
         self._at_the_end = contextlib.ExitStack()
 
@@ -202,8 +204,7 @@ class Supervisor:
         for workforce in (self.workers, *self.retired):
             for place in workforce.places:
                 yield place, partial(workforce.start, place)
-        if self.attempts.current is not None:
-            yield from self.attempts.current.places()
+        yield from self.attempts.places()
         yield from self._helpers()
 
     def _helpers(self) -> Iterator[tuple[Place, Callable[[], Child]]]:
@@ -247,6 +248,7 @@ class Supervisor:
         if self.stage is Stage.STARTING and self._is_ready():
             self.stage = Stage.RUNNING
             self._greet()
+            self._notifier.say(READY="1", STATUS="serves")
         is_late = self._deadline_s is not None and now_s >= self._deadline_s
         if self.stage is Stage.DRAINING:
             if is_late or not self.workers.is_listening:
@@ -262,6 +264,7 @@ class Supervisor:
             self._queues_due_s = now_s + _QUEUES_PERIOD_S
             self.workers.measure_queues()
         self.stalls.look()
+        self._notifier.beat()
         self.log.tick()
         self._tell_control()
 
@@ -429,8 +432,7 @@ class Supervisor:
         if self.stage is Stage.FINISHING:
             self._deadline_s = time.monotonic() + _FINISH_AT_ONCE_S
             return
-        if self.attempts.current is not None:
-            self.attempts.current.fail("the gateway is told to stop")
+        self.attempts.fail("the gateway is told to stop")
         if at_once or self.stage is Stage.STARTING:
             for workforce in (self.workers, *self.retired):
                 workforce.kill()
@@ -441,6 +443,7 @@ class Supervisor:
             for workforce in self.retired:
                 workforce.give_way(timeout_s)
         self.stage = Stage.DRAINING
+        self._notifier.say(STOPPING="1", STATUS="drains")
         self._deadline_s = time.monotonic() + _LISTENING_END_S
 
     def _finish(self) -> None:
