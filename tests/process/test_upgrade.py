@@ -8,7 +8,7 @@ import pytest
 from tests.process.gateway import eventually
 from tests.process.upgradable import Load, copy_of_the_program, python_path_of, source, upgradable
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
 
 def test_next_generation_takes_over_under_load_and_nobody_notices(tmp_path):
@@ -118,7 +118,8 @@ def test_workers_that_do_not_become_ready_are_stopped_and_the_old_go_on(tmp_path
         tmp_path,
         {"process/service": source("process/service") + f"\nimport os\nos.environ['ECHO_TROUBLE'] = {trouble!r}\n"},
     )
-    with upgradable(tmp_path, upgrade_timeout=8.0) as it, Load(it.gateway) as load:
+    timeout_s = 8.0 if trouble == "hang" else 60.0
+    with upgradable(tmp_path, upgrade_timeout=timeout_s) as it, Load(it.gateway) as load:
         before = set(it.gateway.workers())
         ended = it.upgrade(environment_path=place, python_path=python_path_of(place))
         assert ended["phase"] == "failed"

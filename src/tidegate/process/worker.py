@@ -192,7 +192,8 @@ class Worker:
         self._drain(known.get(self._region.snapshot_number) or known[max(known)])
 
     def _drain(self, timeout_s: float) -> None:
-        if self._is_draining or self._service is None:
+        # One that has given up accepts nobody, or whoever waits in its sockets would be cut with it.
+        if self._is_draining or self._service is None or self._ended.is_set():
             return
         self._is_draining = True
         self._slot.state = SlotState.DRAINING
