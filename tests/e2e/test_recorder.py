@@ -86,6 +86,7 @@ def test_recording_goes_on_when_control_is_killed_and_tells_of_it(tmp_path):
         os.kill(victim, signal.SIGKILL)
         eventually(lambda: control_pid(running) not in (None, victim), "another control")
         eventually(lambda: recorded(running).seconds[-1].unix_s > killed_s, "a second of the new control", 40)
+        eventually(lambda: recorded(running).stacks, "a stack sample of the worker", 40)
         found = recorded(running)
         assert found.seconds[0].unix_s < killed_s, "what the dead one had kept is there"
         assert any(one.kind == "process_died" and one.who == "supervisor" for one in found.events)

@@ -58,6 +58,7 @@ from tidegate.process.notify import Notifier
 from tidegate.process.place import Place, WorkerPlace
 from tidegate.process.program import Program
 from tidegate.process.signals import SignalInbox, has_terminal
+from tidegate.process.stack_samples import StackSamples
 from tidegate.process.stall_watch import StallWatch
 from tidegate.process.workforce import Workforce
 
@@ -155,6 +156,7 @@ class Supervisor:
         """Those are the workers of the gateway from now on."""
         self.workers = workers
         self.stalls = StallWatch(self.holdings.region, workers, self.log.say)
+        self.samples = StackSamples(self.holdings.region, workers)
 
     def _make_workforce(self, generation: int) -> Workforce:
         return Workforce(
@@ -265,6 +267,7 @@ class Supervisor:
             self.workers.measure_queues()
         self.stalls.look()
         self._notifier.beat()
+        self.samples.look()
         self.log.tick()
         self._tell_control()
 
