@@ -223,8 +223,10 @@ def _draw_series(
             total[5] = max(total[5], one.waiting)
     if not totals:
         return
-    last = "most waiting" if kind == "upstream" else ""
-    table = Table(kind, "exchanges", "most/s", "seconds", "mean", "bytes", "failed", last, box=None)
+    is_upstream = kind == "upstream"
+    table = Table(kind, "exchanges", "most/s", "seconds", "mean", "bytes", box=None)
+    for title in ("failed", "most waiting") if is_upstream else ():
+        table.add_column(title)
     ranked = sorted(totals.items(), key=lambda one: (-one[1][1], -one[1][0]))
     for name, (exchanges, took_s, size, failed, most, waiting) in ranked[:_SERIES_MAX]:
         mean = _seconds(took_s / exchanges) if exchanges else ""
@@ -235,8 +237,7 @@ def _draw_series(
             _plain(took_s),
             mean,
             _bytes(size),
-            _plain(round(failed)),
-            _plain(waiting) if last else "",
+            *((_plain(round(failed)), _plain(waiting)) if is_upstream else ()),
         )
     console.print()
     console.print(table)

@@ -321,7 +321,7 @@ def _leading(series: list[SeriesSecond]) -> tuple[SeriesSecond, ...]:
         lambda one: one.exchanges_per_s,
         lambda one: one.seconds_per_s,
         lambda one: one.bytes_per_s,
-        lambda one: one.refused_per_s + one.failed_per_s,
+        lambda one: one.failed_per_s,
     ]
     leading: dict[str, SeriesSecond] = {}
     for ranking in rankings:

@@ -47,10 +47,8 @@ class SeriesSecond(msgspec.Struct, frozen=True, omit_defaults=True):
     exchanges_per_s: float = 0.0
     seconds_per_s: float = 0.0
     bytes_per_s: float = 0.0
-    refused_per_s: float = 0.0
-    """Answers 4xx of a route."""
     failed_per_s: float = 0.0
-    """Answers 5xx and none of a route; failures of an upstream."""
+    """Of an upstream: refused, reset, timed out or silent."""
     open: int = 0
     waiting: int = 0
     rtt_s: float | None = None
