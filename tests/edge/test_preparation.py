@@ -16,8 +16,10 @@ from tidegate.config.snapshot import Snapshot
 from tidegate.edge.preparation import Preparation, Prepared, give_up, give_up_upstreams
 from tidegate.memory.region import Region
 from tidegate.process.slices import collector_at_rest, in_slices
+from tidegate.upstream import tls
 from tidegate.upstream.build import build_upstream
 from tidegate.upstream.pools import Pools
+from tidegate.upstream.tls import TlsSettings
 
 T = TypeVar("T")
 UPSTREAM = '[upstreams.{name}]\nendpoints = ["{address}"]\n'
@@ -180,5 +182,31 @@ def test_preparation_says_what_it_is() -> None:
     async def scenario() -> None:
         shown = repr(Bench().begin(snapshot(number=5)))
         assert shown == "<Preparation of snapshot 5: 0 upstreams>"
+
+    run(scenario())
+
+
+def test_tls_context_goes_with_the_last_upstream_that_needs_it(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        trustme.CA().cert_pem.write_to_path(str(tmp_path / f"{name}.pem"))
+
+    def with_root(name: str, number: int, upstreams: str = "a") -> Snapshot:
+        more = "".join(f'[upstreams.{one}.tls]\nca = "{tmp_path}/{name}.pem"\nname = "{one}"\n' for one in upstreams)
+        listed = [(one, f"127.0.0.1:{port}") for port, one in enumerate(upstreams, 1)]
+        return snapshot(*listed, number=number, more=more)
+
+    def known(name: str) -> bool:
+        return TlsSettings(name="", ca=f"{tmp_path}/{name}.pem") in tls._prepared
+
+    async def scenario() -> None:
+        bench = Bench()
+        await bench.switch(with_root("one", 1, "ab"))
+        await bench.switch(with_root("one", 2))
+        assert known("one"), "another upstream has it still"
+        await bench.switch(with_root("two", 3))
+        assert (known("one"), known("two")) == (False, True)
+        last = await bench.switch(snapshot(number=4))
+        assert not known("two")
+        give_up(last, [])
 
     run(scenario())

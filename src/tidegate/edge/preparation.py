@@ -25,6 +25,7 @@ from tidegate.upstream.pools import Pools
 
 if TYPE_CHECKING:
     from tidegate.edge.tls import ServerTls
+    from tidegate.upstream.tls import TlsSettings
 
 __all__ = ["Preparation", "Prepared", "give_up"]
 
@@ -157,7 +158,20 @@ def give_up(gone: Prepared, others: Iterable[Prepared]) -> None:
 
 def give_up_upstreams(gone: Prepared, others: Iterable[Prepared]) -> None:
     """Ends the look-ups and the claims of upstreams that only ``gone`` has; exchanges under way keep what they have."""
-    kept = {id(one) for other in others for one in other.upstreams.values()}
-    for upstream in gone.upstreams.values():
-        if id(upstream) not in kept:
-            upstream.close()
+    kept = {id(one): one for other in others for one in other.upstreams.values()}
+    closed = [upstream for upstream in gone.upstreams.values() if id(upstream) not in kept]
+    for upstream in closed:
+        upstream.close()
+    if contexts := _tls_of(closed):
+        from tidegate.upstream.tls import forget_contexts
+
+        forget_contexts(contexts, _tls_of(kept.values()))
+
+
+def _tls_of(upstreams: Iterable[Upstream]) -> "list[TlsSettings]":
+    found = [one.settings.tls for one in upstreams if one.settings is not None and one.settings.tls is not None]
+    if not found:
+        return []
+    from tidegate.upstream.tls import TlsSettings
+
+    return [TlsSettings.of(settings, "") for settings in found]

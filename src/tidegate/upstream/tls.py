@@ -3,13 +3,14 @@
 import hashlib
 import ssl
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Self
 
 from tidegate.config.upstreams import UpstreamTLS
 
-__all__ = ["TlsSettings", "client_context", "prepare_context"]
+__all__ = ["TlsSettings", "client_context", "forget_contexts", "prepare_context"]
 
 _VERSIONS: Final = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
@@ -79,6 +80,15 @@ def prepare_context(settings: TlsSettings) -> ssl.SSLContext:
         if prepared is None or prepared.stamp != stamp:
             prepared = _prepared[key] = _Prepared(_make_context(settings), stamp)
         return prepared.context
+
+
+def forget_contexts(gone: Iterable[TlsSettings], used: Iterable[TlsSettings]) -> None:
+    """Lets go of the contexts that only ``gone`` had; with the roots of the system, one has a megabyte."""
+    kept = {_nameless(settings) for settings in used}
+    with _lock:
+        for settings in gone:
+            if _nameless(settings) not in kept:
+                _prepared.pop(_nameless(settings), None)
 
 
 def _nameless(settings: TlsSettings) -> TlsSettings:
