@@ -157,6 +157,7 @@ def test_snapshot_that_cannot_be_built_is_refused_and_nothing_changes():
 
 def test_prepared_snapshot_is_forgotten_and_the_next_one_comes():
     with worker(HERE.format("old")) as running, running.connect() as client:
+        assert answer_of(client) == "old"
         fds = psutil.Process(running.process.pid).num_fds()
         assert running.propose(running.file_of(HERE.format("forgotten"))) == Prepared(snapshot=2)
         running.channel.send(Forget(number=2))
@@ -176,7 +177,7 @@ def test_prepared_snapshot_is_forgotten_and_the_next_one_comes():
         assert answer_of(client) == "old"
         running.region.snapshot_number = 4
         assert answer_of(client) == "new"
-        assert psutil.Process(running.process.pid).num_fds() == fds + 1, "and the client's"
+        eventually(lambda: psutil.Process(running.process.pid).num_fds() == fds, "no descriptor is left")
 
 
 def test_time_for_a_drain_is_that_of_the_active_snapshot():
@@ -217,7 +218,8 @@ def test_many_reloads_leave_no_memory_and_no_descriptors():
         for turn in range(21, 81):
             running.reload(text(turn))
             assert answer_of(client) == str(turn)
-        assert process.num_fds() == fds
+        # The last snapshot's own may be open for a moment, then and now.
+        eventually(lambda: process.num_fds() <= fds, "no descriptor is left")
         if os.environ.get("TIDEGATE_SANITIZE") != "1":
             assert process.memory_info().rss - size < 6 << 20
 
