@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import json
 import os
+import signal
 import socket
 
 import pytest
@@ -167,6 +168,25 @@ def test_state_is_kept_where_it_is_said(tmp_path):
         eventually(last_good.exists, "the last good configuration is kept")
         assert last_good.read_text() == one.text()
         assert [entry["number"] for entry in one.api("GET", "/config/history")[2]] == [1]
+
+
+def test_second_start_with_one_state_directory_hears_who_has_it(tmp_path):
+    with gateway(tmp_path, 'state_dir = "kept"') as one:
+        other = tmp_path / "other.toml"
+        other.write_text(one.text().replace(str(one.admin), str(free_port())).replace(str(one.port), str(free_port())))
+        done = one.command("run", other)
+        assert done.returncode == 1
+        assert done.stderr == (
+            f"tidegate: another gateway (pid {one.pid}) keeps its state in {tmp_path / 'kept'} already "
+            "(stop it, or give this one another server.state_dir)\n"
+        )
+        # The one that has it keeps it in an upgrade, and loses it with its life.
+        assert one.command("upgrade").returncode == 0
+        assert f"(pid {one.pid}) keeps its state" in one.command("run", other).stderr
+        one.supervisor.signal(signal.SIGKILL)
+        one.supervisor.wait()
+        with running(tmp_path, "run", other) as second:
+            assert second.pid != one.pid
 
 
 def test_last_good_one_is_told_of_and_started_with_when_asked(tmp_path):

@@ -30,6 +30,7 @@ def handover():
             bell_fds=[16],
             admin=GroupState("127.0.0.1:2", [17], 1),
             kept_fds=[18],
+            state_lock_fd=24,
         ),
         workers=WorkforceState(2, workers, 1, 19, 1),
         retired=[WorkforceState(1, [PlaceState("worker 0", pid=6, channel_fd=20)], 1, 21, 1, True, float("inf"))],
@@ -45,7 +46,7 @@ def test_it_reads_back_as_it_was_written(handover):
 
 
 def test_every_descriptor_is_named_once(handover):
-    assert handover.fds() == [10, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23]
+    assert handover.fds() == [10, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24]
 
 
 def test_another_format_is_refused_by_number(handover):

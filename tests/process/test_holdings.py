@@ -8,6 +8,7 @@ import pytest
 from tidegate.config.listeners import Listener
 from tidegate.config.schema import Gateway
 from tidegate.config.server import Server
+from tidegate.config.snapshot import Snapshot
 from tidegate.process.failure import StartError
 from tidegate.process.holdings import Holdings, raise_descriptor_limit
 from tidegate.process.messages import SupervisorOrder
@@ -17,12 +18,12 @@ def order(tmp_path):
     return SupervisorOrder(-1, str(tmp_path / "run"), [])
 
 
-def gateway(admin="127.0.0.1:0", bind="127.0.0.1:0"):
-    return Gateway(server=Server(workers=2, admin=admin), listeners=(Listener(bind=bind),))
+def snapshot(admin="127.0.0.1:0", bind="127.0.0.1:0", **server):
+    return Snapshot.build(Gateway(server=Server(workers=2, admin=admin, **server), listeners=(Listener(bind=bind),)))
 
 
 def test_what_was_left_is_the_same_again(tmp_path):
-    made = Holdings.open(order(tmp_path), gateway())
+    made = Holdings.open(order(tmp_path), snapshot())
     made.region.snapshot_number = 7
     adopted = Holdings.adopt(made.state())
     assert adopted.state() == made.state()
@@ -40,7 +41,7 @@ def test_what_was_left_is_the_same_again(tmp_path):
 
 
 def test_two_generations_find_room(tmp_path):
-    made = Holdings.open(order(tmp_path), gateway())
+    made = Holdings.open(order(tmp_path), snapshot())
     try:
         assert (made.region.workers, made.region.slots) == (2, 4)
         assert made.groups[0].state().slots == 2
@@ -54,7 +55,7 @@ def test_what_was_opened_before_a_failure_is_closed(tmp_path):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         with pytest.raises(StartError, match="cannot listen"):
-            Holdings.open(order(tmp_path), gateway(admin=f"127.0.0.1:{taken.getsockname()[1]}"))
+            Holdings.open(order(tmp_path), snapshot(admin=f"127.0.0.1:{taken.getsockname()[1]}"))
     assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 

@@ -1,3 +1,7 @@
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -63,3 +67,38 @@ def test_is_closed_to_others(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     with pytest.raises(StartError, match="File exists"):
         state_directory.prepare(tmp_path / "file")
+
+
+def test_one_claims_it_and_the_next_hears_who(tmp_path, monkeypatch):
+    monkeypatch.undo()
+    fd = state_directory.claim(tmp_path / "state")
+    try:
+        with pytest.raises(
+            StartError, match=rf"another gateway \(pid {os.getpid()}\) keeps its state in .*/state already"
+        ):
+            state_directory.claim(tmp_path / "state")
+        assert not os.get_inheritable(fd)  # or a worker would keep it for a supervisor that is dead
+    finally:
+        os.close(fd)
+    os.close(state_directory.claim(tmp_path / "state"))
+
+
+def test_claim_ends_with_who_had_it(tmp_path, monkeypatch):
+    monkeypatch.undo()
+    code = "import sys; from pathlib import Path; from tidegate.process import state_directory\n"
+    code += "assert state_directory.claim(Path(sys.argv[1])) >= 0; print('claimed', flush=True); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, tmp_path / "state"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout.readline() == b"claimed\n"
+        with pytest.raises(StartError, match=f"pid {other.pid}"):
+            state_directory.claim(tmp_path / "state")
+        other.send_signal(signal.SIGKILL)
+        other.wait()
+    os.close(state_directory.claim(tmp_path / "state"))
+
+
+def test_directory_that_cannot_be_had_keeps_nobody_from_serving(tmp_path, monkeypatch):
+    monkeypatch.undo()
+    (tmp_path / "file").touch()
+    assert state_directory.claim(tmp_path / "file") == -1

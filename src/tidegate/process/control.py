@@ -12,7 +12,6 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tidegate.config.snapshot import Snapshot
@@ -159,7 +158,7 @@ class Control:
         recorder = FlightRecorder(
             self._snapshot,
             self._region,
-            self._state_directory(),
+            state_directory.of_gateway(self._snapshot),
             pid=self._order.supervisor_pid,
             generation=self._order.generation,
             say=error_log.say,
@@ -180,7 +179,7 @@ class Control:
 
     def _make_reloader(self, error_log: ErrorLog) -> Reloader:
         snapshot = self._snapshot
-        directory = self._state_directory()
+        directory = state_directory.of_gateway(self._snapshot)
         return Reloader(
             snapshot,
             self._region,
@@ -190,12 +189,6 @@ class Control:
             say=error_log.say,
             adopted=self._adopt,
         )
-
-    def _state_directory(self) -> Path | None:
-        named = self._snapshot.gateway.server.state_dir
-        if named is not None:
-            return Path(named)
-        return state_directory.for_file(self._snapshot.origin.name) if self._snapshot.origin.name else None
 
     def _adopt(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot

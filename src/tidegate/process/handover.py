@@ -35,6 +35,7 @@ class HoldingsState(msgspec.Struct, frozen=True):
     admin: GroupState | None = None
     commands: GroupState | None = None
     kept_fds: list[int] = []
+    state_lock_fd: int = -1
 
 
 class PlaceState(msgspec.Struct, frozen=True):
@@ -90,6 +91,7 @@ class Handover(msgspec.Struct, frozen=True):
         groups = [*holdings.groups, *(group for group in (holdings.admin, holdings.commands) if group is not None)]
         found = {
             holdings.region_fd,
+            holdings.state_lock_fd,
             *holdings.bell_fds,
             *holdings.kept_fds,
             *(fd for group in groups for fd in group.fds),

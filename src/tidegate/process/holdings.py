@@ -1,13 +1,16 @@
-"""What the supervisor owns for as long as it lives: listening sockets, shared memory, control's own sockets."""
+"""What the supervisor owns for as long as it lives: listening sockets, shared memory, control's own sockets.
+
+Also what says that nobody else may run this gateway: the lock on its state directory.
+"""
 
 import contextlib
 import os
 import resource
 from pathlib import Path
 
-from tidegate.config.schema import Gateway
+from tidegate.config.snapshot import Snapshot
 from tidegate.memory.region import Region
-from tidegate.process import runtime_directory
+from tidegate.process import runtime_directory, state_directory
 from tidegate.process.cores import usable_cores
 from tidegate.process.handover import HoldingsState
 from tidegate.process.listeners import ListenerGroup, open_listeners
@@ -27,25 +30,33 @@ class Holdings:
         groups: list[ListenerGroup],
         admin: ListenerGroup | None = None,
         commands: ListenerGroup | None = None,
+        *,
+        state_lock_fd: int = -1,
     ) -> None:
         self.region = region
         self.groups = groups
         # Control's sockets are of its own, made once like the others: who asks while it is replaced is answered late.
         self.admin = admin
         self.commands = commands
+        self.state_lock_fd = state_lock_fd
 
     @classmethod
-    def open(cls, order: SupervisorOrder, gateway: Gateway) -> "Holdings":
+    def open(cls, order: SupervisorOrder, snapshot: Snapshot) -> "Holdings":
         """Binds and maps everything. StartError: something is in the way, and nothing stays behind."""
+        gateway = snapshot.gateway
         slots = usable_cores() if gateway.server.workers == "auto" else gateway.server.workers
         with contextlib.ExitStack() as opened:
+            # First, so that the second start of one gateway hears which process is in its way, not which port.
+            directory = state_directory.of_gateway(snapshot)
+            lock_fd = -1 if directory is None else state_directory.claim(directory)
+            opened.callback(_close, lock_fd)
             groups = open_listeners(gateway.listeners, slots)
             for group in groups:
                 opened.callback(group.close)
             sizes = {"log_bytes": gateway.access_log.buffer, "series": gateway.metrics.series}
             region = Region.create(2 * slots, workers=slots, **sizes)
             opened.callback(region.close)
-            holdings = cls(region, groups)
+            holdings = cls(region, groups, state_lock_fd=lock_fd)
             if order.has_control:
                 holdings.admin = ListenerGroup.open(_Admin(gateway.server.admin), 1, is_exclusive=True)
                 opened.callback(holdings.admin.close)
@@ -58,11 +69,14 @@ class Holdings:
     @classmethod
     def adopt(cls, state: HoldingsState) -> "Holdings":
         """What the program that this process ran before has left. ValueError: the memory is laid out otherwise."""
+        if state.state_lock_fd >= 0:
+            os.set_inheritable(state.state_lock_fd, False)
         return cls(
             Region.attach(state.region_fd, state.bell_fds),
             [ListenerGroup.adopt(group) for group in state.groups],
             None if state.admin is None else ListenerGroup.adopt(state.admin),
             None if state.commands is None else ListenerGroup.adopt(state.commands),
+            state_lock_fd=state.state_lock_fd,
         )
 
     def state(self) -> HoldingsState:
@@ -73,6 +87,7 @@ class Holdings:
             bell_fds=self.region.bell_fds,
             admin=None if self.admin is None else self.admin.state(),
             commands=None if self.commands is None else self.commands.state(),
+            state_lock_fd=self.state_lock_fd,
         )
 
     def __repr__(self) -> str:
@@ -91,6 +106,13 @@ class Holdings:
         for group in (self.admin, self.commands):
             if group is not None:
                 group.close()
+        _close(self.state_lock_fd)
+        self.state_lock_fd = -1
+
+
+def _close(fd: int) -> None:
+    if fd >= 0:
+        os.close(fd)
 
 
 class _Admin:

@@ -1,18 +1,21 @@
 """Where a gateway keeps what has to outlive it: the last good configuration and the history.
 
 One directory for each configuration file, so that gateways on one machine do not mix; or the one that
-``server.state_dir`` names.
+``server.state_dir`` names. Who runs a gateway has a lock on it, so that two of them never write the same history.
 """
 
+import contextlib
+import fcntl
 import hashlib
 import os
 import re
 import stat
 from pathlib import Path
 
+from tidegate.config.snapshot import Snapshot
 from tidegate.process.failure import StartError
 
-__all__ = ["for_file", "named_in", "prepare"]
+__all__ = ["claim", "for_file", "named_in", "of_gateway", "prepare"]
 
 _OPTION = re.compile(r"""^\s*"?state_dir"?\s*[=:]\s*["']?([^"'\n#]+?)["']?\s*(?:#.*)?$""", re.MULTILINE)
 
@@ -36,6 +39,13 @@ def for_file(file: str | Path) -> Path:
     return _base() / f"{path.stem[:64]}-{mark}"
 
 
+def of_gateway(snapshot: Snapshot) -> Path | None:
+    """The directory of the gateway that runs ``snapshot``; None when it comes from no file and names none."""
+    if (named := snapshot.gateway.server.state_dir) is not None:
+        return Path(named)
+    return for_file(snapshot.origin.name) if snapshot.origin.name else None
+
+
 def named_in(text: str, file: str | Path) -> Path | None:
     """The directory that a configuration names, as far as that can be told of one that is not valid."""
     found = _OPTION.search(text)
@@ -55,3 +65,35 @@ def prepare(directory: Path) -> None:
         raise StartError(f"the state directory {directory} belongs to another user")
     if stat.S_IMODE(found.st_mode) & 0o077:
         raise StartError(f"the state directory {directory} is open to other users, and may hold secrets (chmod 700)")
+
+
+def claim(directory: Path) -> int:
+    """A descriptor that keeps everybody else from claiming ``directory`` for as long as it is open; -1: not to be had.
+
+    The kernel gives it up with its last holder, however that ends; over `exec` it stays. Nothing on disk is needed to
+    serve, so a directory that cannot be written is no reason not to.
+
+    Raises:
+        StartError: another gateway has it.
+    """
+    try:
+        prepare(directory)
+        fd = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except (OSError, StartError):
+        return -1
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.pread(fd, 20, 0).decode("ascii", "replace").strip()
+        os.close(fd)
+        raise StartError(
+            f"another gateway{f' (pid {holder})' if holder else ''} keeps its state in {directory} already "
+            "(stop it, or give this one another server.state_dir)"
+        ) from None
+    except OSError:  # a file system that has no locks
+        os.close(fd)
+        return -1
+    with contextlib.suppress(OSError):  # a full disk: only its name is missing
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+    return fd

@@ -140,7 +140,7 @@ class Supervisor:
         self._at_the_end.callback(self.inbox.close)
         self._selector.register(self.inbox, selectors.EVENT_READ, self._hear_signals)
         raise_descriptor_limit()
-        self.holdings = Holdings.open(self.order, gateway) if left is None else Holdings.adopt(left.holdings)
+        self.holdings = Holdings.open(self.order, self._snapshot) if left is None else Holdings.adopt(left.holdings)
         self._at_the_end.callback(self.holdings.close)
         self.log = open_error_log(gateway.error_log, self.holdings.region, process="supervisor")
         self._at_the_end.callback(self.log.close)
