@@ -256,14 +256,21 @@ class Directory(Kind):
 
 
 @dataclass(frozen=True, slots=True)
-class LogFile(File):
+class WrittenFile(File):
+    """A file that the gateway writes, or one of ``words``."""
+
+    words: tuple[str, ...] = ()
+
+    def place(self, value: str, directory: pathlib.Path) -> str:
+        return value if value in self.words else str(directory / value)
+
+
+@dataclass(frozen=True, slots=True)
+class LogFile(WrittenFile):
     """Where lines go: a file, or a word such as ``-``."""
 
     words: tuple[str, ...] = ("-",)
     expects: ClassVar[str] = 'the path of a file, or "-"'
-
-    def place(self, value: str, directory: pathlib.Path) -> str:
-        return value if value in self.words else str(directory / value)
 
 
 @dataclass(frozen=True, slots=True)

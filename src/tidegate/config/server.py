@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Le
 
-from tidegate.config.kinds import Address, Directory, Doc, Duration, Network, Off, Reference
+from tidegate.config.kinds import Address, Directory, Doc, Duration, Network, Off, Reference, WrittenFile
 from tidegate.config.section import Section
 
 __all__ = ["Server"]
@@ -64,6 +64,11 @@ class Server(Section):
             "for this file in `$TIDEGATE_STATE_DIR`, `$STATE_DIRECTORY`, `/var/lib/tidegate` (root) or "
             "`~/.local/state/tidegate`."
         ),
+    ] = None
+    pid_file: Annotated[
+        str | None,
+        WrittenFile(),
+        Doc("A file for the supervisor's pid, there from when the sockets are bound until the end. Absent: none."),
     ] = None
     admin_token: Annotated[
         str | None,

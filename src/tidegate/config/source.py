@@ -15,7 +15,7 @@ from typing import Protocol
 
 from tidegate.config.declarations import walk
 from tidegate.config.findings import Finding, Path
-from tidegate.config.kinds import File, LogFile
+from tidegate.config.kinds import File, WrittenFile
 from tidegate.config.load import read_text
 from tidegate.config.schema import Gateway
 from tidegate.config.secrets import is_reference
@@ -121,7 +121,7 @@ def in_the_open(secrets: Mapping[Path, str]) -> tuple[Path, ...]:
 
 def _named_files(gateway: Gateway, secrets: Mapping[Path, str]) -> list[str]:
     """The files that a configuration names and that are read, not written."""
-    named = [name for _, kind, name in walk(gateway, File) if not isinstance(kind, LogFile)]
+    named = [name for _, kind, name in walk(gateway, File) if not isinstance(kind, WrittenFile)]
     named += [text.removeprefix("file:") for text in secrets.values() if text.startswith("file:")]
     return sorted(set(named))
 

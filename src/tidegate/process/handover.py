@@ -36,6 +36,7 @@ class HoldingsState(msgspec.Struct, frozen=True):
     commands: GroupState | None = None
     kept_fds: list[int] = []
     state_lock_fd: int = -1
+    pid_file: str | None = None
 
 
 class PlaceState(msgspec.Struct, frozen=True):

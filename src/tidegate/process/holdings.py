@@ -1,6 +1,6 @@
 """What the supervisor owns for as long as it lives: listening sockets, shared memory, control's own sockets.
 
-Also what says that nobody else may run this gateway: the lock on its state directory.
+Also what says that nobody else may run this gateway: the lock on its state directory, and the pid file.
 """
 
 import contextlib
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tidegate.config.snapshot import Snapshot
 from tidegate.memory.region import Region
-from tidegate.process import runtime_directory, state_directory
+from tidegate.process import pid_file, runtime_directory, state_directory
 from tidegate.process.cores import usable_cores
 from tidegate.process.handover import HoldingsState
 from tidegate.process.listeners import ListenerGroup, open_listeners
@@ -32,6 +32,7 @@ class Holdings:
         commands: ListenerGroup | None = None,
         *,
         state_lock_fd: int = -1,
+        pid_file: str | None = None,
     ) -> None:
         self.region = region
         self.groups = groups
@@ -39,6 +40,7 @@ class Holdings:
         self.admin = admin
         self.commands = commands
         self.state_lock_fd = state_lock_fd
+        self.pid_file = pid_file
 
     @classmethod
     def open(cls, order: SupervisorOrder, snapshot: Snapshot) -> "Holdings":
@@ -50,6 +52,8 @@ class Holdings:
             directory = state_directory.of_gateway(snapshot)
             lock_fd = -1 if directory is None else state_directory.claim(directory)
             opened.callback(_close, lock_fd)
+            if gateway.server.pid_file is not None:
+                pid_file.look(Path(gateway.server.pid_file))
             groups = open_listeners(gateway.listeners, slots)
             for group in groups:
                 opened.callback(group.close)
@@ -63,6 +67,10 @@ class Holdings:
                 runtime_directory.prepare(Path(order.runtime_dir))
                 path = runtime_directory.socket_path(order.runtime_dir, os.getpid())
                 holdings.commands = ListenerGroup.open(_Admin(f"unix:{path}"), 1)
+                opened.callback(holdings.commands.close)
+            if gateway.server.pid_file is not None:
+                pid_file.write(Path(gateway.server.pid_file))
+                holdings.pid_file = gateway.server.pid_file
             opened.pop_all()
         return holdings
 
@@ -77,6 +85,7 @@ class Holdings:
             None if state.admin is None else ListenerGroup.adopt(state.admin),
             None if state.commands is None else ListenerGroup.adopt(state.commands),
             state_lock_fd=state.state_lock_fd,
+            pid_file=state.pid_file,
         )
 
     def state(self) -> HoldingsState:
@@ -88,6 +97,7 @@ class Holdings:
             admin=None if self.admin is None else self.admin.state(),
             commands=None if self.commands is None else self.commands.state(),
             state_lock_fd=self.state_lock_fd,
+            pid_file=self.pid_file,
         )
 
     def __repr__(self) -> str:
@@ -106,6 +116,8 @@ class Holdings:
         for group in (self.admin, self.commands):
             if group is not None:
                 group.close()
+        if self.pid_file is not None:
+            pid_file.remove(Path(self.pid_file))
         _close(self.state_lock_fd)
         self.state_lock_fd = -1
 

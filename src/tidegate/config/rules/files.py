@@ -6,7 +6,7 @@ from pathlib import Path as FilePath
 
 from tidegate.config.declarations import walk
 from tidegate.config.findings import Path
-from tidegate.config.kinds import File, LogFile
+from tidegate.config.kinds import File, WrittenFile
 from tidegate.config.rules.subject import Subject
 
 __all__ = ["check_files"]
@@ -16,7 +16,7 @@ def check_files(subject: Subject) -> None:
     """Files can be read or written, certificates can be used, keys belong to them."""
     bad = set()
     for path, kind, name in walk(subject.gateway, File):
-        if isinstance(kind, LogFile):
+        if isinstance(kind, WrittenFile):
             if name not in kind.words:
                 _check_writable(subject, path, FilePath(name))
         elif (reason := _unreadable(FilePath(name))) is not None:

@@ -17,6 +17,7 @@ _FIXED: tuple[Path, ...] = (
     ("server", "workers"),
     ("server", "admin"),
     ("server", "state_dir"),
+    ("server", "pid_file"),
     ("access_log", "path"),
     ("access_log", "buffer"),
     ("access_log", "flush"),

@@ -1,0 +1,59 @@
+"""The file that says which process the supervisor is, for init scripts and whoever else wants it in a file.
+
+Written whole (beside its place, then renamed) when the sockets are bound, removed at the end. One that a dead gateway
+left behind is replaced; one of a gateway that runs keeps another one from starting. An upgrade keeps the pid.
+"""
+
+import contextlib
+import os
+from pathlib import Path
+
+from tidegate.process.failure import StartError
+
+__all__ = ["look", "remove", "write"]
+
+_MODULE = b"tidegate.process.supervisor"
+
+
+def look(path: Path) -> None:
+    """Makes sure that the file is nobody else's. StartError: a gateway that runs, or another file."""
+    try:
+        text = path.read_bytes()[:100].strip()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise StartError(f"the pid file {path} cannot be read: {error.strerror}") from error
+    if text and not text.isdigit():
+        raise StartError(f"{path} is not a pid file, and would be replaced; server.pid_file has to be another place")
+    if text and int(text) != os.getpid() and _is_supervisor(int(text)):
+        raise StartError(
+            f"another gateway (pid {int(text)}) has the pid file {path} "
+            "(stop it, or give this one another server.pid_file)"
+        )
+
+
+def write(path: Path) -> None:
+    """Writes it. StartError: it cannot be written."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        beside.write_text(f"{os.getpid()}\n")
+        beside.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            beside.unlink()
+        raise StartError(f"the pid file {path} cannot be written: {error.strerror}") from error
+
+
+def remove(path: Path) -> None:
+    """Removes it, if it still says this process."""
+    with contextlib.suppress(OSError):
+        if path.read_bytes().strip() == b"%d" % os.getpid():
+            path.unlink()
+
+
+def _is_supervisor(pid: int) -> bool:
+    # A pid is used again: what counts is what runs under it.
+    try:
+        return _MODULE in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
