@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tidegate.process import state_directory
+from tidegate.process import runtime_directory, state_directory
 from tidegate.process.failure import StartError
 
 
@@ -67,6 +67,13 @@ def test_is_closed_to_others(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     with pytest.raises(StartError, match="File exists"):
         state_directory.prepare(tmp_path / "file")
+
+
+def test_what_is_made_above_it_is_closed_as_well(tmp_path, monkeypatch):
+    monkeypatch.setattr("os.geteuid", lambda: tmp_path.stat().st_uid)
+    runtime = tmp_path / "run"
+    state_directory.prepare(runtime / "state" / "gateway")
+    runtime_directory.prepare(runtime)
 
 
 def test_one_claims_it_and_the_next_hears_who(tmp_path, monkeypatch):

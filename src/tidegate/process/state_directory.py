@@ -55,7 +55,7 @@ def named_in(text: str, file: str | Path) -> Path | None:
 def prepare(directory: Path) -> None:
     """Makes the directory; StartError when it cannot be made or others may look into it."""
     try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make(directory)
         found = directory.stat()
     except OSError as error:
         raise StartError(f"cannot make the state directory {directory}: {error.strerror}") from error
@@ -65,6 +65,12 @@ def prepare(directory: Path) -> None:
         raise StartError(f"the state directory {directory} belongs to another user")
     if stat.S_IMODE(found.st_mode) & 0o077:
         raise StartError(f"the state directory {directory} is open to other users, and may hold secrets (chmod 700)")
+
+
+def _make(directory: Path) -> None:
+    """With what is missing above it, for nobody else either: that may be the runtime directory, which has to be so."""
+    for missing in reversed([one for one in (directory, *directory.parents) if not one.exists()]):
+        missing.mkdir(mode=0o700, exist_ok=True)
 
 
 def claim(directory: Path) -> int:
