@@ -274,6 +274,30 @@ class LogFile(WrittenFile):
 
 
 @dataclass(frozen=True, slots=True)
+class Cores(Kind):
+    """Processor cores for each worker, by their numbers; or "auto"."""
+
+    expects: ClassVar[str] = '"auto" or cores for each worker, such as [[0], [1, 2]]'
+    schema: ClassVar[dict[str, Any]] = {
+        "anyOf": [
+            {"const": "auto"},
+            {"type": "array", "items": {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1}},
+        ]
+    }
+
+    def read(self, value: Any) -> str | tuple[tuple[int, ...], ...]:
+        if value == "auto":
+            return "auto"
+        if not isinstance(value, list) or not value or not all(map(_are_cores, value)):
+            raise ValueError(f"expected {self.expects}, got {describe(value)}")
+        return tuple(tuple(cores) for cores in value)
+
+
+def _are_cores(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(type(core) is int and core >= 0 for core in value)
+
+
+@dataclass(frozen=True, slots=True)
 class Mode(Kind):
     """Permission bits, written as octal digits in quotes."""
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Le
 
-from tidegate.config.kinds import Address, Directory, Doc, Duration, Network, Off, Reference, WrittenFile
+from tidegate.config.kinds import Address, Cores, Directory, Doc, Duration, Network, Off, Reference, WrittenFile
 from tidegate.config.section import Section
 
 __all__ = ["Server"]
@@ -19,6 +19,14 @@ class Server(Section):
         Annotated[int, Ge(1), Le(256)] | Literal["auto"],
         Doc('How many worker processes serve; "auto" is one for each core the process may use.'),
     ] = "auto"
+    affinity: Annotated[
+        Annotated[Literal["auto"] | tuple[tuple[int, ...], ...], Cores()] | None,
+        Off(),
+        Doc(
+            'Which cores each worker runs on: "auto" gives each one core of those the process may use, in turn; or a '
+            "list of cores for each worker, such as `[[0], [1, 2]]`."
+        ),
+    ] = None
     admin: Annotated[
         str,
         Address(),

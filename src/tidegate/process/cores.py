@@ -1,10 +1,13 @@
-"""How many cores this process may use: its affinity mask, and the quota of its control group."""
+"""How many cores this process may use (affinity mask, quota of its control group), and which a worker has."""
 
 import math
 import os
 from pathlib import Path
 
-__all__ = ["quota_cores", "usable_cores"]
+from tidegate.config.server import Server
+from tidegate.observe.log_writer import Say
+
+__all__ = ["cores_of", "pin", "quota_cores", "usable_cores"]
 
 
 def usable_cores() -> int:
@@ -36,3 +39,27 @@ def quota_cores(membership: Path, root: Path) -> float | None:
         if place == root or root not in place.parents:
             return min(found, default=None)
         place = place.parent
+
+
+def cores_of(server: Server, worker: int, usable: set[int]) -> set[int] | None:
+    """Cores for the worker of that number; None when it may run on any."""
+    match server.affinity:
+        case None:
+            return None
+        case "auto":
+            ordered = sorted(usable)
+            return {ordered[worker % len(ordered)]}
+        case lists:
+            return set(lists[worker]) if worker < len(lists) else None
+
+
+def pin(server: Server, worker: int, say: Say) -> None:
+    """Keeps this process, and threads that it starts from now on, on the cores of that worker."""
+    cores = cores_of(server, worker, os.sched_getaffinity(0))
+    if cores is None:
+        return
+    try:
+        os.sched_setaffinity(0, cores)
+    except OSError as error:  # they were taken away since the configuration was checked
+        listed = ", ".join(str(core) for core in sorted(cores))
+        say("affinity_failed", f"cannot run on core {listed} ({error.strerror}); it runs on any", "warning")

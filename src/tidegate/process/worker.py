@@ -18,6 +18,7 @@ from tidegate.memory.region import Region
 from tidegate.memory.slot import SlotState
 from tidegate.process import tasks
 from tidegate.process.channel import Channel, ChannelClosed
+from tidegate.process.cores import pin
 from tidegate.process.development import Development
 from tidegate.process.failure import EXIT_FAILED, in_one_line
 from tidegate.process.logs import open_error_log, take_logging
@@ -95,6 +96,7 @@ class Worker:
         os.close(self._order.snapshot_fd)
         self._error_log = open_error_log(snapshot.gateway.error_log, self._region, worker=self._order.slot)
         take_logging(self._error_log)
+        pin(snapshot.gateway.server, self._order.slot % self._region.workers, self._error_log.say)
         self._tick()
         listeners = [(snapshot.gateway.listeners[one.index], one.fd) for one in self._order.listeners]
         factory = load_service(self._order.service)

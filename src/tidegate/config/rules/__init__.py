@@ -3,6 +3,7 @@
 - `references`: names that no table declares, secrets.
 - `files`: certificates, keys and other files.
 - `sockets`: addresses that are taken twice, or lead back to the gateway.
+- `cores`: cores that workers are to run on.
 - `upstreams`: pools, and options that have no effect.
 - `routes`: what a route does, its regexes and captures, and whether it can match at all.
 - `logs`: fields and formats of the access log.
