@@ -65,7 +65,7 @@ def test_is_closed_to_others(tmp_path, monkeypatch):
     with pytest.raises(StartError, match="open to other users"):
         state_directory.prepare(directory)
     (tmp_path / "file").touch()
-    with pytest.raises(StartError, match="File exists"):
+    with pytest.raises(StartError, match="is a file"):
         state_directory.prepare(tmp_path / "file")
 
 
