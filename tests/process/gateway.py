@@ -127,6 +127,7 @@ def supervised(
     gateway=None,
     runtime_dir="/nonexistent",
     companions=(),
+    before=(),
 ):
     """Runs a supervisor and leaves none of its processes behind."""
     gateway = gateway or Gateway(
@@ -144,7 +145,7 @@ def supervised(
     )
     order_fd = memory_file("order", msgspec.json.encode(order))
     process = subprocess.Popen(
-        [sys.executable, "-m", "tidegate.process.supervisor", str(order_fd)],
+        [*before, sys.executable, "-m", "tidegate.process.supervisor", str(order_fd)],
         pass_fds=(snapshot_fd, order_fd, *(fd for one in companions for fd in one.fds)),
         stderr=subprocess.PIPE,
         stdin=subprocess.DEVNULL,

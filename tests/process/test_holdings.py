@@ -1,4 +1,3 @@
-import resource
 import socket
 import stat
 from pathlib import Path
@@ -10,7 +9,7 @@ from tidegate.config.schema import Gateway
 from tidegate.config.server import Server
 from tidegate.config.snapshot import Snapshot
 from tidegate.process.failure import StartError
-from tidegate.process.holdings import Holdings, raise_descriptor_limit
+from tidegate.process.holdings import Holdings
 from tidegate.process.messages import SupervisorOrder
 
 
@@ -57,9 +56,3 @@ def test_what_was_opened_before_a_failure_is_closed(tmp_path):
         with pytest.raises(StartError, match="cannot listen"):
             Holdings.open(order(tmp_path), snapshot(admin=f"127.0.0.1:{taken.getsockname()[1]}"))
     assert len(list(Path("/proc/self/fd").iterdir())) == before
-
-
-def test_descriptor_limit_goes_up_to_what_may_be_had():
-    raise_descriptor_limit()
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    assert soft == min(hard, 1 << 20) or soft > 1 << 20

@@ -5,7 +5,6 @@ Also what says that nobody else may run this gateway: the lock on its state dire
 
 import contextlib
 import os
-import resource
 from pathlib import Path
 
 from tidegate.config.snapshot import Snapshot
@@ -16,9 +15,7 @@ from tidegate.process.handover import HoldingsState
 from tidegate.process.listeners import ListenerGroup, open_listeners
 from tidegate.process.messages import SupervisorOrder
 
-__all__ = ["Holdings", "raise_descriptor_limit"]
-
-_DESCRIPTORS = 1 << 20
+__all__ = ["Holdings"]
 
 
 class Holdings:
@@ -136,11 +133,3 @@ class _Admin:
 
     def __init__(self, bind: str) -> None:
         self.bind = bind
-
-
-def raise_descriptor_limit() -> None:
-    """As many descriptors as may be had without asking: each client and each upstream connection is one."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _DESCRIPTORS)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

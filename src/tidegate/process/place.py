@@ -10,7 +10,7 @@ from tidegate.memory.slot import Slot, SlotState
 from tidegate.process.channel import Channel
 from tidegate.process.child import Child
 from tidegate.process.handover import PlaceState
-from tidegate.process.messages import SupervisorMessage, WorkerStatus
+from tidegate.process.messages import Companion, SupervisorMessage, WorkerStatus
 from tidegate.process.respawn import Respawn
 from tidegate.process.stack_pipe import StackPipe
 
@@ -37,6 +37,12 @@ class Place:
         self.started_s = time.monotonic()
         self.start_at_s = None
         self.has_prepared = False
+
+    def start_companion(self, companion: Companion) -> Child:
+        """Starts a program of somebody else here. OSError: it could not be started."""
+        child = Child.start_program(companion.name, companion.argv, companion.fds)
+        self.fill(child)
+        return child
 
     def retire(self) -> None:
         """Its process has ended as it should, and none follows."""

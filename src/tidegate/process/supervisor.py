@@ -33,12 +33,12 @@ from tidegate.process.attempts import Attempts
 from tidegate.process.channel import ChannelClosed
 from tidegate.process.child import Child
 from tidegate.process.control_place import ControlPlace
+from tidegate.process.descriptors import compare, raise_limit
 from tidegate.process.failure import EXIT_FAILED, StartError, report
 from tidegate.process.handover import Handover
-from tidegate.process.holdings import Holdings, raise_descriptor_limit
+from tidegate.process.holdings import Holdings
 from tidegate.process.logs import open_error_log
 from tidegate.process.messages import (
-    Companion,
     Failed,
     Finish,
     NotPublished,
@@ -139,7 +139,7 @@ class Supervisor:
         self.inbox = SignalInbox(succession.SIGNALS)
         self._at_the_end.callback(self.inbox.close)
         self._selector.register(self.inbox, selectors.EVENT_READ, self._hear_signals)
-        raise_descriptor_limit()
+        raise_limit()
         self.holdings = Holdings.open(self.order, self._snapshot) if left is None else Holdings.adopt(left.holdings)
         self._at_the_end.callback(self.holdings.close)
         self.log = open_error_log(gateway.error_log, self.holdings.region, process="supervisor")
@@ -213,7 +213,7 @@ class Supervisor:
         if self.control is not None:
             yield self.control, self.control.start
         for place, companion in zip(self.companions, self.order.companions, strict=True):
-            yield place, partial(_start_companion, place, companion)
+            yield place, partial(place.start_companion, companion)
 
     def _workforce_of(self, place: WorkerPlace) -> Workforce:
         return next(one for one in (self.workers, *self.retired) if place in one.places)
@@ -250,6 +250,7 @@ class Supervisor:
         if self.stage is Stage.STARTING and self._is_ready():
             self.stage = Stage.RUNNING
             self._greet()
+            compare(self._snapshot.gateway, len(self.workers.places), raise_limit(), self.log.say)
             self._notifier.say(READY="1", STATUS="serves")
         is_late = self._deadline_s is not None and now_s >= self._deadline_s
         if self.stage is Stage.DRAINING:
@@ -474,12 +475,6 @@ class Supervisor:
         place.start_at_s = None
         if place.child is not None:
             place.child.kill()
-
-
-def _start_companion(place: Place, companion: Companion) -> Child:
-    child = Child.start_program(companion.name, companion.argv, companion.fds)
-    place.fill(child)
-    return child
 
 
 def main(arguments: Sequence[str]) -> int:
