@@ -20,8 +20,8 @@ def compare(gateway: Gateway, workers: int, limit: int, say: Say) -> None:
             "descriptors_short",
             f"a worker may have {limit} descriptors and would need {total} ({clients} clients, {servers} connections "
             f"to upstreams, {_OWN} of its own): when they are used up, accepting pauses and dials fail; raise "
-            f"the limit (LimitNOFILE={total} in the systemd unit, or ulimit -Hn), or lower server.max_connections or the "
-            "pools' max",
+            f"the limit (LimitNOFILE={total} in the systemd unit, or ulimit -Hn), or lower server.max_connections or "
+            "the pools' max",
             "warning",
         )
 
