@@ -26,7 +26,12 @@ FIELDS = tuple(
         ("target", "string", "request target as the client sent it", "no request line was understood"),
         ("host", "string", "authority the request is for", "there was none"),
         ("protocol", "string", "`HTTP/1.0` or `HTTP/1.1`", "never"),
-        ("status", "integer", "status answered; 499: the client left before there was one", "never"),
+        (
+            "status",
+            "integer",
+            "status answered; if there was none: 499 when the client left, 504 when the gateway ended",
+            "never",
+        ),
         ("bytes_in", "integer, bytes", "body of the request as read from the client", "never"),
         ("bytes_out", "integer, bytes", "body of the response as sent to the client", "never"),
         ("duration_ms", "decimal, milliseconds", "from the request's first byte to the end of the exchange", "never"),

@@ -559,10 +559,14 @@ cdef class Connection(Client):
             self.context.meters.take(CONNECTIONS_OPEN, 1)
             owner.connection_ended(self, self.address_key)
 
-    def drain(self):
-        """Closes at once if it has never been used or is in no exchange by the deadline; called at the deadline."""
+    def cut_off(self):
+        """Closes at once, whatever is under way: a drain's deadline has passed, or everything ends."""
+        if self.mode == IN_EXCHANGE or self.mode == IN_TUNNEL:
+            self.is_reset = True
+            if self.exchange is not None:
+                self.exchange.gateway_ends("drain_deadline" if self.context.is_draining else "stopped")
         if self.fd >= 0:
-            self._gone()
+            self._end()
 
     def __repr__(self):
         mode = ("in handshake", "idle", "reading a head", "in an exchange", "in a tunnel", "lingering")[self.mode]

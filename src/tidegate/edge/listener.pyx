@@ -112,7 +112,7 @@ cdef class Listener(Channel):
 
     def close_connections(self):
         for connection in list(self.connections):
-            connection.drain()
+            connection.cut_off()
 
     cdef void on_event(self, uint32_t events):
         if self.is_accepting and not self.is_paused:

@@ -16,6 +16,7 @@ cdef class Exchange(Steps):
     cdef void refuse_body(self, int status, str name)
     cdef void client_gone(self)                         # reset, or closed while nothing can reach it any more
     cdef void timed_out(self, bint client_is_slow)
+    cdef void gateway_ends(self, str reason)            # by the gateway, which closes the client's connection next
     cdef void _enter(self, Client client)
     # phases
     cdef void _route(self)

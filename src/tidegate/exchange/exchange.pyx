@@ -175,6 +175,17 @@ cdef class Exchange(Steps):
             self.error_detail = "the exchange took too long"
             self.finish()
 
+    cdef void gateway_ends(self, str reason):
+        """It cuts off what is under way: neither side is to blame, and the client is not said to have left."""
+        if self.stage == FREE or self.stage == FINISHED:
+            return
+        if self.stage == TUNNEL or not self.response_done:
+            self.error_kind = Kind.HTTP_RESPONSE_TIMEOUT
+            self.error_detail = reason
+            if self.status == 0:
+                self.status = 504
+        self.finish()
+
     # == phases =========================================================================================================
 
     cdef void _route(self):
