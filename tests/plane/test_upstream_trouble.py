@@ -401,7 +401,10 @@ def test_upstream_that_reads_slowly_is_not_silent(tmp_path: Path) -> None:
     """Each pause is shorter than the time-out, emptying what the gateway holds takes longer."""
     size = 6_000_000
     # A unix socket: it holds 200 KB where TCP may hold megabytes, and the kernel tells of each piece that is taken.
-    with Upstream(path=f"{tmp_path}/socket") as upstream, Plane(gateway(upstream.address, upstream=SHORT)) as plane:
+    with (
+        Upstream(path=f"{tmp_path}/socket") as upstream,
+        Plane(gateway(upstream.address, upstream='read_timeout = "1s"')) as plane,
+    ):
         with plane.connect() as client:
             client.send(f"POST / HTTP/1.1\r\nHost: gateway.test\r\nContent-Length: {size}\r\n\r\n".encode())
             sending = upload(client, size)
@@ -412,7 +415,9 @@ def test_upstream_that_reads_slowly_is_not_silent(tmp_path: Path) -> None:
                     left -= len(server.sock.recv(40_000))
                     time.sleep(0.07)
                 while left:
-                    left -= len(server.sock.recv(65536))
+                    piece = server.sock.recv(65536)
+                    assert piece, f"cut off with {left} bytes to come"
+                    left -= len(piece)
                 server.send(OK)
                 assert client.answer().status == 200
             sending.join()
