@@ -68,6 +68,8 @@ BAD_HEADS = [
     b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
 ]
 
+SILENCE_S = 60  # only what hangs waits for so long
+
 
 def pattern(token: str, size: int) -> bytes:
     """A body of ``size`` bytes that belongs to ``token`` wherever one looks into it."""
@@ -368,13 +370,13 @@ class ChaosClients:
                 self.wrongs.append(f"client: cannot connect: {error}")
                 return
             try:
-                await asyncio.wait_for(self._connection(reader, writer, rng), 20)
+                await asyncio.wait_for(self._connection(reader, writer, rng), SILENCE_S)
             except (ConnectionError, Broken):
                 self.done["broken"] += 1
             except ValueError as error:
                 self.wrongs.append(f"client: not HTTP: {error}")
             except TimeoutError:
-                self.wrongs.append("client: nothing happened for 20 s")
+                self.wrongs.append(f"client: nothing happened for {SILENCE_S} s")
             finally:
                 writer.close()
                 with contextlib.suppress(OSError):

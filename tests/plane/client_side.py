@@ -1,8 +1,6 @@
 """What tests of the client's side share: one upstream behind every path, and how a refusal looks."""
 
 import json
-import os
-from pathlib import Path
 
 from tests.plane.harness import Answer, Peer, Plane, Upstream, until
 
@@ -64,13 +62,3 @@ def at_rest(plane: Plane) -> None:
     until(plane.is_at_rest, f"at rest; now {plane.statistics()}")
     assert "gateway_fault" not in plane.error_log.kinds()
     assert "filter_failed" not in plane.error_log.kinds()
-
-
-def resident() -> int:
-    """Bytes of memory that this process has, the gateway in it."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
-
-
-def grown_since(before: int) -> int:
-    """How much more it is now. Nothing on the sanitized build: AddressSanitizer keeps what was freed for a while."""
-    return 0 if os.environ.get("TIDEGATE_SANITIZE") == "1" else resident() - before

@@ -5,7 +5,6 @@ Nobody may get what is somebody else's, nothing may break inside, and in the end
 """
 
 import asyncio
-import gc
 import os
 import re
 import ssl
@@ -17,12 +16,13 @@ from typing import Self
 import pytest
 import trustme
 from tests.plane.chaos import ChaosClients, ChaosServer
+from tests.plane.footprint import footprint, grown_since
 from tests.plane.harness import Plane, until
 
-IS_SANITIZED = os.environ.get("TIDEGATE_SANITIZE") == "1"
 SECONDS = float(os.environ.get("TIDEGATE_CHAOS_SECONDS", "10"))  # each time: in plain text, through TLS, reloaded
 SEED = int(os.environ.get("TIDEGATE_CHAOS_SEED", "2"))
-GROWTH_BOUND_KB = 40 * 1024
+GROWTH_BOUND = 40 << 20
+MORE_ROUNDS = 20
 
 SERVER = """
 filter_packages = ["tests"]
@@ -127,13 +127,6 @@ redirect = {{ to = "https://elsewhere.test{{path}}{{query}}" }}
 """
 
 
-def resident_kb() -> int:
-    """Resident memory of this process: gateway, clients and servers together."""
-    gc.collect()
-    status = Path("/proc/self/status").read_text()
-    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
-
-
 class Outside:
     """A loop in a thread, where clients and servers live."""
 
@@ -201,6 +194,16 @@ class Reloads:
         return config, self.listener + f"max_headers = {60 + turn % 3}\n"
 
 
+def everything_happened(clients: ChaosClients, server: ChaosServer) -> bool:
+    """Whether what was asked for did happen, each kind of it."""
+    return (
+        clients.statuses[200] > 100
+        and min(clients.statuses[status] for status in (101, 308, 418, 500, 502, 503, 504)) > 0
+        and min(server.done.values()) > 0
+        and server.stale - len(server.unclear) > 10
+    )
+
+
 @pytest.mark.slow
 @pytest.mark.sanitize
 @pytest.mark.timeout(240)
@@ -227,10 +230,17 @@ def test_nobody_gets_what_is_somebody_elses_and_nothing_is_left(tmp_path: Path, 
             reloads = Reloads(plane, config, listener)
             with reloads if kind == "reloads" else nullcontext():
                 outside.run(clients.run(40, SECONDS / 5))
-                before_kb = resident_kb()
+                before = footprint()
                 outside.run(clients.run(40, SECONDS * 4 / 5))
+                for _ in range(MORE_ROUNDS):  # on a slow machine
+                    if everything_happened(clients, server) and (reloads.turns > 5 or kind != "reloads"):
+                        break
+                    outside.run(clients.run(40, SECONDS / 5))
+                else:
+                    raise AssertionError(
+                        f"not all was tried: {clients.statuses}, {server.done}, {reloads.turns} reloads"
+                    )
             assert reloads.failure is None
-            assert reloads.turns > 5 or kind != "reloads"
             until(lambda: plane.statistics().snapshots == 1, "old snapshots are gone")
             wrongs = [
                 wrong
@@ -249,12 +259,7 @@ def test_nobody_gets_what_is_somebody_elses_and_nothing_is_left(tmp_path: Path, 
             gauges = {name: value for name, value in plane.counters().items() if name.endswith("_open")}
             del gauges["upstream_open"]  # what is kept for the next one
             assert gauges == {"connections_open": 0, "exchanges_open": 0, "upgrades_open": 0}
-            assert IS_SANITIZED or resident_kb() - before_kb < GROWTH_BOUND_KB
-            # What was asked for did happen.
-            assert clients.statuses[200] > 100
-            assert min(clients.statuses[status] for status in (101, 308, 418, 500, 502, 503, 504)) > 0
-            assert min(server.done.values()) > 0
-            assert server.stale - len(server.unclear) > 10
+            assert grown_since(before) < GROWTH_BOUND
     finally:
         outside.run(server.close())
         outside.close()

@@ -9,13 +9,12 @@ from tests.plane.client_side import (
     GET,
     OK,
     at_rest,
-    grown_since,
     is_refused,
     nobody_called,
     one_upstream,
     problem_type,
-    resident,
 )
+from tests.plane.footprint import footprint, grown_since
 from tests.plane.harness import Peer, Plane, Upstream, small_buffers, until
 
 pytestmark = pytest.mark.sanitize
@@ -233,7 +232,7 @@ def test_upload_through_a_slow_upstream_costs_bounded_memory() -> None:
             with upstream.accept() as server:
                 server.until(b"\r\n\r\n")
                 small_buffers(client, server)
-                before = resident()
+                before = footprint()
                 sent = upload(client, size)
                 assert sent < 48 << 20, "bounded by the kernel's buffers; the gateway's own may be 36 MiB"
                 assert grown_since(before) < 4 << 20

@@ -1,12 +1,12 @@
 """Aborted exchanges of all kinds leave neither connections nor timers nor memory behind."""
 
 import contextlib
-import gc
 import socket
 import threading
 
 import pytest
-from tests.plane.client_side import GET, OK, at_rest, grown_since, one_upstream, resident
+from tests.plane.client_side import GET, OK, at_rest, one_upstream
+from tests.plane.footprint import footprint, grown_since
 from tests.plane.harness import Plane, Upstream
 
 POST = b"POST / HTTP/1.1\r\nHost: gateway.test\r\nContent-Length: 1000000\r\n\r\n"
@@ -67,12 +67,11 @@ class Careless(threading.Thread):
 
 
 def grow(plane: Plane, rounds: int) -> int:
-    before = resident()
+    before = footprint()
     for _ in range(rounds // BATCH):
         mixed(plane, BATCH)
         at_rest(plane)
         plane.error_log.said.clear()  # the test's own memory of it
-    gc.collect()
     return grown_since(before)
 
 

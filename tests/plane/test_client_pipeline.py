@@ -6,7 +6,8 @@ import threading
 import time
 
 import pytest
-from tests.plane.client_side import GET, OK, at_rest, grown_since, one_upstream, resident
+from tests.plane.client_side import GET, OK, at_rest, one_upstream
+from tests.plane.footprint import footprint, grown_since
 from tests.plane.harness import Peer, Plane, Upstream, until
 
 pytestmark = pytest.mark.sanitize
@@ -167,7 +168,7 @@ def test_client_that_asks_and_asks_but_never_reads_costs_bounded_memory() -> Non
         with Peer(sock) as client:
             client.send(GET * 1000)
             with upstream.accept() as server:
-                before = resident()
+                before = footprint()
                 served = 0
                 server.sock.settimeout(1)
                 with contextlib.suppress(TimeoutError):

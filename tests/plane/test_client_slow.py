@@ -9,13 +9,12 @@ from tests.plane.client_side import (
     GET,
     OK,
     at_rest,
-    grown_since,
     is_refused,
     nobody_called,
     one_upstream,
     problem_type,
-    resident,
 )
+from tests.plane.footprint import footprint, grown_since
 from tests.plane.harness import Peer, Plane, Upstream, small_buffers
 
 pytestmark = pytest.mark.sanitize
@@ -181,7 +180,7 @@ def test_client_that_never_reads_is_cut_off_and_costs_bounded_memory() -> None:
         with plane.connect() as client, asked(upstream, client) as server:
             small_buffers(client, server)
             server.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size)
-            before = resident()
+            before = footprint()
             piece = b"x" * (1 << 20)
             sent = 0
             server.sock.settimeout(5)

@@ -10,7 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 import trustme
-from tests.plane.client_side import at_rest, grown_since, resident
+from tests.plane.client_side import at_rest
+from tests.plane.footprint import footprint, grown_since
 from tests.plane.harness import Peer, Plane, Upstream, until
 from tests.plane.reload_filters import CLOSED
 from tests.plane.serving import GET, OK, gateway, idle
@@ -464,7 +465,7 @@ def test_a_hundred_reloads_leave_nothing_behind() -> None:
                 plane.reload(text(turn, upstream.address), server=server)
             gc.collect()
             before = (process.num_fds(), counted(Plan), len(gc.get_objects()))
-            size = resident()
+            size = footprint()
             for turn in range(30, 130):
                 plane.reload(text(turn, upstream.address), server=server)
                 if turn % 10 == 0:

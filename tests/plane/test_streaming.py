@@ -2,42 +2,34 @@
 
 from __future__ import annotations
 
-import gc
 import hashlib
-import os
 import statistics
 import threading
 import time
 from pathlib import Path
 
 import pytest
+from tests.plane.footprint import IS_SANITIZED, footprint, grown_since, held
 from tests.plane.harness import REFUSING, Peer, Plane, Upstream, until
 from tests.plane.serving import GET, OK, Fields, Serving, gateway
 
 pytestmark = pytest.mark.sanitize
 
 MEGABYTE = 1 << 20
-IS_SANITIZED = os.environ.get("TIDEGATE_SANITIZE") == "1"
-BOUND = (100 if IS_SANITIZED else 8) * MEGABYTE  # AddressSanitizer keeps for a while what was freed
+BOUND = 8 * MEGABYTE
 SIZE = (20 if IS_SANITIZED else 200) * MEGABYTE
 BLOCK = bytes(range(256)) * 4096  # 1 MB
-
-
-def resident() -> int:
-    """What this process holds in memory, gateway and test together."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
 
 
 class Watch:
     """The most that this process grows by, looked at while the body goes through."""
 
     def __init__(self) -> None:
-        gc.collect()
-        self.before = resident()
+        self.before = footprint()
         self.most = 0
 
     def look(self) -> None:
-        self.most = max(self.most, resident() - self.before)
+        self.most = max(self.most, held() - self.before)
 
 
 def read_all(peer: Peer, size: int, watch: Watch) -> str:
@@ -181,9 +173,9 @@ def test_client_that_does_not_read_stops_the_upstream(framing: str, tmp_path: Pa
                 server.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3b9aca00\r\n")
             else:
                 server.send(b"HTTP/1.1 200 OK\r\n\r\n")
-            before = resident()
+            before = footprint()
             sent = fill(server)
-            assert resident() - before < BOUND
+            assert grown_since(before) < BOUND
             time.sleep(0.5)
             client.head()
             got = len(client.buffer)
@@ -204,9 +196,9 @@ def test_upstream_that_does_not_read_stops_the_client(framing: str, tmp_path: Pa
                 client.send(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3b9aca00\r\n")
             with upstream.accept() as server:
                 server.head()
-                before = resident()
+                before = footprint()
                 sent = fill(client)
-                assert resident() - before < BOUND
+                assert grown_since(before) < BOUND
                 got = len(server.buffer)
                 while got < sent:
                     got += len(server.sock.recv(MEGABYTE))

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import gc
-import os
-from pathlib import Path
-
 import pytest
+from tests.plane.footprint import IS_SANITIZED, footprint, grown_since
 from tests.plane.harness import REFUSING, Peer, Plane, until
 from tests.plane.serving import Fields, Serving
 
 pytestmark = pytest.mark.sanitize
 
-IS_SANITIZED = os.environ.get("TIDEGATE_SANITIZE") == "1"
 ROUNDS = 300 if IS_SANITIZED else 10_000
 WARM_UP = 100 if IS_SANITIZED else 1_500
 
@@ -49,11 +45,6 @@ def answer(peer: Peer, line: str, fields: Fields, body: bytes) -> bool | None:
     else:
         peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
     return None
-
-
-def resident() -> int:
-    gc.collect()
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
 
 
 def run(plane: Plane, rounds: int) -> None:
@@ -105,14 +96,14 @@ def test_a_hundred_thousand_failures_leave_nothing() -> None:
             run(plane, WARM_UP)
             until(plane.is_at_rest, "at rest")
             plane.error_log.said.clear()
-            before = resident()
+            before = footprint()
             channels = plane.statistics().channels
             for _ in range(10):
                 run(plane, ROUNDS // 10)
                 plane.error_log.said.clear()
                 plane.reader.read(1 << 24)
             until(plane.is_at_rest, "at rest")
-            assert resident() - before < (50 if IS_SANITIZED else 5) << 20
+            assert grown_since(before) < 5 << 20
             now = plane.statistics()
             assert now.channels <= channels
             assert now.inflight == 0
