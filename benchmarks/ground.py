@@ -14,8 +14,8 @@ from typing import Self
 
 from benchmarks import processes
 from benchmarks.contenders import Contender, Ground, NotHereError, make
-from benchmarks.contenders.contender import free_port
 from benchmarks.load import programs
+from benchmarks.ports import free_port
 
 SHM = Path("/dev/shm")
 PREFIX = "tidegate-bench-"

@@ -23,9 +23,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks import table
-from benchmarks.contenders.contender import free_port
 from benchmarks.load import own, programs
 from benchmarks.load.report import Report
+from benchmarks.ports import free_port
 from tidegate.process import tasks
 
 ROUTE = '[[routes]]\nname = "r{0}"\nhosts = ["h{1}.example.com"]\npath = "/s{0}/*"\nupstream = "demo"\ntimeout = "5s"\n'

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Self
 
 from benchmarks import table
-from benchmarks.contenders.contender import free_port
+from benchmarks.ports import free_port
 from benchmarks.reloads import percentile
 
 ROOT = Path(__file__).resolve().parents[1]

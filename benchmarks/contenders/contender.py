@@ -3,7 +3,6 @@
 import abc
 import contextlib
 import os
-import socket
 import subprocess
 import time
 import urllib.error
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import processes
+from benchmarks.ports import free_port
 
 
 class NotHereError(RuntimeError):
@@ -28,17 +28,6 @@ class Ground:
     upstream_port: int
     certificate: Path
     key: Path
-
-
-def free_port() -> int:
-    """A TCP port nobody listens on, below the range the kernel hands out to clients."""
-    low = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
-    for _ in range(200):
-        port = 10_000 + int.from_bytes(os.urandom(2)) % max(1, min(low, 32_768) - 10_000)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
-    raise RuntimeError("found no free port in 200 tries")
 
 
 class Contender(abc.ABC):

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.contenders.contender import Contender, Ground, NotHereError, first_line_of, free_port
+from benchmarks.contenders.contender import Contender, Ground, NotHereError, first_line_of
+from benchmarks.ports import free_port
 
 HTTP = "type.googleapis.com/envoy.extensions"
 

@@ -6,7 +6,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from benchmarks.contenders.contender import Contender, Ground, NotHereError, free_port
+from benchmarks.contenders.contender import Contender, Ground, NotHereError
+from benchmarks.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 

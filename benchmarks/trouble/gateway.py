@@ -5,7 +5,6 @@ import http.client
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 import tempfile
@@ -15,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+
+from benchmarks.ports import free_port
 
 
 class Running:
@@ -61,13 +62,6 @@ class Running:
     def status(self) -> Any:
         """The document at ``/status``."""
         return json.loads(self.ask("/status")[1])
-
-
-def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        port: int = one.getsockname()[1]
-        return port
 
 
 @contextlib.contextmanager

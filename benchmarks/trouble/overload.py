@@ -12,7 +12,8 @@ import time
 from collections import Counter
 from typing import NamedTuple
 
-from benchmarks.trouble.gateway import free_port, gateway
+from benchmarks.ports import free_port
+from benchmarks.trouble.gateway import gateway
 
 SERVES_S = 0.05
 AT_ONCE = 8  # both workers together

@@ -1,12 +1,10 @@
 import os
 import shutil
-import socket
 import subprocess
 from pathlib import Path
 
 import pytest
 from benchmarks.contenders import KNOWN, make
-from benchmarks.contenders.contender import free_port
 from benchmarks.ground import PREFIX, Session, sweep
 
 
@@ -27,13 +25,6 @@ def test_unknown_contender_is_refused_with_those_that_exist() -> None:
 
 def test_each_known_contender_carries_its_name() -> None:
     assert [make(name).name for name in KNOWN] == list(KNOWN)
-
-
-def test_a_free_port_can_be_bound_and_is_none_of_the_clients() -> None:
-    port = free_port()
-    with socket.socket() as own:
-        own.bind(("127.0.0.1", port))
-    assert port < int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
 
 
 @pytest.mark.e2e

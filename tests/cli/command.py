@@ -1,7 +1,6 @@
 """The command line as a process, as people start it."""
 
 import os
-import socket
 import subprocess
 import sys
 
@@ -16,12 +15,6 @@ def tidegate(*arguments, environment=None, timeout=30):
         check=False,
         env={**os.environ, "COLUMNS": "200", **(environment or {})},
     )
-
-
-def free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
 
 
 def configuration(port, admin_port):

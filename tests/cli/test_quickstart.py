@@ -2,7 +2,8 @@ import socket
 from pathlib import Path
 
 import pytest
-from tests.cli.command import free_port, tidegate
+from benchmarks.ports import free_port
+from tests.cli.command import tidegate
 
 from tidegate.cli.quickstart import BUNDLED, how_to_reach
 from tidegate.config.check import check

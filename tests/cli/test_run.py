@@ -6,7 +6,8 @@ import subprocess
 import sys
 
 import pytest
-from tests.cli.command import configuration, free_port, tidegate
+from benchmarks.ports import free_port
+from tests.cli.command import configuration, tidegate
 
 
 def test_invalid_configuration_is_3_with_its_findings(tmp_path):

@@ -10,7 +10,8 @@ import signal
 import socket
 
 import pytest
-from tests.cli.command import free_port, tidegate
+from benchmarks.ports import free_port
+from tests.cli.command import tidegate
 from tests.e2e.test_processes import ask, running
 from tests.process.gateway import eventually
 

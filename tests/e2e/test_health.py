@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.cli.command import free_port
+from benchmarks.ports import free_port
 from tests.e2e.test_options import gateway, metrics, status
 from tests.e2e.test_processes import ask
 from tests.plane.serving import OK, Serving

@@ -16,8 +16,9 @@ import threading
 import time
 
 import pytest
+from benchmarks.ports import free_port
 from prometheus_client.parser import text_string_to_metric_families
-from tests.cli.command import free_port, tidegate
+from tests.cli.command import tidegate
 from tests.e2e.test_processes import ask, running
 from tests.process.gateway import eventually
 

@@ -14,7 +14,8 @@ import threading
 
 import psutil
 import pytest
-from tests.cli.command import configuration, free_port, tidegate
+from benchmarks.ports import free_port
+from tests.cli.command import configuration, tidegate
 from tests.process.gateway import RunningSupervisor, are_gone, eventually
 from websockets.sync.client import connect
 
