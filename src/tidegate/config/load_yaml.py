@@ -173,7 +173,10 @@ def parse(source: Source) -> None:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
-        reader.find((), (line, column), f"is not YAML: {error.problem or error.context}")
+        problem = error.problem or error.context or ""
+        # The scanner reads a kilobyte ahead of the events that are counted above, and has a bound of its own.
+        is_deep = "nesting depth" in problem
+        reader.find((), (line, column), "is nested too deeply" if is_deep else f"is not YAML: {problem}")
         return
     except yaml.YAMLError as error:
         reader.find((), (1, 1), f"is not YAML: {str(error).splitlines()[0]}")
