@@ -221,10 +221,8 @@ class Ref(Kind):
 
 
 @dataclass(frozen=True, slots=True)
-class File(Kind):
+class Place(Kind):
     """A path; a relative one begins at the directory of the configuration file."""
-
-    expects: ClassVar[str] = "the path of a file"
 
     def read(self, value: Any) -> str:
         text = _text(value, self.expects)
@@ -234,25 +232,23 @@ class File(Kind):
 
     def place(self, value: str, directory: pathlib.Path) -> str:
         return str(directory / value)
+
+
+@dataclass(frozen=True, slots=True)
+class File(Place):
+    """The path of a file."""
+
+    expects: ClassVar[str] = "the path of a file"
 
     def show(self, value: str) -> str:
         return f'"{value}"'
 
 
 @dataclass(frozen=True, slots=True)
-class Directory(Kind):
-    """A directory that is made when it is not there; a relative one begins at that of the configuration file."""
+class Directory(Place):
+    """The path of a directory that is made when it is not there."""
 
     expects: ClassVar[str] = "the path of a directory"
-
-    def read(self, value: Any) -> str:
-        text = _text(value, self.expects)
-        if not text or "\0" in text:
-            raise ValueError(f"expected {self.expects}, got {describe(value)}")
-        return text
-
-    def place(self, value: str, directory: pathlib.Path) -> str:
-        return str(directory / value)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ at samples and at nothing else, so a recorded second can be judged again later.
 from __future__ import annotations
 
 import time
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -60,8 +60,8 @@ class WorkerSample(msgspec.Struct, frozen=True):
         return self.state in ("ready", "draining")
 
 
-class RouteSample(msgspec.Struct, frozen=True):
-    """One route, summed over the workers."""
+class SeriesSample(msgspec.Struct, frozen=True):
+    """What is counted of routes and upstreams alike, summed over the workers."""
 
     name: str
     exchanges_total: int
@@ -73,16 +73,13 @@ class RouteSample(msgspec.Struct, frozen=True):
     bytes_per_s: float
 
 
-class UpstreamSample(msgspec.Struct, frozen=True):
-    """One upstream, summed over the workers."""
+class RouteSample(SeriesSample, frozen=True):
+    """One route."""
 
-    name: str
-    exchanges_total: int
-    exchanges_per_s: float
-    seconds_total: float
-    seconds_per_s: float
-    bytes_total: int
-    bytes_per_s: float
+
+class UpstreamSample(SeriesSample, frozen=True):
+    """One upstream."""
+
     failures_total: int
     failures_per_s: float
     """Connections refused, reset, timed out or silent."""
@@ -214,47 +211,42 @@ def _lag_ns(mark: SlotStatistics, counters: dict[str, int], age_ns: int) -> int:
 def _series(
     reader: MeterReader, previous: Sample | None, now: _Now
 ) -> tuple[tuple[RouteSample, ...], tuple[UpstreamSample, ...]]:
-    routes_before = {} if previous is None else {one.name: one for one in previous.routes}
-    upstreams_before = {} if previous is None else {one.name: one for one in previous.upstreams}
+    routes_before: dict[str, SeriesSample] = {} if previous is None else {one.name: one for one in previous.routes}
+    upstreams_before: dict[str, SeriesSample] = (
+        {} if previous is None else {one.name: one for one in previous.upstreams}
+    )
     routes, upstreams = [], []
     rate = now.rate
     for one in reader.sums():
         if one.name == "other" and not one.exchanges:
             continue  # nothing is other yet
         size, seconds = one.bytes_in + one.bytes_out, one.duration_ns / 1e9
+        before = routes_before if one.kind == "route" else upstreams_before
+        then = before.get(one.name)
+        alike: dict[str, Any] = {
+            "name": one.name,
+            "exchanges_total": one.exchanges,
+            "exchanges_per_s": rate(one.exchanges, then, "exchanges_total"),
+            "seconds_total": seconds,
+            "seconds_per_s": rate(seconds, then, "seconds_total"),
+            "bytes_total": size,
+            "bytes_per_s": rate(size, then, "bytes_total"),
+        }
         if one.kind == "route":
-            route = routes_before.get(one.name)
-            routes.append(
-                RouteSample(
-                    name=one.name,
-                    exchanges_total=one.exchanges,
-                    exchanges_per_s=rate(one.exchanges, route, "exchanges_total"),
-                    seconds_total=seconds,
-                    seconds_per_s=rate(seconds, route, "seconds_total"),
-                    bytes_total=size,
-                    bytes_per_s=rate(size, route, "bytes_total"),
-                )
-            )
+            routes.append(RouteSample(**alike))
             continue
-        upstream = upstreams_before.get(one.name)
         upstreams.append(
             UpstreamSample(
-                name=one.name,
-                exchanges_total=one.exchanges,
-                exchanges_per_s=rate(one.exchanges, upstream, "exchanges_total"),
-                seconds_total=seconds,
-                seconds_per_s=rate(seconds, upstream, "seconds_total"),
-                bytes_total=size,
-                bytes_per_s=rate(size, upstream, "bytes_total"),
+                **alike,
                 failures_total=one.failures,
-                failures_per_s=rate(one.failures, upstream, "failures_total"),
+                failures_per_s=rate(one.failures, then, "failures_total"),
                 open=one.open,
                 waiting=one.waiting,
                 endpoints_asked=one.endpoints_asked,
                 endpoints_failing=one.endpoints_failing,
                 rtt_s=one.rtt_ns / 1e9 if one.rtt_ns else None,
                 retransmits_total=one.retransmits,
-                retransmits_per_s=rate(one.retransmits, upstream, "retransmits_total"),
+                retransmits_per_s=rate(one.retransmits, then, "retransmits_total"),
             )
         )
     return tuple(routes), tuple(upstreams)
