@@ -8,7 +8,7 @@ from tests.process.upgradable import copy_of_the_program, upgradable
 
 import tidegate as tidegate_package
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.e2e
 
 
 def test_upgrade_says_what_serves_now(tmp_path):

@@ -17,7 +17,7 @@ from tests.process.gateway import eventually
 
 from tidegate.config.source import user
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.e2e
 
 TEXT = """
 [server]

@@ -102,7 +102,7 @@ def test_quickstart_prints_three_lines_worth_trying_and_they_work(tmp_path):
         assert (status, headers["Location"]) == (308, "/hello?a=b")
         with connect(f"ws://{gateway.listener}/ws") as websocket:
             websocket.send("high tide")
-            assert websocket.recv(timeout=10) == "high tide"
+            assert websocket.recv(timeout=60) == "high tide"
         gateway.signal(signal.SIGINT)
         assert gateway.wait() == 0
     assert [line["status"] for line in access_log(tmp_path) if line.get("target") == "/hello"] == [200]

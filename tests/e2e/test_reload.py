@@ -19,7 +19,7 @@ import pytest
 from tests.e2e.test_configuration import gateway
 from tests.process.gateway import eventually, stop_signal
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.e2e
 
 MOODY = """
 import time

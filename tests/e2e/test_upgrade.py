@@ -9,7 +9,7 @@ from tests.e2e.test_processes import ask, quickstart
 from tests.process.gateway import eventually
 from websockets.sync.client import connect
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.e2e
 
 
 def total(gateway, metric):

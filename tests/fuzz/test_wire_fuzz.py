@@ -7,7 +7,7 @@ import pytest
 from tests.fuzz.build import load
 from tests.fuzz.corpora import KINDS, corpus
 
-pytestmark = [pytest.mark.sanitize, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.sanitize, pytest.mark.slow]
 
 EXECUTIONS = 1_000_000
 # Refusals that random changes to the vectors reach; what takes thousands of bytes is left to the vectors.

@@ -91,7 +91,7 @@ def test_records_are_whole_whoever_is_killed_or_stopped_while_writing(region):
     try:
         end = time.monotonic() + 3
         seen = set()
-        while time.monotonic() < end:
+        while time.monotonic() < end or len(seen) <= 3:
             deadline = time.monotonic() + 30
             before = journal.latest_ticket
             while journal.latest_ticket == before:
@@ -112,7 +112,6 @@ def test_records_are_whole_whoever_is_killed_or_stopped_while_writing(region):
                     writers[victim].wait()
                     writers[victim] = start(lives)
                     lives += 1
-        assert len(seen) > 3
     finally:
         for writer in writers:
             writer.kill()

@@ -48,7 +48,7 @@ def context() -> ssl.SSLContext:
 
 
 def secure(plane: Plane, name: str = NAME, made: ssl.SSLContext | None = None) -> Peer:
-    sock = socket.create_connection((plane.host, plane.port), timeout=10)
+    sock = socket.create_connection((plane.host, plane.port), timeout=60)
     try:
         # Without the flag the module itself takes a cut for an end.
         return Peer((made or context()).wrap_socket(sock, server_hostname=name, suppress_ragged_eofs=False))
@@ -345,7 +345,7 @@ def test_slow_head_is_answered_408(upstream: Upstream, files: str) -> None:
 
 
 def test_damaged_record_ends_the_exchange(plane: Plane, upstream: Upstream) -> None:
-    sock = socket.create_connection((plane.host, plane.port), timeout=10)
+    sock = socket.create_connection((plane.host, plane.port), timeout=60)
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     end = context().wrap_bio(incoming, outgoing, server_hostname=NAME)
     with sock:
@@ -373,7 +373,7 @@ def test_damaged_record_ends_the_exchange(plane: Plane, upstream: Upstream) -> N
 
 
 def test_half_close_after_the_request_is_no_abort(plane: Plane, upstream: Upstream) -> None:
-    sock = socket.create_connection((plane.host, plane.port), timeout=10)
+    sock = socket.create_connection((plane.host, plane.port), timeout=60)
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     end = context().wrap_bio(incoming, outgoing, server_hostname=NAME)
     with sock:

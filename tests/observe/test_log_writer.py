@@ -41,7 +41,7 @@ def readers(region):
     return [region.slot(i).log_reader() for i in range(region.slots)]
 
 
-def wait_for(condition, timeout_s=10.0):
+def wait_for(condition, timeout_s=60.0):
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline, "it never happened"

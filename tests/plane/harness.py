@@ -22,7 +22,7 @@ from tidegate.config.snapshot import Snapshot
 from tidegate.edge.server import Server, ServerStatistics
 from tidegate.memory.region import Region, read_meters
 
-TIMEOUT_S = 30.0  # only what hangs waits for so long; a machine that others use too may take a while
+TIMEOUT_S = 60.0  # only what hangs waits for so long; a machine that others use too may take a while
 
 # Nobody listens there, and no kernel gives it to who asks for any port. One that was closed just now may belong to
 # somebody else's test in the next moment.

@@ -260,11 +260,11 @@ def upload(client: Peer, size: int) -> int:
 
 
 def test_reset_is_not_lingered_over() -> None:
-    with Upstream() as upstream, Plane(one_upstream(upstream), SMALL) as plane:
+    with Upstream() as upstream, Plane(one_upstream(upstream), f'{SMALL}\nlingering_timeout = "1h"') as plane:
         client = plane.connect()
         client.send(post(b"Content-Length: 2000"))
         client.answer()
         client.sock.shutdown(socket.SHUT_WR)
         client.reset()
-        until(lambda: plane.statistics().connections == 0, "gone", timeout_s=2)
+        until(lambda: plane.statistics().connections == 0, "gone")
         at_rest(plane)

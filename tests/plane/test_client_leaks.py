@@ -95,6 +95,6 @@ def test_thousands_of_aborted_exchanges_leave_nothing_behind() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_a_hundred_thousand_aborted_exchanges_leave_nothing_behind() -> None:
     aborted(100_000 // KINDS, 5 << 20)

@@ -302,7 +302,7 @@ def test_certificates_change_for_new_connections(tmp_path: Path) -> None:
     authority.configure_trust(context)
 
     def call(plane: Plane, name: str) -> Peer:
-        raw = socket.create_connection(("127.0.0.1", plane.port), timeout=10)
+        raw = socket.create_connection(("127.0.0.1", plane.port), timeout=60)
         return Peer(context.wrap_socket(raw, server_hostname=f"{name}.test"))
 
     with Plane(HERE.format("x"), listener=listener("one")) as plane, call(plane, "one") as client:

@@ -69,7 +69,7 @@ def run(plane: Plane, rounds: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_a_hundred_thousand_failures_leave_nothing() -> None:
     with Serving(answer) as serving:
         config = f"""

@@ -20,7 +20,7 @@ from tidegate.config.server import Server
 from tidegate.config.snapshot import Snapshot
 from tidegate.process.messages import SupervisorOrder, memory_file
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 
 def eventually(condition, what, deadline_s=DEADLINE_S):

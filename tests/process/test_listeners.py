@@ -53,7 +53,7 @@ def test_connections_wait_in_the_slot_they_are_steered_to():
     with opened(Settings("127.0.0.1:0"), slots=3) as group, contextlib.ExitStack() as stack:
         group.steer([2])
         for _ in range(7):
-            stack.enter_context(socket.create_connection(address_of(group), timeout=5))
+            stack.enter_context(socket.create_connection(address_of(group), timeout=60))
         assert [group.queued(slot) for slot in range(3)] == [0, 0, 7]
         assert "waiting=0+0+7" in repr(group)
 
@@ -62,7 +62,7 @@ def test_with_no_live_slot_connections_wait_everywhere():
     with opened(Settings("127.0.0.1:0"), slots=2) as group, contextlib.ExitStack() as stack:
         group.steer([])
         for _ in range(40):
-            stack.enter_context(socket.create_connection(address_of(group), timeout=5))
+            stack.enter_context(socket.create_connection(address_of(group), timeout=60))
         assert min(group.queued(slot) for slot in range(2)) >= 3
 
 
@@ -74,7 +74,7 @@ def test_port_in_use_is_found_although_reuseport_would_bind_silently():
 
 def test_connections_of_a_predecessor_in_time_wait_are_no_obstacle():
     with opened(Settings("127.0.0.1:0"), slots=1) as group:
-        client = socket.create_connection(address_of(group), timeout=5)
+        client = socket.create_connection(address_of(group), timeout=60)
         with inherited(group, 0) as one:
             one.settimeout(5)
             one.accept()[0].close()  # the gateway closes first: TIME_WAIT is on its side
@@ -89,8 +89,8 @@ def test_ipv6_wildcard_leaves_ipv4_alone():
     with opened(Settings("[::]:0")) as six:
         _, port = address_of(six)
         with opened(Settings(f"0.0.0.0:{port}")):
-            socket.create_connection(("::1", port), timeout=5).close()
-            socket.create_connection(("127.0.0.1", port), timeout=5).close()
+            socket.create_connection(("::1", port), timeout=60).close()
+            socket.create_connection(("127.0.0.1", port), timeout=60).close()
             assert sum(six.queued(slot) for slot in range(2)) == 1
 
 

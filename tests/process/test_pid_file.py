@@ -16,8 +16,6 @@ from tidegate.config.server import Server
 from tidegate.process import pid_file
 from tidegate.process.failure import StartError
 
-pytestmark = pytest.mark.timeout(120)
-
 
 @contextlib.contextmanager
 def with_pid_file(path):

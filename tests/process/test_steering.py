@@ -36,7 +36,7 @@ def accepted(member):
 
 def connect(members, count):
     for _ in range(count):
-        socket.create_connection(members[0].getsockname(), timeout=5).close()
+        socket.create_connection(members[0].getsockname(), timeout=60).close()
 
 
 def test_connections_go_to_live_slots_only_and_to_each_of_them(group):

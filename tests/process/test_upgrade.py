@@ -8,7 +8,7 @@ import pytest
 from tests.process.gateway import eventually
 from tests.process.upgradable import Load, copy_of_the_program, python_path_of, source, upgradable
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.e2e
 
 
 def test_next_generation_takes_over_under_load_and_nobody_notices(tmp_path):

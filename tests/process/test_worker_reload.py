@@ -34,7 +34,7 @@ from tidegate.process.messages import (
 pytestmark = pytest.mark.e2e
 
 HERE = '[[routes]]\nname = "here"\nrespond = {{ body = "{}" }}\n'
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 
 
 class RunningWorker:

@@ -9,7 +9,7 @@ from tidegate.testing import Received, ScriptedUpstream
 def ask(
     server: ScriptedUpstream, method: str, target: str, **more: object
 ) -> tuple[int, bytes, http.client.HTTPMessage]:
-    connection = http.client.HTTPConnection(server.address, timeout=5)
+    connection = http.client.HTTPConnection(server.address, timeout=60)
     connection.request(method, target, **more)  # type: ignore[arg-type]
     answer = connection.getresponse()
     found = answer.status, answer.read(), answer.msg
