@@ -5,15 +5,16 @@ import subprocess
 import sys
 
 
-def tidegate(*arguments, environment=None, timeout=30):
+def tidegate(*arguments, environment=None, timeout=30, python=sys.executable, **process):
     """Runs it to its end."""
     return subprocess.run(
-        [sys.executable, "-m", "tidegate", *map(str, arguments)],
+        [python, "-m", "tidegate", *map(str, arguments)],
         capture_output=True,
         text=True,
         timeout=timeout,
         check=False,
         env={**os.environ, "COLUMNS": "200", **(environment or {})},
+        **process,
     )
 
 

@@ -33,15 +33,15 @@ IN_A_TERMINAL = (
 
 
 @contextlib.contextmanager
-def running(tmp_path, *arguments, before=(), stdin=subprocess.DEVNULL):
+def running(tmp_path, *arguments, before=(), stdin=subprocess.DEVNULL, python=sys.executable, environment=None):
     """A gateway from the command line, to its end."""
     with (tmp_path / "stdout").open("wb") as stdout:
         process = subprocess.Popen(
-            [sys.executable, *before, "-m", "tidegate", *map(str, arguments)],
+            [python, *before, "-m", "tidegate", *map(str, arguments)],
             stdin=stdin,
             stdout=stdout,
             stderr=subprocess.PIPE,
-            env={**os.environ, "TIDEGATE_RUNTIME_DIR": str(tmp_path / "run")},
+            env={**os.environ, "TIDEGATE_RUNTIME_DIR": str(tmp_path / "run"), **(environment or {})},
         )
     gateway = RunningSupervisor(process)
     below = []

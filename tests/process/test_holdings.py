@@ -56,3 +56,12 @@ def test_what_was_opened_before_a_failure_is_closed(tmp_path):
         with pytest.raises(StartError, match="cannot listen"):
             Holdings.open(order(tmp_path), snapshot(admin=f"127.0.0.1:{taken.getsockname()[1]}"))
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_command_sockets_of_dead_gateways_are_removed(tmp_path):
+    (tmp_path / "run").mkdir(mode=0o700)
+    left = tmp_path / "run" / "4194999.sock"
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(left))
+    Holdings.open(order(tmp_path), snapshot()).close()
+    assert list((tmp_path / "run").iterdir()) == []

@@ -43,6 +43,14 @@ def test_user_has_it_at_home(monkeypatch):
     assert state_directory.for_file("gateway.toml").parent == Path("/home/ann/state/tidegate")
 
 
+def test_stays_where_it_is_when_the_user_is_another_one(monkeypatch):
+    monkeypatch.setenv("TIDEGATE_STATE_DIR", "")  # so that it is taken back after the test
+    of_root = state_directory.for_file("/etc/gateway.toml")
+    state_directory.stay()
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    assert state_directory.for_file("/etc/gateway.toml") == of_root
+
+
 @pytest.mark.parametrize(
     ("text", "found"),
     [

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from tidegate.cli.reach import PidOption, reach
+from tidegate.process import runtime_directory
 from tidegate.process.failure import StartError
 
 __all__ = ["stop"]
@@ -28,4 +29,5 @@ def stop(
             )
     finally:
         os.close(process)
+    runtime_directory.find_running(runtime_directory.default())  # removes its socket, when it may not (server.user)
     print(f"tidegate: stopped (pid {gateway.pid})" if wait else f"tidegate: stopping (pid {gateway.pid})")

@@ -14,6 +14,7 @@ from typing import Any
 from tidegate.config.findings import Finding, Path
 from tidegate.config.kinds import describe
 from tidegate.config.load import Source, load, load_text
+from tidegate.config.rules.accounts import check_accounts
 from tidegate.config.rules.cores import check_cores
 from tidegate.config.rules.files import check_files
 from tidegate.config.rules.filters import EXPECTED_CLASS, check_filters
@@ -107,6 +108,7 @@ def _apply_rules(subject: Subject, directory: FilePath) -> Gateway:
     check_names(subject)
     check_sockets(subject)
     check_cores(subject)
+    check_accounts(subject)
     check_files(subject)
     check_upstreams(subject)
     check_logs(subject)

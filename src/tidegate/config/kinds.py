@@ -294,6 +294,26 @@ def _are_cores(value: Any) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class Account(Kind):
+    """A user or a group of this machine, by name or number; the plain value is text either way."""
+
+    expects: ClassVar[str] = "a name or a number"
+    schema: ClassVar[dict[str, Any]] = {
+        "anyOf": [{"type": "string", "minLength": 1}, {"type": "integer", "minimum": 0, "maximum": 2**32 - 2}]
+    }
+
+    def read(self, value: Any) -> str:
+        is_number = type(value) is int or (isinstance(value, str) and value.isascii() and value.isdigit())
+        fits = 0 <= int(value) < 2**32 - 1 if is_number else isinstance(value, str) and value and "\0" not in value
+        if not fits:
+            raise ValueError(f"expected {self.expects}, got {describe(value)}")
+        return str(value)
+
+    def show(self, value: str) -> str:
+        return f'"{value}"'
+
+
+@dataclass(frozen=True, slots=True)
 class Mode(Kind):
     """Permission bits, written as octal digits in quotes."""
 

@@ -5,7 +5,18 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Le
 
-from tidegate.config.kinds import Address, Cores, Directory, Doc, Duration, Network, Off, Reference, WrittenFile
+from tidegate.config.kinds import (
+    Account,
+    Address,
+    Cores,
+    Directory,
+    Doc,
+    Duration,
+    Network,
+    Off,
+    Reference,
+    WrittenFile,
+)
 from tidegate.config.section import Section
 
 __all__ = ["Server"]
@@ -77,6 +88,19 @@ class Server(Section):
         str | None,
         WrittenFile(),
         Doc("A file for the supervisor's pid, there from when the sockets are bound until the end. Absent: none."),
+    ] = None
+    user: Annotated[
+        str | None,
+        Account(),
+        Doc(
+            "Whom every process of a gateway that root starts becomes once all sockets are bound; by name or number. "
+            "Absent: nobody else."
+        ),
+    ] = None
+    group: Annotated[
+        str | None,
+        Account(),
+        Doc("The group of `user`, beside the others that it is in. Absent: its own."),
     ] = None
     admin_token: Annotated[
         str | None,

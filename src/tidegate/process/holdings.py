@@ -10,8 +10,10 @@ from pathlib import Path
 from tidegate.config.snapshot import Snapshot
 from tidegate.memory.region import Region
 from tidegate.process import pid_file, runtime_directory, state_directory
+from tidegate.process.belongings import claim_state
 from tidegate.process.cores import usable_cores
 from tidegate.process.handover import HoldingsState
+from tidegate.process.identity import Identity
 from tidegate.process.listeners import ListenerGroup, open_listeners
 from tidegate.process.messages import SupervisorOrder
 
@@ -40,14 +42,18 @@ class Holdings:
         self.pid_file = pid_file
 
     @classmethod
-    def open(cls, order: SupervisorOrder, snapshot: Snapshot) -> "Holdings":
-        """Binds and maps everything. StartError: something is in the way, and nothing stays behind."""
+    def open(cls, order: SupervisorOrder, snapshot: Snapshot, identity: Identity | None = None) -> "Holdings":
+        """Binds and maps everything, for the user whom the gateway becomes.
+
+        Raises:
+            StartError: something is in the way, and nothing stays behind.
+        """
         gateway = snapshot.gateway
         slots = usable_cores() if gateway.server.workers == "auto" else gateway.server.workers
         with contextlib.ExitStack() as opened:
             # First, so that the second start of one gateway hears which process is in its way, not which port.
             directory = state_directory.of_gateway(snapshot)
-            lock_fd = -1 if directory is None else state_directory.claim(directory)
+            lock_fd = -1 if directory is None else claim_state(directory, identity)
             opened.callback(_close, lock_fd)
             if gateway.server.pid_file is not None:
                 pid_file.look(Path(gateway.server.pid_file))
@@ -62,6 +68,8 @@ class Holdings:
                 holdings.admin = ListenerGroup.open(_Admin(gateway.server.admin), 1, is_exclusive=True)
                 opened.callback(holdings.admin.close)
                 runtime_directory.prepare(Path(order.runtime_dir))
+                # What others left behind goes: killed ones, and those whose user may not remove anything there.
+                runtime_directory.find_running(Path(order.runtime_dir))
                 path = runtime_directory.socket_path(order.runtime_dir, os.getpid())
                 holdings.commands = ListenerGroup.open(_Admin(f"unix:{path}"), 1)
                 opened.callback(holdings.commands.close)

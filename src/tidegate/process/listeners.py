@@ -173,7 +173,10 @@ class ListenerGroup:
     def close(self) -> None:
         """Closes the supervisor's descriptors, and removes the file of a unix socket that is still ours."""
         if self._path is not None and self._inode is not None and _inode(self._path) == self._inode:
-            self._path.unlink(missing_ok=True)
+            with contextlib.suppress(
+                OSError
+            ):  # the directory may be root's, who we are no more: the next start removes it
+                self._path.unlink()
         self._path = None
         for one in self._sockets:
             one.close()
@@ -244,7 +247,7 @@ def _give_to(path: Path, owner: str) -> None:
 def _inode(path: Path) -> tuple[int, int] | None:
     try:
         found = path.lstat()
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError):
         return None
     return found.st_dev, found.st_ino
 

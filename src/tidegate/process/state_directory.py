@@ -15,12 +15,13 @@ from pathlib import Path
 from tidegate.config.snapshot import Snapshot
 from tidegate.process.failure import StartError
 
-__all__ = ["claim", "for_file", "named_in", "of_gateway", "prepare"]
+__all__ = ["base", "claim", "for_file", "named_in", "of_gateway", "prepare", "stay"]
 
 _OPTION = re.compile(r"""^\s*"?state_dir"?\s*[=:]\s*["']?([^"'\n#]+?)["']?\s*(?:#.*)?$""", re.MULTILINE)
 
 
-def _base() -> Path:
+def base() -> Path:
+    """Below it each configuration file has its directory."""
     for variable in ("TIDEGATE_STATE_DIR", "STATE_DIRECTORY"):  # systemd sets the second
         if chosen := os.environ.get(variable):
             return Path(chosen.partition(":")[0])
@@ -32,11 +33,16 @@ def _base() -> Path:
     return Path(home) / "tidegate"
 
 
+def stay() -> None:
+    """Whoever is started from now on, as another user too, looks where this process does."""
+    os.environ["TIDEGATE_STATE_DIR"] = str(base())
+
+
 def for_file(file: str | Path) -> Path:
     """The directory of the gateway whose configuration is ``file``, when the file names none."""
     path = Path(file).absolute()
     mark = hashlib.sha256(os.fsencode(path)).hexdigest()[:8]
-    return _base() / f"{path.stem[:64]}-{mark}"
+    return base() / f"{path.stem[:64]}-{mark}"
 
 
 def of_gateway(snapshot: Snapshot) -> Path | None:

@@ -28,7 +28,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from tidegate.config.snapshot import Snapshot
-from tidegate.process import succession
+from tidegate.process import belongings, state_directory, succession
 from tidegate.process.attempts import Attempts
 from tidegate.process.channel import ChannelClosed
 from tidegate.process.child import Child
@@ -37,6 +37,7 @@ from tidegate.process.descriptors import compare, raise_limit
 from tidegate.process.failure import EXIT_FAILED, StartError, report
 from tidegate.process.handover import Handover
 from tidegate.process.holdings import Holdings
+from tidegate.process.identity import Identity
 from tidegate.process.logs import open_error_log
 from tidegate.process.messages import (
     Failed,
@@ -140,10 +141,20 @@ class Supervisor:
         self._at_the_end.callback(self.inbox.close)
         self._selector.register(self.inbox, selectors.EVENT_READ, self._hear_signals)
         raise_limit()
-        self.holdings = Holdings.open(self.order, self._snapshot) if left is None else Holdings.adopt(left.holdings)
+        identity = Identity.wanted(gateway.server) if left is None else None
+        if left is None:
+            self.holdings = Holdings.open(self.order, self._snapshot, identity)
+        else:
+            self.holdings = Holdings.adopt(left.holdings)
         self._at_the_end.callback(self.holdings.close)
+        if identity is not None:
+            belongings.hand_over(gateway, identity)
+            state_directory.stay()
+            identity.take()
         self.log = open_error_log(gateway.error_log, self.holdings.region, process="supervisor")
         self._at_the_end.callback(self.log.close)
+        if identity is not None:
+            self._say_who(identity)
         self.lead_with(self._make_workforce(1 if left is None else left.workers.generation))
         if left is None:
             self.workers.use_snapshot(self._snapshot.number, fd)
@@ -151,6 +162,15 @@ class Supervisor:
             self.control = self.make_control(self.workers, self.program)
         if left is not None:
             self._take_up(left)
+
+    def _say_who(self, identity: Identity) -> None:
+        groups = ", ".join(map(str, identity.groups))
+        message = f"user {identity.name} from now on (uid {identity.uid}, groups {groups}); root is given up for good"
+        self.log.say("root_given_up", message, "info")
+        file = self._snapshot.origin.name
+        if file and not os.access(file, os.R_OK):
+            message = f"user {identity.name} may not read {file}: every reload of it will be refused"
+            self.log.say("configuration_unreadable", message)
 
     def lead_with(self, workers: Workforce) -> None:
         """Those are the workers of the gateway from now on."""

@@ -44,3 +44,16 @@ def test_unreadable_file_is_told_once_for_each_place(tmp_path: Path) -> None:
 def test_log_beside_the_configuration_needs_no_file(tmp_path: Path) -> None:
     assert told(PLAIN + '[access_log]\npath = "access.log"\n', tmp_path) == []
     assert not (tmp_path / "access.log").exists(), "checking writes nothing"
+
+
+def test_what_root_has_opened_need_not_be_writable_for_the_user_who_checks_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.access", lambda *_, **__: False)
+    log = '[access_log]\npath = "access.log"\n[server]\nuser = 0\n'
+    assert [one.partition("access.log ")[2] for one in told(PLAIN + log, tmp_path)] == [
+        "cannot be written: Permission denied"
+    ]
+    monkeypatch.setattr("os.geteuid", lambda: 4321)
+    assert told(PLAIN + log, tmp_path) == []
+    assert len(told(PLAIN + log.replace("user = 0", ""), tmp_path)) == 1

@@ -19,6 +19,8 @@ _FIXED: tuple[Path, ...] = (
     ("server", "admin"),
     ("server", "state_dir"),
     ("server", "pid_file"),
+    ("server", "user"),
+    ("server", "group"),
     ("access_log", "path"),
     ("access_log", "buffer"),
     ("access_log", "flush"),

@@ -1,0 +1,143 @@
+"""What the user whom the gateway becomes needs, made ready while it is root: log files, state, recordings.
+
+Rules:
+- Made by the user where that works.
+- Root makes or gives away only in places where the user, and whoever else is not root, can put nothing: otherwise a
+  link of theirs would turn any file of the machine into theirs (as CVE-2016-1247 did with nginx's logs).
+- A state directory of root is claimed before anything of it is given away: a gateway of root may still run with it.
+"""
+
+import contextlib
+import os
+import stat
+from pathlib import Path
+
+from tidegate.config.declarations import walk
+from tidegate.config.kinds import File, Reference, WrittenFile
+from tidegate.config.schema import Gateway
+from tidegate.process import state_directory
+from tidegate.process.failure import StartError
+from tidegate.process.identity import Identity
+
+__all__ = ["claim_state", "hand_over"]
+
+_LOG_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+def hand_over(gateway: Gateway, identity: Identity) -> None:
+    """Makes log files and the directory of recordings usable for ``identity``.
+
+    Raises:
+        StartError: a log file is not, or a file that is to be read (a key, say) is closed to it.
+    """
+    with identity.assumed():
+        read = [name for _, kind, name in walk(gateway, File) if not isinstance(kind, WrittenFile)]
+        secrets = [name for _, _, name in walk(gateway, Reference) if name.startswith("file:")]
+        for name in (*read, *(secret.removeprefix("file:") for secret in secrets)):
+            if not os.access(name, os.R_OK, effective_ids=True):
+                raise StartError(f"user {identity.name} may not read {name} (give it to a group of that user)")
+    for name, path in (("error", gateway.error_log.path), ("access", gateway.access_log.path)):
+        if path not in ("-", "off"):
+            _make_log(name, path, identity)
+    if gateway.recorder.directory is not None:
+        _make_directory(Path(gateway.recorder.directory), identity)
+
+
+def claim_state(directory: Path, identity: Identity | None) -> int:
+    """`state_directory.claim` for who will use it. StartError: another gateway has it."""
+    if identity is None:
+        return state_directory.claim(directory)
+    if directory.parent == state_directory.base():
+        _make_passable(directory.parent)
+    if _is_of_root(directory) and _is_safe(directory.parent, identity):
+        fd = state_directory.claim(directory)
+        with contextlib.suppress(OSError):  # what cannot be written is said when it is tried
+            _give(directory, identity)
+        return fd
+    _make_directory(directory, identity)
+    with identity.assumed():
+        return state_directory.claim(directory)
+
+
+def _make_log(name: str, path: str, identity: Identity) -> None:
+    try:
+        try:
+            with identity.assumed():
+                os.close(os.open(path, _LOG_FLAGS, 0o640))
+        except PermissionError:
+            if not _is_safe(Path(path).parent, identity):
+                raise
+            _give_log(path, identity)
+    except OSError as error:
+        raise StartError(
+            f"the {name} log {path} cannot be opened as user {identity.name}: {error.strerror or error}"
+        ) from error
+
+
+def _give_log(path: str, identity: Identity) -> None:
+    fd = os.open(path, _LOG_FLAGS | os.O_NOFOLLOW, 0o640)
+    try:
+        found = os.fstat(fd)
+        if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
+            raise PermissionError(1, "it is no plain file of its own")
+        os.fchown(fd, identity.uid, identity.gid)
+        os.fchmod(fd, found.st_mode | 0o600)
+    finally:
+        os.close(fd)
+
+
+def _make_directory(directory: Path, identity: Identity) -> None:
+    """For the user alone, with what is missing above it; does nothing where that is not root's business."""
+    missing = [one for one in (directory, *directory.parents) if not os.path.lexists(one)]
+    if not missing or not _is_safe(missing[-1].parent, identity):
+        return
+    with contextlib.suppress(OSError):
+        for above in reversed(missing[1:]):
+            above.mkdir()
+            above.chmod(0o711)
+        directory.mkdir(mode=0o700)
+        os.chown(directory, identity.uid, identity.gid, follow_symlinks=False)
+
+
+def _make_passable(directory: Path) -> None:
+    """One that root keeps to itself may be passed through, and not be listed."""
+    with contextlib.suppress(OSError):
+        if _is_of_root(directory) and stat.S_IMODE(directory.stat().st_mode) & 0o077 == 0:
+            directory.chmod(0o711)
+
+
+def _is_of_root(directory: Path) -> bool:
+    try:
+        found = directory.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == 0
+
+
+def _give(directory: Path, identity: Identity) -> None:
+    # From below: as long as the top is root's and closed, nobody can put anything in between.
+    for _, directories, files, fd in os.fwalk(directory, topdown=False):
+        for name in (*directories, *files):
+            os.chown(name, identity.uid, identity.gid, dir_fd=fd, follow_symlinks=False)
+    os.chown(directory, identity.uid, identity.gid, follow_symlinks=False)
+
+
+def _is_safe(directory: Path, identity: Identity) -> bool:
+    """Whether the user can put nothing into a directory or in place of what leads there.
+
+    A directory that everybody may write to is safe when it is sticky (/tmp): what root has there stays where it is.
+    """
+    for way in (Path(os.path.abspath(directory)), Path(os.path.realpath(directory))):  # noqa: PTH100 - as it is written
+        for place in (way, *way.parents):
+            try:
+                found = place.lstat()
+            except OSError:
+                return False
+            if found.st_uid != 0:
+                return False
+            if stat.S_ISLNK(found.st_mode):
+                continue
+            is_open = found.st_mode & stat.S_IWOTH or (found.st_mode & stat.S_IWGRP and found.st_gid in identity.groups)
+            if is_open and not found.st_mode & stat.S_ISVTX:
+                return False
+    return True

@@ -1,0 +1,127 @@
+"""What is made for the user, and what is not given away."""
+
+import os
+
+import pytest
+from tests.process.other_user import needs_root, nobody, open_path
+
+from tidegate.config.listeners import Listener
+from tidegate.config.logs import AccessLog, ErrorLog, Recorder
+from tidegate.config.schema import Gateway
+from tidegate.config.server import Server
+from tidegate.process import state_directory
+from tidegate.process.belongings import claim_state, hand_over
+from tidegate.process.failure import StartError
+from tidegate.process.identity import Identity
+
+__all__ = ["open_path"]
+
+pytestmark = needs_root
+
+
+@pytest.fixture
+def identity():
+    return Identity.wanted(Server(user="nobody"))
+
+
+def gateway(log="-", access_log="off", **others):
+    logs = {"error_log": ErrorLog(path=str(log)), "access_log": AccessLog(path=str(access_log))}
+    return Gateway(listeners=(Listener(bind="127.0.0.1:0"),), **logs, **others)
+
+
+def test_log_in_a_directory_of_root_is_made_for_the_user_or_given_to_him(open_path, identity):
+    left = open_path / "access.log"
+    left.write_text("a line\n")
+    left.chmod(0o440)
+    hand_over(gateway(open_path / "error.log", left), identity)
+    for path in (open_path / "error.log", left):
+        assert path.owner() == "nobody"
+    assert left.read_text() == "a line\n"
+    assert left.stat().st_mode & 0o777 == 0o640
+    with identity.assumed(), left.open("a") as log:
+        log.write("another\n")
+
+
+@pytest.mark.parametrize("way", ["link", "hard link", "link above"])
+def test_no_file_of_root_is_given_away_through_what_the_user_has_laid(open_path, identity, way):
+    (open_path / "roots").mkdir(mode=0o755)
+    secret = open_path / "roots" / "x.log"
+    secret.write_text("secret")
+    secret.chmod(0o600)
+    his = open_path / "his"
+    his.mkdir()
+    os.chown(his, nobody().pw_uid, nobody().pw_gid)
+    log = his / "x.log"
+    match way:
+        case "link":
+            log.symlink_to(secret)
+        case "hard link":
+            log.hardlink_to(secret)
+        case _:
+            (his / "logs").symlink_to(secret.parent)
+            log = his / "logs" / "x.log"
+    with pytest.raises(StartError, match=f"the error log {log} cannot be opened as user nobody: Permission denied"):
+        hand_over(gateway(log), identity)
+    assert secret.stat().st_uid == 0
+
+
+def test_hard_link_in_a_directory_of_all_is_not_given_away(open_path, identity):
+    open_path.chmod(0o1777)
+    (open_path / "secret").write_text("")
+    (open_path / "secret").chmod(0o600)
+    (open_path / "x.log").hardlink_to(open_path / "secret")
+    with pytest.raises(StartError, match="it is no plain file of its own"):
+        hand_over(gateway(open_path / "x.log"), identity)
+    assert (open_path / "secret").stat().st_uid == 0
+
+
+def test_directory_of_recordings_is_made_and_one_that_is_there_stays_as_it_is(open_path, identity):
+    there = open_path / "there"
+    there.mkdir()
+    for directory in (there, open_path / "a" / "new"):
+        hand_over(gateway(recorder=Recorder(directory=str(directory))), identity)
+    assert there.stat().st_uid == 0
+    assert (open_path / "a" / "new").owner() == "nobody"
+    assert (open_path / "a").stat().st_uid == 0
+
+
+def test_state_directory_is_the_users_and_can_be_reached(open_path, identity, monkeypatch):
+    monkeypatch.setenv("TIDEGATE_STATE_DIR", str(open_path / "lib" / "tidegate"))
+    (open_path / "lib").mkdir()
+    # as a gateway of root has made it: for root alone
+    of_root = state_directory.for_file("/etc/first.toml")
+    os.close(claim_state(of_root, None))
+    assert of_root.parent.stat().st_mode & 0o777 == 0o700
+    for file in ("/etc/first.toml", "/etc/second.toml"):
+        directory = state_directory.for_file(file)
+        fd = claim_state(directory, identity)
+        try:
+            with pytest.raises(StartError, match="another gateway"):
+                claim_state(directory, identity)
+        finally:
+            os.close(fd)
+        with identity.assumed():
+            state_directory.prepare(directory)
+            (directory / "lock").write_text("")
+        again = claim_state(directory, identity)
+        assert again >= 0
+        os.close(again)
+
+
+def test_state_of_a_gateway_that_runs_is_not_given_away(open_path, identity):
+    directory = open_path / "state"
+    fd = claim_state(directory, None)
+    try:
+        with pytest.raises(StartError, match=f"another gateway \\(pid {os.getpid()}\\)"):
+            claim_state(directory, identity)
+        assert directory.stat().st_uid == 0
+    finally:
+        os.close(fd)
+
+
+def test_state_directory_of_somebody_else_stays_his(open_path, identity):
+    directory = open_path / "state"
+    directory.mkdir(mode=0o700)
+    os.chown(directory, 4321, 4321)
+    assert claim_state(directory, identity) == -1
+    assert directory.stat().st_uid == 4321
