@@ -33,6 +33,22 @@ def test_a_process_that_could_not_be_made_counts_as_dead_young():
     assert [place.vacate("no memory") for _ in range(3)] == [0.0, 0.1, 0.2]
 
 
+def test_one_that_had_served_is_followed_at_once_and_one_that_had_not_is_waited_for(short):
+    place = Place("demo")
+    for _ in range(3):
+        place.fill(short)
+        place.begins_to_serve()
+        assert place.ready_s is not None
+        place.ready_s -= 0.6
+        assert place.vacate("killed by SIGKILL") == 0.0
+    delays = []
+    for _ in range(3):
+        place.fill(short)
+        assert place.ready_s is None
+        delays.append(place.vacate("exited with code 1"))
+    assert delays == [0.0, 0.1, 0.2]
+
+
 def test_a_worker_that_drained_is_no_death(short):
     region = Region.create(1)
     place = WorkerPlace("worker 0", slot=region.slot(0), seat=0)

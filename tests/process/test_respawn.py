@@ -20,6 +20,20 @@ def test_a_long_life_is_not_held_against_the_next():
     assert respawn.died(0.5) == 0.0
 
 
+def test_one_that_served_is_followed_at_once_however_often_it_is_killed():
+    respawn = Respawn()
+    assert [respawn.died(1.0, served_s=0.6) for _ in range(60)] == [0.0] * 60
+    assert respawn.restarts == 60
+
+
+def test_a_worker_that_dies_as_soon_as_it_serves_is_a_crash_loop():
+    respawn = Respawn()
+    assert [respawn.died(0.6, served_s=0.1) for _ in range(4)] == [0.0, 0.1, 0.2, 0.4]
+    # One that lasted a little longer is followed at once, and does not start the count anew.
+    assert respawn.died(1.0, served_s=0.6) == 0.0
+    assert respawn.died(0.6, served_s=0.1) == 0.8
+
+
 def test_a_thousand_crashes_overflow_nothing():
     respawn = Respawn()
     assert max(respawn.died(0.0) for _ in range(5000)) == 5.0

@@ -28,6 +28,7 @@ class Place:
     child: Child | None = None
     started_s: float = 0.0
     has_prepared: bool = False
+    ready_s: float | None = None  # since when it does its work; None: not yet
     # the one to come; None: nobody
     start_at_s: float | None = 0.0
 
@@ -37,6 +38,12 @@ class Place:
         self.started_s = time.monotonic()
         self.start_at_s = None
         self.has_prepared = False
+        self.ready_s = None
+
+    def begins_to_serve(self) -> None:
+        """The process in it does its work from now on."""
+        if self.ready_s is None:
+            self.ready_s = time.monotonic()
 
     def start_companion(self, companion: Companion) -> Child:
         """Starts a program of somebody else here. OSError: it could not be started."""
@@ -54,10 +61,11 @@ class Place:
         """Its process is dead, or could not be made; returns the seconds until the next may start."""
         now_s = time.monotonic()
         lived_s = 0.0 if self.child is None else now_s - self.started_s
+        served_s = 0.0 if self.child is None or self.ready_s is None else now_s - self.ready_s
         self.child = None
         self.last_death = reason
         self.has_prepared = False
-        delay_s = self.respawn.died(lived_s)
+        delay_s = self.respawn.died(lived_s, served_s)
         self.start_at_s = now_s + delay_s
         return delay_s
 
@@ -87,6 +95,7 @@ class Place:
         self.started_s = state.started_s
         self.start_at_s = state.start_at_s
         self.has_prepared = state.has_prepared
+        self.ready_s = state.started_s if state.has_prepared else None  # when exactly makes no difference by now
 
 
 @dataclass(kw_only=True)

@@ -350,6 +350,7 @@ class Supervisor:
                 self._workforce_of(place).heard(place, message)
             case _:
                 place.has_prepared = True
+                place.begins_to_serve()
 
     def _published(self, child: Child, number: int, reasons: list[str]) -> None:
         if child.channel is not None:

@@ -151,6 +151,7 @@ class Workforce:
                 self._heard_refusal(place, message)
             case Serving():
                 place.is_listening = True
+                place.begins_to_serve()
                 self.steer()
             case ListeningEnded():
                 place.is_told_to_serve = place.is_listening = False
