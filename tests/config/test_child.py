@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from tests.config.gateways import PLAIN
 
+from tidegate.config import child
 from tidegate.config.check import check_text
 from tidegate.config.child import Checked, CheckOrder, check_apart
 from tidegate.config.snapshot import Snapshot
@@ -60,3 +61,40 @@ def test_module_that_hangs_is_a_finding(directory: Path) -> None:
     (directory / "hanging_filter.py").write_text("import threading\nthreading.Event().wait()\n")
     checked = check(PLAIN + FILTER.format("hanging_filter"), directory, timeout_s=3)
     assert "could not be checked within 3 s" in checked.findings[0].message
+
+
+def test_child_stands_back_for_who_serves(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    policies = []
+    lower = os.sched_setscheduler
+
+    def lowered(pid: int, policy: int, parameter: os.sched_param) -> None:
+        lower(pid, policy, parameter)
+        policies.append(os.sched_getscheduler(pid))
+
+    monkeypatch.setattr(os, "sched_setscheduler", lowered)
+    assert check(PLAIN, directory).findings == []
+    assert policies == [os.SCHED_IDLE]
+
+
+def test_child_that_hardly_comes_to_run_is_begun_anew_as_one_among_all(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (directory / "starving_filter.py").write_text("import os\nassert os.sched_getscheduler(0) != os.SCHED_IDLE\n")
+    looked_at = []
+    monkeypatch.setattr(child, "_schedstat", lambda pid: looked_at.append(pid) or "5 900000000 3")
+    findings = check(PLAIN + FILTER.format("starving_filter"), directory).findings
+    assert [finding.message for finding in findings] == ["starving_filter has no class A"]
+    assert len(looked_at) == 1
+
+
+@pytest.mark.parametrize(
+    ("schedstat", "starves"),
+    [
+        ("100000000 250000001 7", True),
+        ("300000000 250000001 7", False),  # it runs more than it waits
+        ("1000 2000 7", False),  # too early to tell
+        ("", False),
+    ],
+)
+def test_who_waits_longer_than_he_runs_starves(schedstat: str, starves: bool) -> None:
+    assert child._starves(schedstat) is starves

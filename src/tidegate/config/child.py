@@ -3,12 +3,19 @@
 The process that serves or supervises thereby stays small and is never held up, and a module that hangs or dies while it
 is imported takes nobody with it. An order goes in and an answer comes back through memory files; so does the snapshot,
 which goes on to the workers without being looked at.
+
+The child computes for half a second on a machine that serves. So it begins under SCHED_IDLE, which gives a processor
+back the moment that anybody else wants it (with a higher nice value it would keep what is left of its slice, some
+milliseconds). Where it waits longer than it runs, the processors are full, and it would take minutes: then it is begun
+anew as one among all, for that policy cannot be left without a privilege.
 """
 
 import asyncio
+import contextlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Literal
 
 import msgspec
@@ -19,6 +26,7 @@ from tidegate.config.snapshot import Origin, Snapshot, plain
 __all__ = ["TIMEOUT_S", "Active", "CheckOrder", "Checked", "answer", "check_apart"]
 
 TIMEOUT_S = 60.0
+_LOOK_S = 0.25
 
 
 class Active(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,21 +83,15 @@ async def check_apart(order: CheckOrder, snapshot_fd: int = -1, *, timeout_s: fl
     order_fd, answer_fd = os.memfd_create("check-order"), os.memfd_create("check-answer")
     try:
         _write(order_fd, msgspec.msgpack.encode(order, enc_hook=plain))
-        argv = [sys.executable, "-P", "-m", "tidegate.config.examine", *map(str, (order_fd, answer_fd, snapshot_fd))]
-        fds = [fd for fd in (order_fd, answer_fd, snapshot_fd) if fd >= 0]
-        child = await asyncio.create_subprocess_exec(
-            *argv, stdin=asyncio.subprocess.DEVNULL, stdout=2, pass_fds=fds, env=_environment()
-        )
+        fds = (order_fd, answer_fd, snapshot_fd)
         try:
             async with asyncio.timeout(timeout_s):
-                code = await child.wait()
+                code = await _run(fds, stands_back=True)
+                if code is None:
+                    code = await _run(fds, stands_back=False)
         except TimeoutError:
             message = f"could not be checked within {timeout_s:g} s; does a filter's module wait for something?"
             return Checked(findings=[Finding(file=order.name, message=message)])
-        finally:
-            if child.returncode is None:
-                child.kill()
-                await child.wait()
         content = _read(answer_fd)
         if code != 0 or not content:
             message = f"could not be checked: the checker ended with {code}"
@@ -101,6 +103,45 @@ async def check_apart(order: CheckOrder, snapshot_fd: int = -1, *, timeout_s: fl
     finally:
         os.close(order_fd)
         os.close(answer_fd)
+
+
+async def _run(fds: Sequence[int], *, stands_back: bool) -> int | None:
+    """The exit code of a child; None when it stood back for others and hardly came to run."""
+    argv = [sys.executable, "-P", "-m", "tidegate.config.examine", *map(str, fds)]
+    child = await asyncio.create_subprocess_exec(
+        *argv,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=2,
+        pass_fds=[fd for fd in fds if fd >= 0],
+        env=_environment(),
+    )
+    try:
+        if stands_back:
+            with contextlib.suppress(OSError):  # it has ended already, or a sandbox forbids it
+                os.sched_setscheduler(child.pid, os.SCHED_IDLE, os.sched_param(0))
+            while not _starves(_schedstat(child.pid)):
+                with contextlib.suppress(TimeoutError):
+                    return await asyncio.wait_for(child.wait(), _LOOK_S)
+            return None
+        return await child.wait()
+    finally:
+        if child.returncode is None:
+            child.kill()
+            await child.wait()
+
+
+def _schedstat(pid: int) -> str:
+    """Nanoseconds that it ran and waited for a processor; "" when it has ended, or this kernel does not count."""
+    try:
+        return Path(f"/proc/{pid}/schedstat").read_text(encoding="ascii")
+    except OSError:
+        return ""
+
+
+def _starves(schedstat: str) -> bool:
+    """Whether a process waited for a processor longer than it had one, and longer than a look."""
+    fields = schedstat.split()
+    return len(fields) == 3 and int(fields[1]) > max(int(fields[0]), _LOOK_S * 1e9)
 
 
 def _environment() -> dict[str, str]:
