@@ -80,6 +80,10 @@ class RunningSupervisor:
             self.said.append(line)
         return self.said
 
+    def complaints(self):
+        """What it said until its end to who started it. Not the error log's lines: a slow machine has stalls in it."""
+        return [line for line in self.everything_said() if line.startswith("tidegate: ")]
+
     def wait_ready(self):
         found = self.hear(r"ready after [\d.]+ s: (\S+?)(?:, admin (\S+))?, (\d+) worker")
         self.listener, self.admin = found[1], found[2]

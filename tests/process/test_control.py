@@ -169,7 +169,7 @@ def test_admin_port_in_use_is_one_line(runtime_dir):
         settings = Gateway(server=Server(workers=1, admin=admin), listeners=(Listener(bind="127.0.0.1:0"),))
         with supervised(gateway=settings, has_control=True, runtime_dir=runtime_dir) as gateway:
             assert gateway.wait() == 1
-            (line,) = gateway.everything_said()
+            (line,) = gateway.complaints()
             assert line.startswith(f"tidegate: cannot listen on {admin}: another program")
 
 
@@ -183,7 +183,7 @@ def test_log_that_cannot_be_opened_is_one_line(runtime_dir, which):
     )
     with supervised(gateway=settings, has_control=True, runtime_dir=runtime_dir) as gateway:
         assert gateway.wait() == 1
-        (line,) = gateway.everything_said()
+        (line,) = gateway.complaints()
         assert line == f"tidegate: the {which} log {path} cannot be opened: No such file or directory"
 
 

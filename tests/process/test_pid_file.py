@@ -33,7 +33,7 @@ def test_it_is_there_while_the_gateway_runs(tmp_path):
         refusal += "(stop it, or give this one another server.pid_file)"
         with with_pid_file(path) as second:
             assert second.wait() == 1
-            assert second.everything_said() == [refusal]
+            assert second.complaints() == [refusal]
         assert path.read_text() == f"{gateway.pid}\n"
         gateway.signal(signal.SIGTERM)
         assert gateway.wait() == 0
