@@ -63,7 +63,7 @@ def running(tmp_path, *arguments, before=(), stdin=subprocess.DEVNULL, python=sy
 def quickstart(tmp_path, **replacements):
     from tidegate.cli.quickstart import BUNDLED
 
-    text = BUNDLED.read_text()
+    text = BUNDLED.read_text().replace('level = "warning"', 'level = "info"')
     for old, new in replacements.items():
         text = text.replace(old, new)
     path = tmp_path / "quickstart.toml"

@@ -81,8 +81,8 @@ class RunningSupervisor:
         return self.said
 
     def complaints(self):
-        """What it said until its end to who started it. Not the error log's lines: a slow machine has stalls in it."""
-        return [line for line in self.everything_said() if line.startswith("tidegate: ")]
+        """What it said until its end beside the lines of the error log: nothing, a reason, or a traceback."""
+        return [line for line in self.everything_said() if " kind=" not in line]
 
     def wait_ready(self):
         found = self.hear(r"ready after [\d.]+ s: (\S+?)(?:, admin (\S+))?, (\d+) worker")

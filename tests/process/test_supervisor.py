@@ -166,6 +166,7 @@ def test_a_start_that_hangs_can_be_stopped():
         gateway.signal(signal.SIGTERM)
         assert gateway.wait() == 0
         assert gateway.complaints() == []
+        assert "kind=stopped how=at_once" in gateway.said[-1]
 
 
 def test_port_in_use_is_one_line():

@@ -173,17 +173,17 @@ def test_death_during_an_upgrade(tmp_path, victim):
         tmp_path, {"process/service": source("process/service") + "\nimport time\ntime.sleep(2)\n"}
     )
     with upgradable(tmp_path) as it:
-        before = it.gateway.workers()
+        before, control = it.gateway.workers(), it.gateway.control()
         attempt = it.ask(environment_path=place, python_path=python_path_of(place))
         it.phase(attempt, "starting")
         new = eventually(lambda: [pid for pid in it.gateway.workers() if pid not in before], "new ones start")
-        os.kill({"old worker": before, "new worker": new, "control": it.gateway.control()}[victim][0], signal.SIGKILL)
+        os.kill({"old worker": before, "new worker": new, "control": control}[victim][0], signal.SIGKILL)
         ended = it.end_of(attempt)
         if victim == "new worker":
             assert ended["phase"] == "failed"
             assert "killed by SIGKILL" in ended["reason"]
         else:
-            assert ended["phase"] == "done"
+            assert ended["phase"] == "done", ended
         eventually(lambda: len(it.gateway.workers()) == 2, "one generation is left")
         with it.gateway.connect() as one:
             assert one.recv(100)

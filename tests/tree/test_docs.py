@@ -187,12 +187,33 @@ def test_tests_that_are_named_as_proof_exist() -> None:
                 assert (ROOT / code).exists(), f"{page.name} names {code}"
 
 
+def kinds_in_the_manual() -> set[str]:
+    """What stands in the first column of its tables of kinds and events."""
+    found: set[str] = set()
+    for name, head in (("logs-and-metrics.md", "| kind | level |"), ("operate.md", "| event |")):
+        for table in (ROOT / "docs" / name).read_text().split(head)[1:]:
+            rows = table.partition("\n\n")[0].splitlines()
+            found |= {kind for row in rows[2:] for kind in re.findall(r"`(\w+)`", row.split("|")[1])}
+    return found
+
+
+def kinds_in_the_program() -> set[str]:
+    """What is said with a constant kind, by an error log or through ``logging``."""
+    code = "".join(file.read_text() for end in ("py", "pyx") for file in (ROOT / "src").rglob(f"*.{end}"))
+    return set(re.findall(r'\b_?(?:say|note)\(\s*"([a-z_]+)"', code)) | set(re.findall(r'"kind": "([a-z_]+)"', code))
+
+
 def test_kinds_of_the_error_log_in_the_manual_are_said_by_the_program() -> None:
-    table = (ROOT / "docs" / "logs-and-metrics.md").read_text().partition("| kind | level |")[2].partition("\n\n")[0]
-    kinds = {kind for row in table.splitlines() for kind in re.findall(r"`(\w+)`", row.split("|")[1])}
-    assert len(kinds) > 15
+    kinds = kinds_in_the_manual()
+    assert len(kinds) > 50
     code = "".join(file.read_text() for end in ("py", "pyx") for file in (ROOT / "src").rglob(f"*.{end}"))
     assert {kind for kind in kinds if f'"{kind}"' not in code} == set()
+
+
+def test_kinds_that_the_program_says_are_in_the_manual() -> None:
+    kinds = kinds_in_the_program()
+    assert len(kinds) > 50
+    assert kinds - kinds_in_the_manual() == set(), "add a row to the table in logs-and-metrics.md or operate.md"
 
 
 def test_pages_name_no_place_of_one_machine() -> None:

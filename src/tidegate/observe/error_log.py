@@ -93,6 +93,14 @@ class ErrorLog:
             if entry is not None:
                 self._write(entry)
 
+    def note(self, kind: str, message: str, level: str = "info", **fields: Any) -> None:
+        """Something happened that is rare by its nature, as the start of a process: each time is a line of its own."""
+        if LEVELS.index(level) < self._least:
+            return
+        with self._lock:
+            self._happened += 1
+            self._write(Entry(kind, level, message, fields, 1))
+
     def tick(self) -> None:
         """Writes what was held back and is due; to be called about once a second, and cheap when nothing is."""
         with self._lock:

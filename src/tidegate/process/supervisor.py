@@ -38,16 +38,19 @@ from tidegate.process.failure import EXIT_FAILED, StartError, report
 from tidegate.process.handover import Handover
 from tidegate.process.holdings import Holdings
 from tidegate.process.identity import Identity
+from tidegate.process.lifecycle import Lifecycle
 from tidegate.process.logs import open_error_log
 from tidegate.process.messages import (
     Failed,
     Finish,
     NotPublished,
+    Prepared,
     Publish,
     Published,
     ReloadAsked,
     ReopenLogs,
     Roster,
+    Serving,
     StopAsked,
     SupervisorMessage,
     SupervisorOrder,
@@ -126,6 +129,7 @@ class Supervisor:
                 self._look_at_the_clock()
             if self._failure is not None:
                 raise self._failure
+            self.lives.stopped()
             return 0
 
     # -- what it owns ----------------------------------------------------------------------------------------------
@@ -155,9 +159,11 @@ class Supervisor:
         self._at_the_end.callback(self.log.close)
         if identity is not None:
             self._say_who(identity)
+        self.lives = Lifecycle(self.log, self.started_ns if left is None else left.started_ns)
         self.lead_with(self._make_workforce(1 if left is None else left.workers.generation))
         if left is None:
             self.workers.use_snapshot(self._snapshot.number, fd)
+            self.lives.starting(self._snapshot, len(self.workers.places))
         if self.order.has_control:
             self.control = self.make_control(self.workers, self.program)
         if left is not None:
@@ -259,6 +265,7 @@ class Supervisor:
             for late in workforce.overdue(now_s):
                 assert late.child is not None  # noqa: S101 - narrows the type
                 if workforce.is_draining:
+                    self.lives.is_late = True
                     self.log.say("drain_late", f"{late.name} has not finished in time: what it still serves is cut")
                 else:
                     late.child.last_words = "was not ready in time"
@@ -304,6 +311,7 @@ class Supervisor:
         except OSError as error:
             self._ended(place, f"could not be started: {error.strerror or error}")
             return
+        self.lives.process_started(place)
         self._watch(place, child)
 
     def _watch(self, place: Place, child: Child) -> None:
@@ -333,13 +341,16 @@ class Supervisor:
         return not self.workers.is_draining and self.stage is not Stage.FINISHING
 
     def _heard(self, place: Place, child: Child, message: SupervisorMessage) -> None:
+        is_control_ready = isinstance(message, Prepared) and isinstance(place, ControlPlace) and not place.has_prepared
+        if isinstance(message, Serving) or is_control_ready:
+            self.lives.process_ready(place)
         match message:
             case Failed():
                 child.last_words = message.reason
                 if self.stage is Stage.STARTING and self._failure is None:
                     self._fail(StartError(message.reason))
             case StopAsked():
-                self._stop(at_once=message.at_once)
+                self._stop("it was asked through the admin API", at_once=message.at_once)
             case UpgradeAsked():
                 self.attempts.begin(message)
             case _ if self.attempts.current is not None and self.attempts.current.owns(place):
@@ -365,15 +376,19 @@ class Supervisor:
 
     def _ended(self, place: Place, reason: str, pid: int = 0) -> None:
         """A process is gone, or could not be started."""
+        lived_s = 0.0 if place.child is None else time.monotonic() - place.started_s
         if self.attempts.current is not None and self.attempts.current.owns(place):
             self.attempts.current.died(place, reason)
         elif isinstance(place, WorkerPlace):
             workforce = self._workforce_of(place)
             delay_s = workforce.died(place, reason)
             if workforce.is_draining:
-                self._report_drained(place, workforce, reason, pid)
+                if reason != "exited with code 0" and math.isfinite(workforce.drain_deadline_s):
+                    self.lives.died_draining(place, reason, pid, lived_s)
+                left = sum(one.child is not None for one in workforce.places)
+                self.lives.drained(place, reason, pid, lived_s, left)
             else:
-                self._report_death(place, reason, delay_s)
+                self._died(place, reason, pid, lived_s, delay_s)
         elif not any(place is one for one, _ in self._helpers()):
             place.retire()  # it was let go
         else:
@@ -381,22 +396,13 @@ class Supervisor:
                 self.workers.abandon("control, which asked for it, is gone")
             delay_s = place.vacate(reason)
             if self.stage in (Stage.STARTING, Stage.RUNNING):
-                self._report_death(place, reason, delay_s)
+                self._died(place, reason, pid, lived_s, delay_s)
 
-    def _report_drained(self, place: Place, workforce: Workforce, reason: str, pid: int) -> None:
-        if reason != "exited with code 0" and math.isfinite(workforce.drain_deadline_s):
-            self.log.say("process_died", f"{place.name} is gone while draining ({reason})", "error", pid=pid)
-        if workforce is not self.workers:
-            left = sum(one.child is not None for one in workforce.places)
-            who = f"{place.name} of generation {workforce.generation}"
-            self.log.say("drained", f"{who} is gone ({reason}); {left} of that generation left", "info", pid=pid)
-
-    def _report_death(self, place: Place, reason: str, delay_s: float) -> None:
+    def _died(self, place: Place, reason: str, pid: int, lived_s: float, delay_s: float) -> None:
         if self.stage is Stage.STARTING:
             self._fail(StartError(f"{place.name} could not start: {reason}"))
-            return
-        when = "now" if delay_s == 0 else f"in {delay_s:.1f} s, as it keeps dying"
-        self.log.say("process_died", f"{place.name} is gone ({reason}); the next one starts {when}", "error")
+        else:
+            self.lives.process_died(place, reason, pid, lived_s, delay_s)
 
     # -- beginning and end -----------------------------------------------------------------------------------------
 
@@ -405,11 +411,12 @@ class Supervisor:
         return workers_ready and (self.control is None or self.control.has_prepared)
 
     def _greet(self) -> None:
-        where = ", ".join(group.address for group in self.holdings.groups)
+        addresses = [group.address for group in self.holdings.groups]
+        took = self.lives.ready(addresses)
+        where = ", ".join(addresses)
         admin = "" if self.holdings.admin is None else f", admin {self.holdings.admin.address}"
         count = len(self.workers.places)
         workers = f"{count} worker{'s' * (count != 1)}"
-        took = (time.monotonic_ns() - self.started_ns) / 1e9
         ready = f"tidegate: ready after {took:.1f} s: {where}{admin}, {workers}, pid {os.getpid()}"
         with contextlib.suppress(OSError):  # who started it may not be listening any more
             sys.stderr.write("\n".join([ready, *self.order.greeting, ""]))
@@ -419,11 +426,12 @@ class Supervisor:
         for number in self.inbox.receive():
             match number:
                 case signal.SIGTERM | signal.SIGINT:
-                    self._stop(at_once=self.stage in (Stage.DRAINING, Stage.FINISHING))
+                    is_second = self.stage in (Stage.DRAINING, Stage.FINISHING)
+                    self._stop(signal.Signals(number).name, at_once=is_second)
                 case signal.SIGUSR1:
                     self._reopen_logs()
                 case signal.SIGHUP if self.ends_with_terminal and not has_terminal():
-                    self._stop(at_once=False)
+                    self._stop("its terminal was closed", at_once=False)
                 case signal.SIGHUP:
                     self._tell_to_reload()
                 case _:
@@ -441,6 +449,7 @@ class Supervisor:
             workforce.reopen_logs()
         if self.control is not None:
             self.control.send(ReopenLogs())
+        self.log.note("logs_reopened", "SIGUSR1: every process opens its log files anew")
 
     def _tell_to_reload(self) -> None:
         if self.control is None or not self.control.send(ReloadAsked()):
@@ -450,10 +459,13 @@ class Supervisor:
         """The start came to nothing: everybody goes, and `run` raises the first reason."""
         if self._failure is None:
             self._failure = failure
-            self._stop(at_once=True)
+            self.lives.start_failed(str(failure))
+            self._stop("the start failed", at_once=True)
 
-    def _stop(self, *, at_once: bool) -> None:
+    def _stop(self, why: str, *, at_once: bool) -> None:
         self._is_hurried |= at_once
+        if at_once and self._failure is None:
+            self.lives.hurried(why)
         if self.stage is Stage.FINISHING:
             self._deadline_s = time.monotonic() + _FINISH_AT_ONCE_S
             return
@@ -463,7 +475,7 @@ class Supervisor:
                 workforce.kill()
         elif self.stage is Stage.RUNNING:
             timeout_s = self.active_snapshot().gateway.server.drain_timeout
-            self.log.say("draining", f"for at most {timeout_s:g} s; a second signal stops at once", "info")
+            self.lives.draining(why, timeout_s)
             self.workers.drain(timeout_s)
             for workforce in self.retired:
                 workforce.give_way(timeout_s)
