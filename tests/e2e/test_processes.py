@@ -33,8 +33,10 @@ IN_A_TERMINAL = (
 
 
 @contextlib.contextmanager
-def running(tmp_path, *arguments, before=(), stdin=subprocess.DEVNULL, python=sys.executable, environment=None):
-    """A gateway from the command line, to its end."""
+def running(
+    tmp_path, *arguments, before=(), stdin=subprocess.DEVNULL, python=sys.executable, environment=None, waits=True
+):
+    """A gateway from the command line, to its end; ready unless it is not waited for."""
     with (tmp_path / "stdout").open("wb") as stdout:
         process = subprocess.Popen(
             [python, *before, "-m", "tidegate", *map(str, arguments)],
@@ -46,7 +48,7 @@ def running(tmp_path, *arguments, before=(), stdin=subprocess.DEVNULL, python=sy
     gateway = RunningSupervisor(process)
     below = []
     try:
-        yield gateway.wait_ready()
+        yield gateway.wait_ready() if waits else gateway
     finally:
         with contextlib.suppress(psutil.Error):
             below = psutil.Process(process.pid).children(recursive=True)

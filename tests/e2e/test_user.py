@@ -11,7 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 import trustme
-from tests.cli.command import free_port, tidegate
+from benchmarks.ports import free_port
+from tests.cli.command import tidegate
 from tests.e2e.test_processes import ask, running
 from tests.process.gateway import eventually
 from tests.process.other_user import interpreter, needs_root, nobody, open_path

@@ -85,7 +85,7 @@ class RunningSupervisor:
         return [line for line in self.everything_said() if " kind=" not in line]
 
     def wait_ready(self):
-        found = self.hear(r"ready after [\d.]+ s: (\S+?)(?:, admin (\S+))?, (\d+) worker")
+        found = self.hear(r"ready after [\d.]+ s: (\S+?)(?:, \S+?)*?(?:, admin (\S+))?, (\d+) worker")
         self.listener, self.admin = found[1], found[2]
         return self
 

@@ -1,3 +1,4 @@
+import os
 import socket
 import stat
 from pathlib import Path
@@ -8,6 +9,7 @@ from tidegate.config.listeners import Listener
 from tidegate.config.schema import Gateway
 from tidegate.config.server import Server
 from tidegate.config.snapshot import Snapshot
+from tidegate.process import state_directory
 from tidegate.process.failure import StartError
 from tidegate.process.holdings import Holdings
 from tidegate.process.messages import SupervisorOrder
@@ -65,3 +67,48 @@ def test_command_sockets_of_dead_gateways_are_removed(tmp_path):
         dead.bind(str(left))
     Holdings.open(order(tmp_path), snapshot()).close()
     assert list((tmp_path / "run").iterdir()) == []
+
+
+@pytest.mark.parametrize("which", ["listener", "admin"])
+def test_address_of_a_gateway_that_was_killed_is_waited_for(tmp_path, monkeypatch, capsys, which):
+    state = tmp_path / "state"
+    os.close(state_directory.claim(state))  # as the kernel gives it up: the name stays
+    (state / "lock").write_text("4211\n")
+    left = socket.create_server(("127.0.0.1", 0))
+    address = f"127.0.0.1:{left.getsockname()[1]}"
+    monkeypatch.setattr("time.sleep", lambda _: left.close())
+    places = {"bind" if which == "listener" else "admin": address}
+    made = Holdings.open(order(tmp_path), snapshot(state_dir=str(state), **places))
+    assert made.state_lock_fd >= 0
+    made.close()
+    assert capsys.readouterr().err == (
+        f"tidegate: cannot listen on {address} yet: the gateway before (pid 4211) was killed, and a process of it "
+        "still has the address; waits for at most 10 s\n"
+    )
+    # After an ordinary end nobody is left who could have it.
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        bind = f"127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(StartError, match="another program listens there already"):
+            Holdings.open(order(tmp_path), snapshot(bind=bind, state_dir=str(state)))
+    assert capsys.readouterr().err == ""
+
+
+def test_address_is_waited_for_no_longer_than_said_and_the_next_start_waits_again(tmp_path, monkeypatch):
+    state = tmp_path / "state"
+    os.close(state_directory.claim(state))
+    (state / "lock").write_text("4211\n")
+    now = [1000.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+
+    def sleep(seconds):
+        now[0] += seconds
+
+    monkeypatch.setattr("time.sleep", sleep)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        bind = f"127.0.0.1:{taken.getsockname()[1]}"
+        for _ in range(2):
+            began = now[0]
+            with pytest.raises(StartError, match="another program listens there already"):
+                Holdings.open(order(tmp_path), snapshot(bind=bind, state_dir=str(state)))
+            assert 10.0 <= now[0] - began < 10.1
+    assert state_directory.last_holder(state) == 4211

@@ -117,3 +117,18 @@ def test_directory_that_cannot_be_had_keeps_nobody_from_serving(tmp_path, monkey
     monkeypatch.undo()
     (tmp_path / "file").touch()
     assert state_directory.claim(tmp_path / "file") == -1
+
+
+def test_one_that_was_killed_is_known_and_one_that_ended_is_not(tmp_path, monkeypatch):
+    monkeypatch.undo()
+    place = tmp_path / "state"
+    assert (state_directory.last_holder(place), state_directory.claimed_at_ns(place)) == (None, 0)
+    killed = state_directory.claim(place)
+    first_ns = state_directory.claimed_at_ns(place)
+    os.close(killed)
+    assert state_directory.last_holder(place) == os.getpid()
+    os.utime(place / "lock", ns=(1, first_ns - 10**9))
+    state_directory.release(state_directory.claim(place))
+    assert state_directory.last_holder(place) is None
+    assert state_directory.claimed_at_ns(place) >= first_ns
+    state_directory.release(-1)

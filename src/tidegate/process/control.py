@@ -55,6 +55,7 @@ __all__ = ["main"]
 
 _TICK_S = 1.0
 _AFTER_DRAIN_S = 2.0
+_SUCCESSOR_S = 0.05  # how often an orphan looks whether another gateway wants its addresses
 
 
 class Control:
@@ -71,6 +72,8 @@ class Control:
         self._snapshot = Snapshot.decode(read_memory_file(order.snapshot_fd))
         os.close(order.snapshot_fd)
         self._region = Region.attach(order.region_fd)
+        self._state = state_directory.of_gateway(self._snapshot)
+        self._claimed_at_ns = 0 if self._state is None else state_directory.claimed_at_ns(self._state)
         self._error_log: ErrorLog | None = None
         self._log_writer: LogWriter | None = None
         self._servers: list[uvicorn.Server] = []
@@ -158,7 +161,7 @@ class Control:
         recorder = FlightRecorder(
             self._snapshot,
             self._region,
-            state_directory.of_gateway(self._snapshot),
+            self._state,
             pid=self._order.supervisor_pid,
             generation=self._order.generation,
             say=error_log.say,
@@ -179,11 +182,10 @@ class Control:
 
     def _make_reloader(self, error_log: ErrorLog) -> Reloader:
         snapshot = self._snapshot
-        directory = state_directory.of_gateway(self._snapshot)
         return Reloader(
             snapshot,
             self._region,
-            None if directory is None else History(directory),
+            None if self._state is None else History(self._state),
             highest_number=self._order.highest_number,
             send=self._channel.send,
             say=error_log.say,
@@ -275,6 +277,7 @@ class Control:
             self._view.is_orphaned = True
             self._reloader.abandon()
             tasks.start(self._outlive_workers(self._view), "outlive the workers")
+            tasks.start(self._step_aside(), "step aside")
 
     async def _outlive_workers(self, view: GatewayView) -> None:
         """The supervisor is gone: the workers drain, and their last lines are still to be written."""
@@ -283,6 +286,17 @@ class Control:
                 for worker in view.workers():
                     await _until_gone(worker.mark.pid)
         self._ended.set()
+
+    async def _step_aside(self) -> None:
+        """Gives up its addresses as soon as the next gateway has claimed the state directory."""
+        if self._state is None:
+            return
+        while True:
+            await asyncio.sleep(_SUCCESSOR_S)
+            if state_directory.claimed_at_ns(self._state) != self._claimed_at_ns:
+                break
+        for server in self._servers:
+            server.should_exit = True
 
 
 async def _until_gone(pid: int) -> None:

@@ -4,20 +4,31 @@ Also what says that nobody else may run this gateway: the lock on its state dire
 """
 
 import contextlib
+import errno
 import os
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from tidegate.config.snapshot import Snapshot
 from tidegate.memory.region import Region
 from tidegate.process import pid_file, runtime_directory, state_directory
 from tidegate.process.belongings import claim_state
 from tidegate.process.cores import usable_cores
+from tidegate.process.failure import StartError
 from tidegate.process.handover import HoldingsState
 from tidegate.process.identity import Identity
 from tidegate.process.listeners import ListenerGroup, open_listeners
 from tidegate.process.messages import SupervisorOrder
 
 __all__ = ["Holdings"]
+
+_INHERITANCE_S = 10.0  # how long sockets of a gateway that was killed are waited for
+_LOOK_AGAIN_S = 0.02
+
+Opened = TypeVar("Opened")
 
 
 class Holdings:
@@ -53,11 +64,13 @@ class Holdings:
         with contextlib.ExitStack() as opened:
             # First, so that the second start of one gateway hears which process is in its way, not which port.
             directory = state_directory.of_gateway(snapshot)
+            killed = None if directory is None else state_directory.last_holder(directory)
             lock_fd = -1 if directory is None else claim_state(directory, identity)
-            opened.callback(_close, lock_fd)
+            opened.callback(state_directory.release, lock_fd, killed)
+            heirs = _Heirs(killed if lock_fd >= 0 else None)
             if gateway.server.pid_file is not None:
                 pid_file.look(Path(gateway.server.pid_file))
-            groups = open_listeners(gateway.listeners, slots)
+            groups = heirs.wait_for(lambda: open_listeners(gateway.listeners, slots))
             for group in groups:
                 opened.callback(group.close)
             sizes = {"log_bytes": gateway.access_log.buffer, "series": gateway.metrics.series}
@@ -65,7 +78,8 @@ class Holdings:
             opened.callback(region.close)
             holdings = cls(region, groups, state_lock_fd=lock_fd)
             if order.has_control:
-                holdings.admin = ListenerGroup.open(_Admin(gateway.server.admin), 1, is_exclusive=True)
+                admin = _Admin(gateway.server.admin)
+                holdings.admin = heirs.wait_for(lambda: ListenerGroup.open(admin, 1, is_exclusive=True))
                 opened.callback(holdings.admin.close)
                 runtime_directory.prepare(Path(order.runtime_dir))
                 # What others left behind goes: killed ones, and those whose user may not remove anything there.
@@ -123,13 +137,46 @@ class Holdings:
                 group.close()
         if self.pid_file is not None:
             pid_file.remove(Path(self.pid_file))
-        _close(self.state_lock_fd)
+        state_directory.release(self.state_lock_fd)
         self.state_lock_fd = -1
 
 
-def _close(fd: int) -> None:
-    if fd >= 0:
-        os.close(fd)
+class _Heirs:
+    """Processes of the gateway before, whose supervisor ``killed`` has left them: they close their sockets any moment.
+
+    Workers do so as soon as they notice, control when it sees that another has claimed the state directory. One that is
+    stopped or whose loop is held does not; with its socket in the group it would get its share of all connections.
+    """
+
+    def __init__(self, killed: int | None) -> None:
+        self._killed = killed
+        self._until_s = time.monotonic() + _INHERITANCE_S
+        self._has_said = False
+
+    def wait_for(self, opening: Callable[[], Opened]) -> Opened:
+        """What ``opening`` opens, tried again for a while when an address is in use. StartError: it stays so."""
+        while True:
+            try:
+                return opening()
+            except StartError as refused:
+                cause = refused.__cause__
+                is_in_use = isinstance(cause, OSError) and cause.errno == errno.EADDRINUSE
+                if self._killed is None or not is_in_use or time.monotonic() >= self._until_s:
+                    raise
+                self._say(str(refused))
+            time.sleep(_LOOK_AGAIN_S)
+
+    def _say(self, refusal: str) -> None:
+        if self._has_said:
+            return
+        self._has_said = True
+        what = refusal.partition(": ")[0]
+        with contextlib.suppress(OSError):
+            sys.stderr.write(
+                f"tidegate: {what} yet: the gateway before (pid {self._killed}) was killed, and a process of it still "
+                f"has the address; waits for at most {_INHERITANCE_S:g} s\n"
+            )
+            sys.stderr.flush()
 
 
 class _Admin:

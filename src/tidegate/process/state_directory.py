@@ -15,7 +15,18 @@ from pathlib import Path
 from tidegate.config.snapshot import Snapshot
 from tidegate.process.failure import StartError
 
-__all__ = ["base", "claim", "for_file", "named_in", "of_gateway", "prepare", "stay"]
+__all__ = [
+    "base",
+    "claim",
+    "claimed_at_ns",
+    "for_file",
+    "last_holder",
+    "named_in",
+    "of_gateway",
+    "prepare",
+    "release",
+    "stay",
+]
 
 _OPTION = re.compile(r"""^\s*"?state_dir"?\s*[=:]\s*["']?([^"'\n#]+?)["']?\s*(?:#.*)?$""", re.MULTILINE)
 
@@ -109,3 +120,28 @@ def claim(directory: Path) -> int:
         os.ftruncate(fd, 0)
         os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
     return fd
+
+
+def release(fd: int, killed: int | None = None) -> None:
+    """Gives a claim back (-1: there was none), leaving the name of nobody, or of one that was killed before."""
+    if fd >= 0:
+        with contextlib.suppress(OSError):
+            os.ftruncate(fd, 0)
+            if killed is not None:
+                os.pwrite(fd, f"{killed}\n".encode(), 0)
+        os.close(fd)
+
+
+def last_holder(directory: Path) -> int | None:
+    """Who claimed it last and has not released it: it runs, or it was killed."""
+    with contextlib.suppress(OSError, ValueError):
+        return int((directory / "lock").read_bytes()[:20])
+    return None
+
+
+def claimed_at_ns(directory: Path) -> int:
+    """When it was claimed last; 0: never, or nobody can say."""
+    try:
+        return (directory / "lock").stat().st_mtime_ns
+    except OSError:
+        return 0
