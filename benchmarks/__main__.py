@@ -25,7 +25,8 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     """What was asked for."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
-        description="Side by side with nginx, Envoy and Caddy. 'micro [NAME]' instead of options: single functions.",
+        description="Side by side with nginx, Envoy and Caddy. Instead of options: 'micro [NAME]', single functions; "
+        f"{', '.join(trouble.KNOWN)}: figures of a gateway in trouble.",
     )
     parser.add_argument("--only", type=names, action="extend", metavar="NAME,...", help="only these scenarios")
     parser.add_argument("--contenders", type=names, metavar="NAME,...", help=f"of {', '.join(KNOWN)}")
@@ -56,7 +57,7 @@ def main(argv: Sequence[str]) -> int:
     if argv and argv[0] == "micro":
         return micro.main(argv[1:])
     if argv and argv[0] in trouble.KNOWN:
-        return trouble.KNOWN[argv[0]]()
+        return trouble.KNOWN[argv[0]](argv[1:])
     options = arguments(argv)
     scenarios = chosen(options)
     if options.list:

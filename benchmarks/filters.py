@@ -38,6 +38,14 @@ class MillionObjects(Filter):
         request.headers["x-bench-kept"] = "1"
 
 
+class NamesWorker(Filter):
+    """Answers ``/pid`` with the worker's pid."""
+
+    def on_request(self, request: Request) -> Response | None:
+        """Lets all else pass."""
+        return Response(200, str(os.getpid()).encode()) if request.path == "/pid" else None
+
+
 class SleepsOnDemand(Filter):
     """Answers with the worker's pid; ``/sleep`` holds the loop for 0.2 s before."""
 

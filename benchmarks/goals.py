@@ -1,5 +1,6 @@
 """Goals: what a scenario demands of Tidegate, and whether it was reached."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,3 +32,9 @@ def at_least(demand: str, reached: float | None, bound: float, note: str = "") -
 def at_most(demand: str, reached: float | None, bound: float, note: str = "") -> Verdict:
     """``reached`` must not be over ``bound``."""
     return Verdict(f"{demand} at most {bound:g}", reached, None if reached is None else reached <= bound, note)
+
+
+def exit_code(verdicts: Sequence[Verdict]) -> int:
+    """Prints each; 1 when one was missed or could not be measured."""
+    print(*verdicts, sep="\n", flush=True)
+    return int(not all(verdict.met for verdict in verdicts))

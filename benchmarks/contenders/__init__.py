@@ -22,6 +22,7 @@ KNOWN: dict[str, Callable[[str], Contender]] = {
     "tidegate-async": lambda name: Tidegate(name, filter_class="benchmarks.filters:ReadOneSetTwoAsync"),
     "tidegate-million": lambda name: Tidegate(name, filter_class="benchmarks.filters:MillionObjects"),
     "tidegate-json": lambda name: Tidegate(name, log_format="json"),
+    "tidegate-unrecorded": lambda name: Tidegate(name, is_recorded=False),
     "tidegate-log-pipe": lambda name: Tidegate(name, log_to_pipe=True),
     "relay": Relay,
     "direct": Direct,

@@ -10,6 +10,7 @@ from benchmarks.contenders.contender import Contender, Ground, NotHereError
 from benchmarks.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
+UNRECORDED = Path(__file__).parent / "unrecorded"
 
 CONFIGURATION = """\
 [server]
@@ -46,18 +47,26 @@ class Tidegate(Contender):
     """``python -m tidegate run FILE`` of this checkout."""
 
     def __init__(
-        self, name: str, filter_class: str = "", *, log_format: str = "combined", log_to_pipe: bool = False
+        self,
+        name: str,
+        filter_class: str = "",
+        *,
+        log_format: str = "combined",
+        log_to_pipe: bool = False,
+        is_recorded: bool = True,
     ) -> None:
         super().__init__(name)
         self.log_format = log_format  # by default the line that nginx writes
         self.log_to_pipe = log_to_pipe
         self.filter_class = filter_class
+        self.is_recorded = is_recorded
         self.log_pipe = -1  # the reading end, when it logs to a pipe
         self.admin_port = 0
 
     def prepare(self, ground: Ground) -> tuple[list[str], Mapping[str, str]]:
         """Writes ``gateway.toml``."""
-        env = {"PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
+        places = [ROOT / "src", ROOT] if self.is_recorded else [UNRECORDED, ROOT / "src", ROOT]
+        env = {"PYTHONPATH": os.pathsep.join(map(str, places))}
         probe = [
             sys.executable,
             "-c",

@@ -42,18 +42,21 @@ typedef struct {
     size_t held;       /* bytes of an unfinished head in `head` */
     char *head;
     int64_t intended;  /* when this exchange should have begun, ns (paced.c) */
-    int counted;       /* it began in the measured time */
+    int64_t begun;     /* when it did */
+    int answered;      /* exchanges that this connection has ended well */
+    int last;          /* the answer said Connection: close */
+    uint32_t server;   /* the number that the latest body began with: a worker's pid */
 } Conn;
 
 static struct {
-    int port, tls, connections, reconnect, hold;
+    int port, tls, connections, reconnect, hold, renew;
     double seconds, rate;
-    const char *path, *ciphers;
+    const char *path, *ciphers, *raw;
     uint64_t upload;
 } option = {.connections = 64, .seconds = 1, .path = "/small", .ciphers = "TLS_AES_256_GCM_SHA384"};
 
 static struct {
-    uint64_t requests, received, sent, errors, opened, received_heads;
+    uint64_t requests, received, sent, errors, opened, lost_idle;
     char complaint[160];
 } tally;
 
@@ -96,7 +99,7 @@ static Step dial(Conn *c) {
     c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
     if (c->fd < 0) return failed("socket: out of descriptors");
     setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    c->state = CONNECTING, c->held = 0;
+    c->state = CONNECTING, c->held = 0, c->answered = c->last = 0, c->server = 0;
     if (connect(c->fd, (struct sockaddr *)&peer, sizeof peer) && errno != EINPROGRESS) {
         hang_up(c);
         return failed("connect refused or no local port left");
@@ -150,7 +153,9 @@ static Step begin(Conn *c) {
 }
 
 static Step finished(Conn *c) {
+    c->answered++;
     if (option.reconnect) { c->state = ENDING; return MORE; }
+    if (option.renew && c->last) { hang_up(c); return DONE; }
     c->state = IDLE;
     return DONE;
 }
@@ -184,11 +189,16 @@ static Step read_head(Conn *c, const char *data, size_t len) {
         line = memchr(line, '\n', (size_t)(end - line));
         if (!line) break;
         line++;
-        if ((*line | 32) == 'c' && strncasecmp(line, "content-length:", 15) == 0) length = strtoll(line + 15, NULL, 10);
+        if ((*line | 32) != 'c') continue;
+        if (strncasecmp(line, "content-length:", 15) == 0) length = strtoll(line + 15, NULL, 10);
+        if (strncasecmp(line, "connection: close", 17) == 0) c->last = 1;
     }
     if (length < 0) return failed("answer without Content-Length");
     size_t extra = len - (size_t)(end + 4 - data);
     if ((int64_t)extra > length) return failed("more bytes than Content-Length");
+    c->server = 0;
+    for (const char *digit = end + 4; digit < data + len && *digit >= '0' && *digit <= '9'; digit++)
+        c->server = c->server * 10 + (uint32_t)(*digit - '0');
     c->state = BODY, c->body = (uint64_t)length;
     return c->body == 0 ? finished(c) : took_body(c, extra);
 }
@@ -234,6 +244,7 @@ static Step receive(Conn *c) {
         }
         if (n < 0 && (errno == EAGAIN || errno == EINTR)) return MORE;
         if (c->state == ENDING) { hang_up(c); return DONE; }
+        if (c->state == IDLE && option.renew) { tally.lost_idle++; hang_up(c); return MORE; }
         return failed(c->state == IDLE ? "closed while idle" : "closed before the answer was whole");
     }
 }
@@ -272,7 +283,7 @@ static int choose(int argc, char **argv) {
     static const struct option names[] = {
         {"port", 1, 0, 'p'}, {"tls", 0, 0, 't'}, {"connections", 1, 0, 'c'}, {"seconds", 1, 0, 's'}, {"path", 1, 0, 'a'},
         {"upload", 1, 0, 'u'}, {"reconnect", 0, 0, 'r'}, {"hold", 0, 0, 'h'}, {"rate", 1, 0, 'R'}, {"ciphers", 1, 0, 'C'},
-        {0, 0, 0, 0}};
+        {"renew", 0, 0, 'n'}, {"raw", 1, 0, 'w'}, {0, 0, 0, 0}};
     for (int c; (c = getopt_long(argc, argv, "", names, NULL)) != -1; ) switch (c) {
         case 'p': option.port = atoi(optarg); break;
         case 't': option.tls = 1; break;
@@ -284,6 +295,8 @@ static int choose(int argc, char **argv) {
         case 'h': option.hold = 1; break;
         case 'R': option.rate = atof(optarg); break;
         case 'C': option.ciphers = optarg; break;
+        case 'n': option.renew = 1; break;
+        case 'w': option.raw = optarg; break;
         default: return 0;
     }
     return option.port > 0 && option.connections > 0;

@@ -15,6 +15,8 @@ from benchmarks.load.report import Report
 from benchmarks.meter import Meter
 from benchmarks.processes import LOAD_CORE
 
+EXTRA = ("opened", "cipher", "lost_idle", "waiting_most", "over_20ms")
+
 
 class GeneratorError(RuntimeError):
     """A generator did not do its part; the text has its own words."""
@@ -38,7 +40,7 @@ def parse(line: str, command: str = "", payload_bytes: int = 0) -> Report:
             latency_us={k: float(v) for k, v in said.get("latency_us", {}).items()},
             command=command,
             complaint=said["complaint"],
-            extra={k: said[k] for k in ("opened", "cipher", "waiting_most", "over_20ms") if k in said},
+            extra={k: said[k] for k in EXTRA if k in said},
         )
     except (ValueError, KeyError) as error:
         raise ValueError(f"this is not the line of a generator ({error}): {line.strip() or '(nothing)'}") from error

@@ -1,12 +1,22 @@
-"""Figures of a gateway in trouble: ``python -m benchmarks NAME``. Each starts what it needs and prints what it saw."""
+"""Figures of a gateway in trouble: ``python -m benchmarks NAME``.
 
-from collections.abc import Callable
+Each starts what it needs, prints what it saw with the goal beside it, ends what it started, and returns 1 when a goal
+was missed.
+"""
 
-from benchmarks.trouble import health, overload
+from collections.abc import Callable, Sequence
+
+from benchmarks.trouble import health, killed, lifecycle, overload, recorder, reloads, stalls, stopped
 
 __all__ = ["KNOWN"]
 
-KNOWN: dict[str, Callable[[], int]] = {
+KNOWN: dict[str, Callable[[Sequence[str]], int]] = {
     "health-busy": health.main,
+    "killed-workers": killed.main,
+    "lifecycle": lifecycle.main,
+    "recorder-cost": recorder.main,
+    "reloads": reloads.main,
     "restart-overload": overload.main,
+    "stalls": stalls.main,
+    "stopped-workers": stopped.main,
 }

@@ -1,6 +1,7 @@
 """A gateway of its own for one measurement."""
 
 import contextlib
+import datetime as dt
 import http.client
 import json
 import os
@@ -9,22 +10,41 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psutil
 
 from benchmarks.ports import free_port
+from tidegate.admin.client import ControlClient
+from tidegate.process.failure import StartError
+
+ROOT = Path(__file__).resolve().parents[2]
+ENDED = ("done", "failed")  # phases of an upgrade
+
+
+class Event(NamedTuple):
+    """A line of the error log: when, since 1970, and what."""
+
+    at_s: float
+    kind: str
+    line: str
 
 
 class Running:
-    """A gateway that serves, and where."""
+    """A gateway that serves, and where; ``path`` is its file."""
 
-    def __init__(self, process: subprocess.Popen[bytes], admin: tuple[str, int], public: tuple[str, int]) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], admin: tuple[str, int], public: tuple[str, int], path: Path
+    ) -> None:
         self.process = process
         self.admin = admin
         self.public = public
+        self.path = path
+        self.control = ControlClient(path.parent / "run" / f"{process.pid}.sock", process.pid, timeout_s=120.0)
+        self._events: list[Event] = []
 
     def __repr__(self) -> str:
         return f"<Running {self.process.pid} {self.public}>"
@@ -63,6 +83,64 @@ class Running:
         """The document at ``/status``."""
         return json.loads(self.ask("/status")[1])
 
+    def metric(self, name: str) -> dict[str, float]:
+        """Values of one metric by the text of its labels."""
+        found = re.findall(rf"^{name}(\{{.*\}})? (\S+)$", self.ask("/metrics")[1].decode(), re.MULTILINE)
+        return {labels: float(value) for labels, value in found}
+
+    @property
+    def events(self) -> list[Event]:
+        """What the error log says so far, or said when the gateway was ended."""
+        log = self.path.parent / "errors"
+        if log.exists():
+            found = ((line, re.search(r"\bkind=(\S+)", line)) for line in log.read_text().splitlines())
+            self._events = [
+                Event(dt.datetime.fromisoformat(line.partition(" ")[0]).timestamp(), kind[1], line)
+                for line, kind in found
+                if kind
+            ]
+        return self._events
+
+    def reload(self) -> None:
+        """Returns when the file as it is now is active. RuntimeError when that was refused."""
+        outcome = self.control.ask("POST", "/reload")
+        if outcome["result"] != "active":
+            raise RuntimeError(outcome["message"])
+
+    def upgrade(self, timeout_s: float = 120.0) -> None:
+        """Lets this same program take over from itself; returns when it has. RuntimeError when it has not."""
+        attempt = uuid.uuid4().hex
+        path = [os.path.abspath(place) for place in sys.path]  # noqa: PTH100 - "" is this directory
+        self.control.post(
+            "/upgrade",
+            {
+                "attempt": attempt,
+                "python": sys.executable,
+                "python_path": [str(self.path.parent), *path],
+                "environment_path": environment(self.path.parent)["PYTHONPATH"],
+            },
+        )
+        end_s = time.monotonic() + timeout_s
+        while time.monotonic() < end_s:
+            with contextlib.suppress(StartError):  # for a moment nobody answers
+                for one in self.control.get("/status")["upgrades"]:
+                    if one["attempt"] == attempt and one["phase"] in ENDED:
+                        if one["phase"] == "failed" or one["reason"]:
+                            raise RuntimeError(one["reason"])
+                        return
+            time.sleep(0.05)
+        raise RuntimeError(f"no end of the upgrade within {timeout_s:g} s")
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """Of a gateway whose files lie in ``folder``: it is this checkout's, and leaves nothing elsewhere."""
+    return {
+        **os.environ,
+        "TIDEGATE_RUNTIME_DIR": f"{folder}/run",
+        "TIDEGATE_STATE_DIR": f"{folder}/state",
+        "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT / "src"), str(ROOT)]),
+    }
+
 
 @contextlib.contextmanager
 def gateway(
@@ -86,11 +164,7 @@ def gateway(
         process = subprocess.Popen(
             [*before, sys.executable, "-m", "tidegate", "run", str(path)],
             stderr=subprocess.PIPE,
-            env={
-                **os.environ,
-                "TIDEGATE_RUNTIME_DIR": f"{folder}/run",
-                "PYTHONPATH": f"{folder}:{os.environ.get('PYTHONPATH', '')}",
-            },
+            env=environment(path.parent),
         )
         below: list[psutil.Process] = []
         try:
@@ -98,7 +172,9 @@ def gateway(
             said = process.stderr.readline().decode()
             if not re.search("ready after", said):
                 sys.exit(said + process.stderr.read().decode())
-            yield Running(process, ("127.0.0.1", admin), ("127.0.0.1", public))
+            running = Running(process, ("127.0.0.1", admin), ("127.0.0.1", public), path)
+            yield running
+            _ = running.events  # they outlive the folder
         finally:
             with contextlib.suppress(psutil.Error):
                 below = psutil.Process(process.pid).children(recursive=True)

@@ -1,14 +1,16 @@
 """How long ``/health/ready`` takes while the workers are stopped or busy, and /metrics of 512 series is rendered."""
 
+import argparse
 import contextlib
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from benchmarks.trouble.gateway import Running, gateway, quantile
+from benchmarks.trouble.requests import CALM, come_first
 
 FILTERS = '''
 import time
@@ -39,13 +41,14 @@ while True:
     except OSError:
         pass
 """
-CALM = ["nice", "-n", "20"]  # back from where this process is to where everybody is
 SERIES = 512
 SECONDS = 8.0
 
 
-def main() -> int:
+def main(argv: Sequence[str]) -> int:
     """Measures and prints; 1 when a p99 is over 10 ms."""
+    description = __doc__.partition("\n")[0]
+    argparse.ArgumentParser(prog="python -m benchmarks health-busy", description=description).parse_args(argv)
     routes = "".join(
         f'[[routes]]\nname = "r{at}"\npath = "/r/{at}"\nrespond = {{ status = 204 }}\n' for at in range(SERIES)
     )
@@ -55,10 +58,9 @@ def main() -> int:
     )
     server = 'workers = 2\nfilter_packages = ["burning"]'
     worst = 0.0
-    with contextlib.suppress(PermissionError):
-        os.setpriority(os.PRIO_PROCESS, 0, -20)  # or who asks waits for its own turn, and measures that
+    come_first()
     print(f"{'while':<42} {'answers':>8} {'p50 ms':>8} {'p99 ms':>8} {'max ms':>8}  readiness, saturation")
-    with gateway(text, server=server, files={"burning.py": FILTERS}, before=tuple(CALM)) as running:
+    with gateway(text, server=server, files={"burning.py": FILTERS}, before=CALM) as running:
         for at in range(SERIES):
             running.ask(f"/r/{at}", public=True)
         for name, trouble in (

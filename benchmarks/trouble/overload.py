@@ -4,17 +4,20 @@ The upstream serves so many at a time and takes 50 ms for each; the pool has as 
 quarter of a second, and twice what that serves arrives at a constant rate from the first moment on.
 """
 
+import argparse
 import asyncio
 import contextlib
 import http.client
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from benchmarks.ports import free_port
 from benchmarks.trouble.gateway import gateway
 
+DESCRIPTION = __doc__.partition("\n")[0]
 SERVES_S = 0.05
 AT_ONCE = 8  # both workers together
 CAPACITY = AT_ONCE / SERVES_S
@@ -50,8 +53,9 @@ class Told(NamedTuple):
     status: int
 
 
-def main() -> int:
+def main(argv: Sequence[str]) -> int:
     """Measures and prints; 1 when goodput is under 90 % of capacity from the tenth second on."""
+    argparse.ArgumentParser(prog="python -m benchmarks restart-overload", description=DESCRIPTION).parse_args(argv)
     return asyncio.run(_measure())
 
 

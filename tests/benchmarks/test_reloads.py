@@ -1,19 +1,28 @@
 """What can be said of the benchmark without running a gateway."""
 
-from benchmarks.reloads import Gateway, percentile
+from benchmarks.trouble.behind import CONFIGURATION
+from benchmarks.trouble.changes import Change
+from benchmarks.trouble.reloads import ROUTE, LoopLag
 
-from tidegate.config.check import check
+from tidegate.config.check import check_text
+from tidegate.memory.region import Region
 
 
-def test_each_file_is_a_new_configuration(tmp_path):
-    gateway = Gateway(tmp_path, routes=50)
-    first, findings = check(gateway.path)
+def test_ten_thousand_routes_are_a_configuration(tmp_path):
+    text = '[server]\nfilter_packages = ["benchmarks"]\n[[listeners]]\nbind = "127.0.0.1:8080"\n'
+    text += CONFIGURATION.format(small=9001, demo=9002, timeout=60) + "".join(
+        ROUTE.format(n, n % 100) for n in range(50)
+    )
+    snapshot, findings = check_text(text, directory=tmp_path)
     assert findings == []
-    assert len(first.gateway.routes) == 52
-    gateway.write(1)
-    assert check(gateway.path)[0].etag != first.etag
+    assert len(snapshot.gateway.routes) == 53
 
 
-def test_percentile_of_what_is_not_sorted():
-    values = [3.0, 1.0, 2.0, 4.0]
-    assert (percentile(values, 0.5), percentile(values, 1.0)) == (3.0, 4.0)
+def test_worst_lateness_is_that_of_the_time_of_the_changes(monkeypatch):
+    monkeypatch.setattr("benchmarks.trouble.reloads.region_of", lambda _: Region.create(1))
+    lag = LoopLag(None)
+    lag._seen = [(1_000, 90.0), (2_000, 3.0), (3_000, 4.0), (9_000_000_000, 80.0)]
+    assert lag.worst_ms([Change("reload", 2_000, 2_500)]) == 4.0
+    assert lag.worst_ms([Change("reload", 5_000_000_000, 5_500_000_000)]) is None
+    assert lag.worst_ms([]) is None
+    lag._region.close()
