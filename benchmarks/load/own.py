@@ -53,7 +53,7 @@ def generator(program: Path, arguments: Sequence[str]) -> Iterator[subprocess.Po
     argv = ["taskset", "-c", str(LOAD_CORE), str(program), *arguments]
     with tempfile.TemporaryFile("w+") as errors:
         process = subprocess.Popen(
-            argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True, start_new_session=True
+            argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True, process_group=0
         )
         assert process.stdin is not None
         assert process.stdout is not None

@@ -133,9 +133,12 @@ class Running:
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """Of a gateway whose files lie in ``folder``: it is this checkout's, and leaves nothing elsewhere."""
+    """Of a gateway whose files lie in ``folder``: it is this checkout's, and leaves nothing elsewhere.
+
+    Its modules are compiled once, as an installation's are, whatever this shell says.
+    """
     return {
-        **os.environ,
+        **{name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"},
         "TIDEGATE_RUNTIME_DIR": f"{folder}/run",
         "TIDEGATE_STATE_DIR": f"{folder}/state",
         "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT / "src"), str(ROOT)]),

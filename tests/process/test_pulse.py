@@ -49,6 +49,33 @@ def test_a_blocked_loop_shows_as_lag(region):
     asyncio.run(beating(region, after_a_block))
 
 
+def test_what_the_start_took_hides_no_later_hold(region):
+    async def live():
+        slot = region.slot(0)
+        pulse = Pulse(asyncio.get_running_loop(), slot, slot.take_meters())
+        pulse.start()
+        try:
+            hold(1.0)
+            while not lag_max_ns():  # noqa: ASYNC110 - shared memory rings no bell
+                await asyncio.sleep(0.001)
+            slot.take_meters()  # as the service does
+            pulse.forget_maxima()
+            async with asyncio.timeout(30):
+                while lag_max_ns() < 30_000_000:
+                    hold(0.1)
+                    await asyncio.sleep(0.001)
+        finally:
+            pulse.stop()
+
+    def hold(seconds):
+        time.sleep(seconds)
+
+    def lag_max_ns():
+        return read_meters(region, 0).counters["loop_lag_max_ns"]
+
+    asyncio.run(live())
+
+
 def test_recent_lag_is_of_two_seconds_and_then_forgotten(region):
     seen = []
 

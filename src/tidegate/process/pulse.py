@@ -38,6 +38,12 @@ class Pulse:
         if self._timer is not None:
             self._timer.cancel()
 
+    def forget_maxima(self) -> None:
+        """What held the loop while it started held nobody up; and who takes the meters anew sets them to zero."""
+        self._lag_max_ns = self._pause_max_ns = 0
+        self._meters.set("loop_lag_max_ns", 0)
+        self._meters.set("gc_pause_max_ns", 0)
+
     def _beat(self) -> None:
         now_ns = time.monotonic_ns()
         self._slot.heartbeat_ns = now_ns

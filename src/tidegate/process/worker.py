@@ -181,6 +181,7 @@ class Worker:
         except Exception as error:  # noqa: BLE001 - as when it prepares
             self._give_up(error)
             return
+        self._pulse.forget_maxima()
         self._slot.state = SlotState.READY
         self._channel.send(Serving())
 
