@@ -1,0 +1,92 @@
+"""PID: the limit is steered so that requests wait exactly the target.
+
+The textbook controller in velocity form (Åström and Hägglund, *PID Controllers*, 1995): what changes is the limit's
+growth, not the limit, so that there is no sum of errors which has to be kept from winding up while a bound holds the
+limit. The error is the distance from the target in targets, within -2 and 1, so that one outlier does not throw it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tidegate.limits.adaptive.algorithm import Algorithm, Why
+from tidegate.limits.adaptive.floor import WINDOW_NS
+from tidegate.limits.adaptive.interval import Interval
+from tidegate.limits.adaptive.waiting import Waiting
+
+__all__ = ["Pid"]
+
+ERROR_LEAST, ERROR_MOST = -2.0, 1.0
+STEADY_ERROR = 0.1
+"""Nearer to the target than this a change is not worth a word."""
+
+
+class Pid(Algorithm):
+    """Steers waiting to its target.
+
+    Args:
+        initial: The limit to begin with.
+        proportional: Weight of the error's change.
+        integral: Weight of the error.
+        derivative: Weight of the change of the error's change.
+        target_min_ns: How long requests may wait at least.
+        target_share: How long they may wait, as a share of what the slowest tenth takes without waiting.
+        window_ns: How long the floor is remembered.
+    """
+
+    name = "pid"
+
+    def __init__(
+        self,
+        initial: float = 100,
+        *,
+        proportional: float = 0.1,
+        integral: float = 0.1,
+        derivative: float = 0.02,
+        target_min_ns: int = 5_000_000,
+        target_share: float = 0.5,
+        window_ns: int = WINDOW_NS,
+    ) -> None:
+        super().__init__(initial)
+        self._proportional = proportional
+        self._integral = integral
+        self._derivative = derivative
+        self._waiting = Waiting(target_min_ns=target_min_ns, target_share=target_share, window_ns=window_ns)
+        self._error = 0.0
+        self._error_before = 0.0
+
+    @property
+    def floor_ns(self) -> int:
+        return self._waiting.floor_ns
+
+    @property
+    def target_ns(self) -> int:
+        return self._waiting.target_ns
+
+    @property
+    def queue_delay_ns(self) -> int:
+        return self._waiting.now_ns
+
+    def update(self, interval: Interval) -> Why:
+        self._waiting.take(interval, self.limit)
+        error = ERROR_LEAST if interval.drops else 1.0 - self._waiting.in_targets
+        error = max(ERROR_LEAST, min(ERROR_MOST, error))
+        growth = (
+            self._proportional * (error - self._error)
+            + self._integral * error
+            + self._derivative * (error - 2 * self._error + self._error_before)
+        )
+        self._error, self._error_before = error, self._error
+        self.limit = max(1.0, self.limit * (1.0 + growth))
+        if interval.drops:
+            return Why.DROPS
+        if abs(error) < STEADY_ERROR:
+            return Why.STEADY
+        return Why.SHORT_QUEUE if error > 0 else Why.LONG_QUEUE
+
+    def export(self, now_ns: int) -> dict[str, float]:
+        return super().export(now_ns) | self._waiting.export(now_ns)
+
+    def restore(self, learned: Mapping[str, float], now_ns: int) -> None:
+        super().restore(learned, now_ns)
+        self._waiting.restore(learned, now_ns)

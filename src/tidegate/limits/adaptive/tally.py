@@ -1,0 +1,129 @@
+"""Counts requests that ended, until an interval is made of them.
+
+The counts are what a worker's slot in shared memory holds: sums, a least, a most, and a histogram
+(`memory.histogram`), so that those of all workers can be added up. Quantiles are read between the bounds of a bucket;
+its upper end alone would make every answer look up to an eighth longer than the quickest, which is measured exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tidegate.limits.adaptive.interval import Interval
+from tidegate.memory.histogram import BUCKETS, bucket_of, upper_us
+
+__all__ = ["Tally"]
+
+
+class Tally:
+    """Requests that ended since the last interval was closed."""
+
+    def __init__(self) -> None:
+        self._latencies = [0] * BUCKETS
+        self._waitings = [0] * BUCKETS
+        self.clear(0)
+
+    def __repr__(self) -> str:
+        return f"<Tally {self.count} requests, {self.drops} dropped, since {self.began_ns}>"
+
+    def clear(self, now_ns: int) -> None:
+        """Begins anew."""
+        self.began_ns = now_ns
+        self.count = 0
+        self.drops = 0
+        self.in_flight_max = 0
+        self._in_flight_min = 0
+        self._first_end_ns = 0
+        self._started_ns = -1
+        self._least_ns = 0
+        self._sum_ns = 0
+        self._waited = 0
+        self._latencies[:] = [0] * BUCKETS
+        self._waitings[:] = [0] * BUCKETS
+
+    def add(
+        self,
+        started_ns: int,
+        latency_ns: int,
+        in_flight: int,
+        *,
+        was_dropped: bool = False,
+        waiting_ns: int | None = None,
+    ) -> None:
+        """One request that ended.
+
+        Args:
+            started_ns: When its permit was given.
+            latency_ns: From the permit to the end.
+            in_flight: How many were under way on the machine when it began, itself included.
+            was_dropped: Whether it ended in a time-out or an answer that means overload.
+            waiting_ns: How long it waited behind the limit, where that is measured.
+        """
+        self.count += 1
+        self.in_flight_max = max(self.in_flight_max, in_flight)
+        self._in_flight_min = _least(self._in_flight_min, in_flight, absent=0)
+        self._first_end_ns = _least(self._first_end_ns, started_ns + latency_ns, absent=0)
+        self._started_ns = _least(self._started_ns, started_ns, absent=-1)
+        if was_dropped:
+            self.drops += 1
+            return
+        self._sum_ns += latency_ns
+        self._least_ns = _least(self._least_ns, max(1, latency_ns), absent=0)
+        self._latencies[bucket_of(latency_ns // 1000)] += 1
+        if waiting_ns is not None:
+            self._waited += 1
+            self._waitings[bucket_of(waiting_ns // 1000)] += 1
+
+    def merge(self, other: Tally) -> None:
+        """Adds what another worker counted in the same stretch."""
+        self.began_ns = min(self.began_ns, other.began_ns)
+        self.count += other.count
+        self.drops += other.drops
+        self.in_flight_max = max(self.in_flight_max, other.in_flight_max)
+        self._in_flight_min = _least(self._in_flight_min, other._in_flight_min, absent=0)
+        self._first_end_ns = _least(self._first_end_ns, other._first_end_ns, absent=0)
+        self._sum_ns += other._sum_ns
+        self._waited += other._waited
+        self._started_ns = _least(self._started_ns, other._started_ns, absent=-1)
+        self._least_ns = _least(self._least_ns, other._least_ns, absent=0)
+        for bucket in range(BUCKETS):
+            self._latencies[bucket] += other._latencies[bucket]
+            self._waitings[bucket] += other._waitings[bucket]
+
+    def interval(self, now_ns: int) -> Interval:
+        """What was counted. Waiting is given only if it was measured for every answer."""
+        answered = self.count - self.drops
+        is_measured = answered > 0 and self._waited == answered
+        return Interval(
+            started_ns=self._started_ns if self.count else now_ns,
+            ended_ns=now_ns,
+            duration_ns=now_ns - max(self.began_ns, self._first_end_ns),
+            count=self.count,
+            drops=self.drops,
+            in_flight_max=self.in_flight_max,
+            in_flight_min=self._in_flight_min,
+            latency_min_ns=self._least_ns,
+            latency_mean_ns=self._sum_ns // answered if answered else 0,
+            latency_p90_ns=max(self._least_ns, quantile_ns(self._latencies, 0.9)),
+            waiting_p90_ns=quantile_ns(self._waitings, 0.9) if is_measured else None,
+        )
+
+
+def _least(one: int, other: int, *, absent: int) -> int:
+    if absent in (one, other):
+        return max(one, other)
+    return min(one, other)
+
+
+def quantile_ns(counts: Sequence[int], share: float) -> int:
+    """The duration that ``share`` of the entries do not exceed, those of a bucket taken to lie evenly; 0 if empty."""
+    wanted = share * sum(counts)
+    seen = 0
+    for bucket, count in enumerate(counts):
+        if count and seen + count >= wanted:
+            lower_us = upper_us(bucket - 1) if bucket else 0.0
+            # The last bucket has no upper end; whatever lies in it is longer than two minutes.
+            width_us = upper_us(bucket) - lower_us if bucket < BUCKETS - 1 else 0.0
+            return int(1000 * (lower_us + width_us * (wanted - seen) / count))
+        seen += count
+    return 0

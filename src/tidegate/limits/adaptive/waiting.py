@@ -1,0 +1,154 @@
+"""How long requests wait behind a limit: measured, or told from what an answer takes while nothing waits.
+
+Time in the upstream is work and waiting, and only their sum is seen. Two things are taken off:
+
+- the **floor**, the least of the last half minute (`floor`);
+- the **spread** that answers have while nothing waits, which is the least distance, of the last half minute, between
+the
+  slowest tenth and the quickest of an interval. A backend that takes 45 to 55 ms, or 5 to 500, has a spread and no
+  queue; a queue in front of it moves the quickest answer as well as the slowest.
+
+What is left of the slowest tenth is waiting. It is long when it is over half of what that tenth takes without
+waiting, and over 5 ms: shorter queues cannot be told from the noise of schedulers, and without any servers run dry
+between two requests.
+
+**A new floor.** An upstream that has become slower looks like one with a queue. The difference shows when the limit
+falls: by Little's law a queue shortens in proportion, and the time of service does not. So when a limit that was in
+force was cut by a sixth or more, is in force again, and answers did not become quicker by half of what that promises,
+nothing waits: what they take now is the floor. No limit is narrowed to find out; it is read off a cut that was due.
+And a limit that cannot fall any further, with a queue that has been too long for half a minute all the same, is as
+good as it gets: there, too, what answers take now is the floor, or else the limit would never come up again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tidegate.limits.adaptive.algorithm import finite
+from tidegate.limits.adaptive.floor import WINDOW_NS, Floor
+from tidegate.limits.adaptive.interval import Interval
+
+__all__ = ["Waiting"]
+
+SPREAD_SAMPLES_MIN = 20
+"""Of fewer, the distance between the slowest tenth and the quickest is that of two requests."""
+TELLING_CUT = 0.85
+"""A cut that leaves more of the limit changes latency by no more than noise does."""
+IN_FORCE = 0.8
+"""A limit is in force when never less than this share of it was in flight: each place that came free was filled."""
+UNUSED = 0.5
+
+
+class Waiting:
+    """What is known of floor, spread and waiting.
+
+    Args:
+        target_min_ns: How long requests may wait at least.
+        target_share: How long they may wait, as a share of what the slowest tenth takes without waiting.
+        window_ns: How long floor and spread are remembered.
+    """
+
+    def __init__(
+        self, *, target_min_ns: int = 5_000_000, target_share: float = 0.5, window_ns: int = WINDOW_NS
+    ) -> None:
+        self._target_min_ns = target_min_ns
+        self._target_share = target_share
+        self._window_ns = window_ns
+        self._floor = Floor(window_ns)
+        self._spread = Floor(window_ns)
+        self._now_ns = 0
+        # Since when waiting has been too long under a limit that is in force and does not fall any more.
+        self._stuck_since_ns = -1
+        # The limit that was in force and how long answers took under it: what a cut is compared with. 0: none was.
+        self._forced_limit = 0.0
+        self._forced_mean_ns = 0
+
+    def __repr__(self) -> str:
+        return f"<Waiting {self._now_ns / 1e6:.1f}ms over {self.unqueued_ns / 1e6:.1f}ms>"
+
+    @property
+    def now_ns(self) -> int:
+        """How long the slowest tenth waited in the last interval."""
+        return self._now_ns
+
+    @property
+    def floor_ns(self) -> int:
+        """What the quickest answer takes while nothing waits; 0 when nothing is known."""
+        return self._floor.value_ns
+
+    @property
+    def unqueued_ns(self) -> int:
+        """What the slowest tenth takes while nothing waits."""
+        return self._floor.value_ns + self._spread.value_ns
+
+    @property
+    def target_ns(self) -> int:
+        """How long requests may wait."""
+        return max(self._target_min_ns, int(self._target_share * self.unqueued_ns))
+
+    @property
+    def in_targets(self) -> float:
+        """Waiting over target: the signal S."""
+        return self._now_ns / self.target_ns
+
+    def take(self, interval: Interval, limit: float) -> bool:
+        """Learns from an interval.
+
+        Args:
+            interval: What was measured.
+            limit: The limit that held in it.
+
+        Returns:
+            Whether it has shown a new floor.
+        """
+        if not interval.answered:
+            return False
+        spread_ns = max(0, interval.latency_p90_ns - interval.latency_min_ns)
+        is_new = self._is_stuck(interval, limit) or self._has_cut_shown_a_floor(interval, limit)
+        if is_new:
+            self._floor.refresh(interval.ended_ns, interval.latency_min_ns)
+            self._spread.refresh(interval.ended_ns, spread_ns)
+        else:
+            # Half the limit unused: whatever these waited for, it was not for each other.
+            is_trusted = interval.in_flight_max < limit * UNUSED
+            self._floor.take(interval.ended_ns, interval.latency_min_ns, is_trusted=is_trusted)
+            if interval.answered >= SPREAD_SAMPLES_MIN:
+                self._spread.take(interval.ended_ns, spread_ns, is_trusted=is_trusted)
+        if interval.waiting_p90_ns is not None:
+            self._now_ns = interval.waiting_p90_ns
+        else:
+            self._now_ns = max(0, interval.latency_p90_ns - self.unqueued_ns)
+        return is_new
+
+    def _is_stuck(self, interval: Interval, limit: float) -> bool:
+        is_least = limit >= self._forced_limit and interval.in_flight_min >= IN_FORCE * limit
+        if not is_least or self.in_targets <= 1:
+            self._stuck_since_ns = -1
+            return False
+        if self._stuck_since_ns < 0:
+            self._stuck_since_ns = interval.ended_ns
+        return interval.ended_ns - self._stuck_since_ns >= self._window_ns
+
+    def _has_cut_shown_a_floor(self, interval: Interval, limit: float) -> bool:
+        before, before_ns = self._forced_limit, self._forced_mean_ns
+        if interval.in_flight_min < IN_FORCE * limit:
+            self._forced_limit = 0.0
+            return False
+        is_cut = 0 < limit <= TELLING_CUT * before
+        if is_cut or limit >= before:
+            self._forced_limit, self._forced_mean_ns = limit, interval.latency_mean_ns
+        return is_cut and interval.latency_mean_ns >= before_ns * (1 + limit / before) / 2
+
+    def export(self, now_ns: int) -> dict[str, float]:
+        """What was learned, without any point in time."""
+        learned = self._floor.export(now_ns, "floor") | self._spread.export(now_ns, "spread")
+        if self._forced_limit:
+            learned |= {"forced_limit": self._forced_limit, "forced_mean_ns": self._forced_mean_ns}
+        return learned
+
+    def restore(self, learned: Mapping[str, float], now_ns: int) -> None:
+        """Goes on from what ``export`` gave."""
+        self._floor.restore(learned, now_ns, "floor")
+        self._spread.restore(learned, now_ns, "spread")
+        self._forced_limit = finite(learned, "forced_limit", 0.0)
+        self._forced_mean_ns = int(finite(learned, "forced_mean_ns", 0.0))

@@ -1,0 +1,66 @@
+"""Windows of single samples. That they close when the library's do is in the tests of the four algorithms."""
+
+from tests.limits.adaptive.intervals import MS, S
+
+from tidegate.limits.adaptive.algorithm import Algorithm, Why
+from tidegate.limits.adaptive.interval import Interval
+from tidegate.limits.adaptive.windowed import Windowed
+
+
+class Witness(Algorithm):
+    """Keeps what it is shown."""
+
+    name = "witness"
+
+    def __init__(self):
+        super().__init__(10)
+        self.seen = []
+
+    def update(self, interval):
+        self.seen.append(interval)
+        return Why.SHORT_QUEUE
+
+
+def fed(samples, **options):
+    witness = Witness()
+    windowed = Windowed(witness, **options)
+    whys = [windowed.update(Interval.one(at, took, flying, was_dropped=drop)) for at, took, flying, drop in samples]
+    return witness.seen, whys
+
+
+def test_a_window_is_handed_on_as_one():
+    samples = [(0, 10 * MS, 3, False)] + [(at * 100 * MS, at * MS, at, at == 7) for at in range(1, 12)]
+    (window,), whys = fed(samples)
+    assert (window.count, window.drops, window.in_flight_max, window.in_flight_min) == (11, 1, 11, 1)
+    assert window.latency_min_ns == 1 * MS
+    assert window.latency_mean_ns == 6 * MS
+    assert whys[-1] is Why.SHORT_QUEUE
+    assert set(whys[1:-1]) == {Why.STEADY}
+
+
+def test_percentile_stands_for_the_window():
+    samples = [(0, 10 * MS, 3, False)] + [(at * 100 * MS, at * MS, at, False) for at in range(1, 12)]
+    (window,), _ = fed(samples, percentile=0.5)
+    assert window.latency_mean_ns == 6 * MS
+    (window,), _ = fed(samples, percentile=0.9)
+    assert window.latency_mean_ns == 10 * MS
+
+
+def test_too_few_samples_and_answers_without_work_teach_nothing():
+    seen, whys = fed([(at * 2 * S, 10 * MS, 1, False) for at in range(20)])
+    assert seen == []
+    assert set(whys) == {Why.NO_SAMPLES}
+    seen, whys = fed([(at * MS, 50_000, 1, False) for at in range(5000)])
+    assert seen == []
+    assert set(whys) == {Why.NO_SAMPLES}
+
+
+def test_it_shows_and_sets_the_limit_of_its_algorithm():
+    witness = Witness()
+    windowed = Windowed(witness)
+    windowed.limit = 20.0
+    assert witness.limit == 20.0
+    assert windowed.limit == 20.0
+    windowed.restore({"limit": 30.0}, S)
+    assert windowed.export(S) == {"limit": 30.0}
+    assert (windowed.floor_ns, windowed.target_ns, windowed.queue_delay_ns) == (0, 0, 0)
