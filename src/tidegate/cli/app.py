@@ -9,6 +9,7 @@ import typer
 
 from tidegate import __version__
 from tidegate.cli.check import check
+from tidegate.cli.lab import lab
 from tidegate.cli.quickstart import quickstart
 from tidegate.cli.record import record
 from tidegate.cli.reload import reload
@@ -30,6 +31,7 @@ app = typer.Typer(
 for verb in (run, check, reload, upgrade, status, stop, quickstart):
     app.command()(verb)
 app.add_typer(record)
+app.add_typer(lab)
 
 
 def _show_version(is_asked: bool) -> None:
