@@ -181,6 +181,22 @@ def test_learned_limit_survives_a_restart():
     assert after.statistics().suggested == before.statistics().suggested
 
 
+def test_who_decides_next_knows_what_is_stale():
+    before, after = Controller(Doubler(100)), Controller(Doubler(100))
+    before.decide(interval(10))
+    after.restore(before.export(11 * S), 11 * S)
+    assert after.changed_ns == 10 * S
+    assert after.decide(interval(12, in_flight=200, started_ns=10 * S - 1)).why is Why.STALE
+    assert after.decide(interval(12, in_flight=200, started_ns=10 * S)).limit == 400
+
+
+def test_first_interval_begins_when_the_limit_does():
+    controller = Controller(Doubler(100), now_ns=1000 * S)
+    observe(controller, 20, 1000 * S)
+    assert controller.turn(1000 * S + 500 * MS) is None
+    assert controller.turn(1001 * S).limit == 200
+
+
 def test_restored_limit_keeps_to_the_bounds_of_now():
     controller = Controller(ceiling=50)
     controller.restore({"limit": 4000.0, "healthy_peak": 1e12}, 0)

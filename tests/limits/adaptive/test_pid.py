@@ -32,6 +32,16 @@ def test_change_and_change_of_change_have_their_weights():
     assert algorithm.limit == pytest.approx(112 * 0.98)
 
 
+def test_errors_go_on_in_another_worker():
+    first, second = Pid(100), Pid(100)
+    for at, waiting_ms in ((1, 0), (2, 20), (3, 7)):
+        first.update(interval(at, 1, waiting_p90_ns=waiting_ms * MS))
+    second.restore(first.export(0), 0)
+    for algorithm in (first, second):
+        algorithm.update(interval(4, 1, waiting_p90_ns=2 * MS))
+    assert second.limit == pytest.approx(first.limit)
+
+
 def test_it_settles_where_requests_wait_the_target():
     """A backend of 10 servers with 50 ms, always full: waiting grows by 5 ms with each request over ten."""
     algorithm = Pid(10)

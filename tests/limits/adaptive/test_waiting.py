@@ -103,6 +103,16 @@ def test_a_limit_that_cannot_fall_any_more_does_not_hang_on_an_old_floor():
     assert waiting.floor_ns == 800 * MS
 
 
+def test_how_long_it_has_been_stuck_goes_on_in_another_worker():
+    first, second = Waiting(), Waiting()
+    first.take(interval(1, 50, in_flight=5), 10)
+    for at in range(2, 20):
+        first.take(interval(at, 800, in_flight=10), 10)
+    second.restore(first.export(19 * S), 119 * S)
+    known = [second.take(interval(at, 800, in_flight=10), 10) for at in range(120, 140)]
+    assert known.index(True) == 13, "half a minute after the third second"
+
+
 def test_nothing_answered_teaches_nothing():
     waiting = Waiting()
     waiting.take(interval(1, 50), 100)

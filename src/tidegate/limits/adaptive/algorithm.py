@@ -82,7 +82,13 @@ class Algorithm(ABC):
         return {"limit": self.limit}
 
     def restore(self, learned: Mapping[str, float], now_ns: int) -> None:  # noqa: ARG002 - the same
-        """Goes on from what ``export`` gave. What is missing or no finite number is left as it is."""
+        """Goes on from what ``export`` gave. What is missing or no finite number is left as it is.
+
+        Args:
+            learned: The numbers.
+            now_ns: The moment of the export, on the clock of now. After a restart that moment is unknown, and now
+                stands for it: what was learned has not grown older while nothing ran.
+        """
         self.limit = finite(learned, "limit", self.limit)
 
 

@@ -83,6 +83,7 @@ class Controller:
         samples: With so many it is over before its time.
         samples_min: With fewer it goes on.
         suggest: Whether a fixed bound is learned from healthy peaks.
+        now_ns: When it begins.
     """
 
     def __init__(
@@ -96,6 +97,7 @@ class Controller:
         samples: int = 500,
         samples_min: int = 10,
         suggest: bool = False,
+        now_ns: int = 0,
     ) -> None:
         self.algorithm = make() if algorithm is None else algorithm
         self._floor = floor
@@ -105,7 +107,7 @@ class Controller:
         self._samples = samples
         self._samples_min = samples_min
         self._suggestion = Suggestion() if suggest else None
-        self._tally = Tally()
+        self._tally = Tally(now_ns)
         self._why = Why.NOTHING_YET
         self._in_flight = 0
         self._decisions = 0
@@ -212,14 +214,23 @@ class Controller:
     def export(self, now_ns: int) -> dict[str, float]:
         """What was learned, for a state file or the next worker that decides: numbers, no point in time among them."""
         learned = self.algorithm.export(now_ns)
+        if self._changed_ns:
+            learned["changed_age_s"] = (now_ns - self._changed_ns) / 1e9
         if self._suggestion is not None:
             learned["healthy_peak"] = self._suggestion.peak
         return learned
 
     def restore(self, learned: Mapping[str, float], now_ns: int) -> None:
-        """Goes on from what ``export`` gave, within the bounds of now. What makes no sense in it is left out."""
+        """Goes on from what ``export`` gave, within the bounds of now. What makes no sense in it is left out.
+
+        Args:
+            learned: The numbers.
+            now_ns: The moment of the export: another worker's on the same clock, or now after a restart.
+        """
         self.algorithm.restore(learned, now_ns)
         self.algorithm.limit = self._bounded(self.algorithm.limit)
+        if "changed_age_s" in learned:
+            self._changed_ns = now_ns - round(finite(learned, "changed_age_s", 0.0) * 1e9)
         peak = finite(learned, "healthy_peak", 0.0)
         if self._suggestion is not None and 0 < peak <= self._ceiling:
             self._suggestion.take(now_ns, int(peak))

@@ -26,7 +26,7 @@ class Interval(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """How many of them ended in a time-out or an answer that means overload."""
     in_flight_max: int
     """The most that were under way at once, on the whole machine."""
-    in_flight_min: int = 0
+    in_flight_min: int
     """The least that were under way when one of them began, itself included."""
     latency_min_ns: int
     """Of those that were answered; 0 when none was."""

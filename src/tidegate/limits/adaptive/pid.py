@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tidegate.limits.adaptive.algorithm import Algorithm, Why
+from tidegate.limits.adaptive.algorithm import Algorithm, Why, finite
 from tidegate.limits.adaptive.floor import WINDOW_NS
 from tidegate.limits.adaptive.interval import Interval
 from tidegate.limits.adaptive.waiting import Waiting
@@ -70,7 +70,7 @@ class Pid(Algorithm):
     def update(self, interval: Interval) -> Why:
         self._waiting.take(interval, self.limit)
         error = ERROR_LEAST if interval.drops else 1.0 - self._waiting.in_targets
-        error = max(ERROR_LEAST, min(ERROR_MOST, error))
+        error = _error(error)
         growth = (
             self._proportional * (error - self._error)
             + self._integral * error
@@ -85,8 +85,16 @@ class Pid(Algorithm):
         return Why.SHORT_QUEUE if error > 0 else Why.LONG_QUEUE
 
     def export(self, now_ns: int) -> dict[str, float]:
-        return super().export(now_ns) | self._waiting.export(now_ns)
+        # Numbers of a state are above zero, errors are not.
+        errors = {"error": self._error - ERROR_LEAST + 1, "error_before": self._error_before - ERROR_LEAST + 1}
+        return super().export(now_ns) | self._waiting.export(now_ns) | errors
 
     def restore(self, learned: Mapping[str, float], now_ns: int) -> None:
         super().restore(learned, now_ns)
         self._waiting.restore(learned, now_ns)
+        self._error = _error(finite(learned, "error", 1 - ERROR_LEAST) + ERROR_LEAST - 1)
+        self._error_before = _error(finite(learned, "error_before", 1 - ERROR_LEAST) + ERROR_LEAST - 1)
+
+
+def _error(error: float) -> float:
+    return max(ERROR_LEAST, min(ERROR_MOST, error))

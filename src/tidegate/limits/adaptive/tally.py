@@ -16,12 +16,16 @@ __all__ = ["Tally"]
 
 
 class Tally:
-    """Requests that ended since the last interval was closed."""
+    """Requests that ended since the last interval was closed.
 
-    def __init__(self) -> None:
+    Args:
+        began_ns: Since when.
+    """
+
+    def __init__(self, began_ns: int = 0) -> None:
         self._latencies = [0] * BUCKETS
         self._waitings = [0] * BUCKETS
-        self.clear(0)
+        self.clear(began_ns)
 
     def __repr__(self) -> str:
         return f"<Tally {self.count} requests, {self.drops} dropped, since {self.began_ns}>"
@@ -67,8 +71,9 @@ class Tally:
         if was_dropped:
             self.drops += 1
             return
+        latency_ns = max(1, latency_ns)  # 0 would mean that nothing is known
         self._sum_ns += latency_ns
-        self._least_ns = _least(self._least_ns, max(1, latency_ns), absent=0)
+        self._least_ns = _least(self._least_ns, latency_ns, absent=0)
         self._latencies[bucket_of(latency_ns // 1000)] += 1
         if waiting_ns is not None:
             self._waited += 1

@@ -144,11 +144,19 @@ class Waiting:
         learned = self._floor.export(now_ns, "floor") | self._spread.export(now_ns, "spread")
         if self._forced_limit:
             learned |= {"forced_limit": self._forced_limit, "forced_mean_ns": self._forced_mean_ns}
+        if self._now_ns:
+            learned["waiting_ns"] = self._now_ns
+        if self._stuck_since_ns >= 0:
+            learned["stuck_age_s"] = (now_ns - self._stuck_since_ns) / 1e9
         return learned
 
     def restore(self, learned: Mapping[str, float], now_ns: int) -> None:
         """Goes on from what ``export`` gave."""
         self._floor.restore(learned, now_ns, "floor")
         self._spread.restore(learned, now_ns, "spread")
+        self._now_ns = int(finite(learned, "waiting_ns", 0.0))
         self._forced_limit = finite(learned, "forced_limit", 0.0)
         self._forced_mean_ns = int(finite(learned, "forced_mean_ns", 0.0))
+        self._stuck_since_ns = -1
+        if "stuck_age_s" in learned:
+            self._stuck_since_ns = now_ns - int(finite(learned, "stuck_age_s", 0.0) * 1e9)
