@@ -38,10 +38,21 @@ class Region:
         self.mapping = Mapping(fd)
 
     @classmethod
-    def create(cls, slots: int, log_bytes: int = 1 << 20, series: int = 512, workers: int | None = None) -> Region:
+    def create(
+        cls,
+        slots: int,
+        log_bytes: int = 1 << 20,
+        series: int = 512,
+        workers: int | None = None,
+        *,
+        rates: int = 0,
+        quotas: int = 0,
+        inflight: int = 0,
+    ) -> Region:
         """Makes a region: ``log_bytes`` of log ring (rounded up to a power of two) and ``series`` histograms a slot.
 
         ``workers``: how many of the slots one generation fills; all of them unless said otherwise.
+        ``rates``, ``quotas``, ``inflight``: bytes for the limits' tables of each kind.
         Memory is taken page by page when first touched. ``descriptors`` are closed on exec; pass them on by number.
         """
         if series < 1 or log_bytes < 1:
@@ -56,10 +67,9 @@ class Region:
                 ("log", RING_HEADER_SIZE + ring_capacity(log_bytes), 0),
                 ("health", 0, HEALTH_SIZE),
                 ("bells", 0, bells_size(slots)),
-                # Room of the limiters, which is theirs to size.
-                ("rates", 0, 0),
-                ("quotas", 0, 0),
-                ("inflight", 0, 0),
+                ("rates", 0, rates),
+                ("quotas", 0, quotas),
+                ("inflight", 0, inflight),
                 *((name, 0, journal_size(*shape)) for name, shape in JOURNALS.items()),
             ],
             workers=workers,

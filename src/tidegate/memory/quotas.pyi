@@ -1,0 +1,16 @@
+from typing import final
+
+from tidegate.memory.mapping import Mapping
+
+COUNT_MAX: int
+UNTIL_MAX: int
+
+@final
+class QuotaTable:
+    evictions: int
+    contended: int
+    def __init__(self, mapping: Mapping, offset: int, sets: int) -> None: ...
+    def count(self, fingerprint: int, now_ms: int, until_ms: int, cost: int, maximum: int) -> tuple[int, int]: ...
+    def look(self, fingerprint: int, now_ms: int, until_ms: int, cost: int, maximum: int) -> tuple[int, int]: ...
+    def counted(self, fingerprint: int, now_ms: int) -> tuple[int, int]: ...
+    def give_back(self, fingerprint: int, until_ms: int, cost: int) -> bool: ...

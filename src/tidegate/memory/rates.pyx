@@ -1,0 +1,56 @@
+"""Rates of one limit, kept in cells that all processes charge at once.
+
+The protocol, and what a stopped or killed process leaves behind, is at the head of ``cells.h``. Here a table is found
+in the region's section "rates", and Python can ask what the request path asks in C.
+"""
+
+cimport cython
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+
+from tidegate.memory.atomics cimport load_relaxed
+from tidegate.memory.cells cimport (
+    NEVER as CELLS_NEVER, rate_charge, rate_peek, rate_refund, table_prefetch)
+from tidegate.memory.mapping cimport Mapping
+from tidegate.memory.tables cimport view_table
+
+NEVER = CELLS_NEVER
+"""The verdict on what is refused now and always."""
+
+
+@cython.final
+cdef class RateTable:
+    """The table of ``sets`` sets at ``offset`` bytes of the section; several views of one table are one table."""
+
+    def __cinit__(self, Mapping mapping not None, uint64_t offset, uint32_t sets):
+        self.table = view_table(mapping, "rates", offset, sets)
+        self.region = mapping
+
+    cpdef int64_t charge(
+        self, uint64_t fingerprint, int64_t now_ns, int64_t emission_ns, int64_t tolerance_ns) noexcept nogil:
+        """Charges cost / rate unless more than burst / rate is charged already; the wait, negative: refused."""
+        return rate_charge(&self.table, fingerprint, now_ns, emission_ns, tolerance_ns)
+
+    cpdef int64_t peek(
+        self, uint64_t fingerprint, int64_t now_ns, int64_t emission_ns, int64_t tolerance_ns) noexcept nogil:
+        """What ``charge`` would say; changes nothing."""
+        return rate_peek(&self.table, fingerprint, now_ns, emission_ns, tolerance_ns)
+
+    cpdef bint refund(self, uint64_t fingerprint, int64_t now_ns, int64_t emission_ns) noexcept nogil:
+        """Gives a charge back, exactly so at the time of the charge; False: nothing of it is left."""
+        return rate_refund(&self.table, fingerprint, now_ns, emission_ns)
+
+    cdef void prefetch(self, uint64_t fingerprint) noexcept nogil:
+        table_prefetch(&self.table, fingerprint)
+
+    @property
+    def evictions(self) -> int:
+        """Cells that were given up before they expired, for want of room; only ever grows."""
+        return load_relaxed(&self.table.header.evictions)
+
+    @property
+    def contended(self) -> int:
+        """Charges refused because a thousand tries in a row met another process's success."""
+        return load_relaxed(&self.table.header.contended)
+
+    def __repr__(self):
+        return f"<RateTable of {self.table.sets} sets, {self.evictions} evictions>"
