@@ -133,6 +133,17 @@ def test_senseless_sizes_are_refused(arguments):
         Region.create(*arguments)
 
 
+def test_limits_have_room_when_it_is_asked_for() -> None:
+    region = Region.create(1, 1, 1, rates=4096, quotas=1, inflight=100)
+    assert [region.mapping.layout.sections[name].size for name in ("rates", "quotas", "inflight")] == [4096, 1, 100]
+    region.close()
+    plain = Region.create(1, 1, 1)
+    assert [plain.mapping.layout.sections[name].size for name in ("rates", "quotas", "inflight")] == [0, 0, 0]
+    plain.close()
+    with pytest.raises(ValueError, match="got 0, -1 and 0"):
+        Region.create(1, 1, 1, quotas=-1)
+
+
 def test_all_that_a_process_has_to_inherit_is_named_and_closed() -> None:
     region = Region.create(2)
     inherited = region.descriptors

@@ -1,10 +1,13 @@
-"""What processes share: one region, mapped by all; single-writer slots and single-word atomics, nothing that locks.
+"""What processes share: one region, mapped by all; single-writer slots, atomics of a word or two, nothing that locks.
 
 ``region`` is the face: the supervisor creates it, everybody else attaches by descriptor. ``layout`` says where
 everything lies, ``mapping`` is the region mapped into a process. A ``slot`` belongs to one worker at a time: its mark
 (who, how far, last heartbeat), its ``meters`` (counters and histograms, which ``histogram`` explains) and its
 ``log_ring`` (finished log lines on their way to control). A dead worker's slot stays as it is, and its successor
 goes on in it.
+
+Limits count in tables of 16-byte cells that all processes charge at once: ``rates`` and ``quotas``, by the protocol in
+``cells.h``. ``tables`` says where a limit's table is and how large, ``fingerprints`` what is known of a key.
 
 ``health`` is what control knows of each endpoint, one word each; ``bells`` wake the next who waits for something
 shared; ``turns`` let one process speak for all; a ``journal`` keeps the latest of what was put into it.

@@ -6,6 +6,7 @@ cdef extern from "tidegate/memory/cells.h" nogil:
     enum:
         CELLS_A_SET
         TABLE_SETS_MIN
+    const int64_t ARRIVAL_MAX           # a rate's arrival time at most, ns
     const int64_t COUNT_MAX             # a quota's count at most
     const int64_t UNTIL_MAX             # end of a quota's window at most, ms
     const int64_t NEVER                 # refused now and always

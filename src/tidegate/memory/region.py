@@ -18,6 +18,7 @@ from tidegate.memory.log_ring import RING_HEADER_SIZE, ring_capacity
 from tidegate.memory.mapping import Mapping
 from tidegate.memory.meters import METERS_SIZE, SERIES_SIZE, MeterReader, MeterTotals
 from tidegate.memory.slot import MARK_SIZE, Slot
+from tidegate.memory.tables import check_machine
 from tidegate.memory.turns import TURNS_SIZE
 
 JOURNALS = {"seconds": (610, 8176), "events": (512, 1008), "stacks": (640, 2032)}
@@ -52,11 +53,16 @@ class Region:
         """Makes a region: ``log_bytes`` of log ring (rounded up to a power of two) and ``series`` histograms a slot.
 
         ``workers``: how many of the slots one generation fills; all of them unless said otherwise.
-        ``rates``, ``quotas``, ``inflight``: bytes for the limits' tables of each kind.
+        ``rates``, ``quotas``, ``inflight``: bytes for the limits' tables of each kind. The first two raise
+        ``RuntimeError`` on a machine that cannot compare and swap 16 bytes at once.
         Memory is taken page by page when first touched. ``descriptors`` are closed on exec; pass them on by number.
         """
         if series < 1 or log_bytes < 1:
             raise ValueError(f"expected at least one series and one byte of log, got {series} and {log_bytes}")
+        if min(rates, quotas, inflight) < 0:
+            raise ValueError(f"expected 0 bytes or more for limits, got {rates}, {quotas} and {inflight}")
+        if rates or quotas:
+            check_machine()
         layout = plan(
             slots,
             [

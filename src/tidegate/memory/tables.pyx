@@ -6,7 +6,7 @@ Which limit has which part is decided once for all processes, by who makes the s
 from libc.stdint cimport uint32_t, uint64_t
 
 from tidegate.memory.cells cimport (
-    CELLS_A_SET, TABLE_SETS_MIN, cell_table, cells_are_supported, table_at, table_size)
+    CELLS_A_SET, TABLE_SETS_MIN, cell, cell_table, cells_are_supported, table_at, table_size)
 from tidegate.memory.mapping cimport Mapping
 
 TABLE_ALIGNMENT = 128
@@ -18,7 +18,8 @@ BYTES_A_KEY = 20
 
 def sets_for(uint64_t keys) -> int:
     """Sets that a table needs for so many keys that are live at once."""
-    return max(TABLE_SETS_MIN, -(-keys * BYTES_A_KEY // (CELLS_A_SET * 16)))
+    cdef uint64_t set_bytes = CELLS_A_SET * sizeof(cell)
+    return max(<uint64_t>TABLE_SETS_MIN, (keys * <uint64_t>BYTES_A_KEY + set_bytes - 1) // set_bytes)
 
 
 def bytes_for(uint32_t sets) -> int:
