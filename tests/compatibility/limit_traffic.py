@@ -1,0 +1,145 @@
+"""Our limits behind the calls of lua-resty-limit-traffic: what it answered can be asked of them.
+
+Each ``incoming`` answers as that library does: {"ok", "delay", ...}, with a delay in s and what the library calls its
+state (excess, conn, remaining).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any, Protocol
+
+from tidegate.limits.quota import QuotaLimit
+from tidegate.limits.rate import RateLimit
+from tidegate.limits.unit_delay import UnitDelay
+from tidegate.memory.fingerprints import Fingerprints
+from tidegate.memory.quotas import QuotaTable
+from tidegate.memory.rates import RateTable
+from tidegate.memory.region import Region
+from tidegate.memory.tables import bytes_for
+
+SETS = 16
+KEYS = Fingerprints(bytes(32), "compatibility")
+REFUSED = {"ok": False, "err": "rejected"}
+NS, MS = 10**9, 10**6
+
+Answer = dict[str, Any]
+
+
+class Limiter(Protocol):
+    """What a sequence asks of a limiter; ``now_ns`` is its clock."""
+
+    def incoming(self, key: str, now_ns: int, *, commit: bool) -> Answer: ...
+    def uncommit(self, key: str, now_ns: int) -> None: ...
+
+
+class Req:
+    """``limit.req`` is a rate that delays."""
+
+    state = "excess"
+
+    def __init__(self, region: Region, *, rate: float, burst: float) -> None:
+        self.limit = RateLimit(RateTable(region.mapping, 0, SETS), rate, NS, burst, "delay")
+        self.rate = rate
+
+    def incoming(self, key: str, now_ns: int, *, commit: bool) -> Answer:
+        ask = self.limit.charge if commit else self.limit.peek
+        delay_ns = ask(KEYS.of_key(key.encode()), now_ns)
+        return REFUSED if delay_ns < 0 else {"ok": True, "delay": delay_ns / NS, "excess": delay_ns / NS * self.rate}
+
+    def uncommit(self, key: str, now_ns: int) -> None:
+        self.limit.refund(KEYS.of_key(key.encode()), now_ns)
+
+
+class Count:
+    """``limit.count`` is a quota in a window from the first use."""
+
+    state = "remaining"
+
+    def __init__(self, region: Region, *, limit: int, window: float) -> None:
+        self.limit = QuotaLimit(QuotaTable(region.mapping, 0, SETS), limit, int(window * 1000), "first_use")
+        self.latest: dict[str, tuple[int, int, int]] = {}
+
+    def incoming(self, key: str, now_ns: int, *, commit: bool) -> Answer:
+        ask = self.limit.count if commit else self.limit.look
+        left, window = ask(KEYS.of_key(key.encode()), now_ns // MS, now_ns // MS)
+        if left < 0:
+            return REFUSED
+        if commit:
+            self.latest[key] = window
+        return {"ok": True, "delay": 0, "remaining": left}
+
+    def uncommit(self, key: str, now_ns: int) -> None:
+        if key in self.latest:
+            self.limit.give_back(self.latest[key])
+
+
+class Conn:
+    """``limit.conn``: the delay is ours, open requests are counted here (a gateway's are not)."""
+
+    state = "conn"
+
+    def __init__(self, region: Region, *, max: int, burst: int, unit_delay: float) -> None:  # noqa: A002 - its name
+        self.delay = UnitDelay(max, unit_delay)
+        self.most = max + burst
+        self.opened: Counter[str] = Counter()
+
+    def incoming(self, key: str, now_ns: int, *, commit: bool) -> Answer:
+        opened = self.opened[key] + 1
+        if opened > self.most:
+            return REFUSED
+        if commit:
+            self.opened[key] = opened
+        return {"ok": True, "delay": self.delay.delay_s(opened), "conn": opened}
+
+    def uncommit(self, key: str, now_ns: int) -> None:
+        self.opened[key] = max(self.opened[key] - 1, 0)
+
+    def leaving(self, key: str, latency: float | None) -> Answer:
+        self.opened[key] = max(self.opened[key] - 1, 0)
+        if latency is not None:
+            self.delay.learn(latency)
+        return {"conn": self.opened[key], "unit_delay": self.delay.unit_s}
+
+
+KINDS = {"req": Req, "count": Count, "conn": Conn}
+
+
+class Sequence:
+    """One sequence of calls; ``answer`` takes its steps in order."""
+
+    def __init__(self, told: dict[str, Any]) -> None:
+        self.now_ns = round(told["start"] * NS)
+        self.limiters: dict[str, Any] = {}
+        for name, options in told["limiters"].items():
+            kind, rest = options["kind"], {word: value for word, value in options.items() if word != "kind"}
+            region = Region.create(1, 1, 1, rates=bytes_for(SETS), quotas=bytes_for(SETS))
+            self.limiters[name] = KINDS[kind](region, **rest)
+            region.close()
+
+    def answer(self, step: dict[str, Any]) -> Answer:
+        """What we say to a step; {} when it asks nothing."""
+        op = step["op"]
+        if op == "advance":
+            self.now_ns += round(step["seconds"] * NS)
+            return {}
+        if op == "combine":
+            return self.combine([(self.limiters[name], key) for name, key in step["use"]])
+        limiter, key = self.limiters[step["limiter"]], step["key"]
+        if op == "incoming":
+            return dict(limiter.incoming(key, self.now_ns, commit=step["commit"]))
+        if op == "leaving":
+            return dict(limiter.leaving(key, step["latency"]))
+        limiter.uncommit(key, self.now_ns)
+        return {"ok": True}
+
+    def combine(self, asked: list[tuple[Any, str]]) -> Answer:
+        """Looks at all, then charges all, each key of a limiter as often as it is named; or charges none."""
+        if any(not limiter.incoming(key, self.now_ns, commit=False)["ok"] for limiter, key in asked):
+            return dict(REFUSED)
+        answers = [limiter.incoming(key, self.now_ns, commit=True) for limiter, key in asked]
+        return {
+            "ok": True,
+            "delay": max(one["delay"] for one in answers),
+            "states": [one[limiter.state] for (limiter, _), one in zip(asked, answers, strict=True)],
+        }
