@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from tidegate.memory.bells import Bells, bells_size, make_descriptors
 from tidegate.memory.health import HEALTH_SIZE
+from tidegate.memory.inflight import NOBODY, Inflight, inflight_size
 from tidegate.memory.journal import Journal, format_journal, journal_size
 from tidegate.memory.layout import SECRET_OFFSET, SECRET_SIZE, pack_header, plan
 from tidegate.memory.log_ring import RING_HEADER_SIZE, ring_capacity
@@ -48,13 +49,14 @@ class Region:
         *,
         rates: int = 0,
         quotas: int = 0,
-        inflight: int = 0,
+        inflight_blocks: int = 0,
     ) -> Region:
         """Makes a region: ``log_bytes`` of log ring (rounded up to a power of two) and ``series`` histograms a slot.
 
         ``workers``: how many of the slots one generation fills; all of them unless said otherwise.
-        ``rates``, ``quotas``, ``inflight``: bytes for the limits' tables of each kind. The first two raise
-        ``RuntimeError`` on a machine that cannot compare and swap 16 bytes at once.
+        ``rates``, ``quotas``: bytes for the limits' tables of each kind, ``inflight_blocks``: blocks of eight rows of
+        permits, for all concurrency limits together. ``RuntimeError`` for tables on a machine that cannot compare and
+        swap 16 bytes at once.
         Memory is taken page by page when first touched. ``descriptors`` are closed on exec; pass them on by number.
         """
         if series < 1 or log_bytes < 1:
@@ -75,7 +77,7 @@ class Region:
                 ("bells", 0, bells_size(slots)),
                 ("rates", 0, rates),
                 ("quotas", 0, quotas),
-                ("inflight", 0, inflight),
+                ("inflight", 0, inflight_size(inflight_blocks, slots)),
                 *((name, 0, journal_size(*shape)) for name, shape in JOURNALS.items()),
             ],
             workers=workers,
@@ -139,6 +141,10 @@ class Region:
     def bells(self) -> Bells:
         """The bells of all slots."""
         return Bells(self.mapping, self.bell_fds)
+
+    def inflight(self, slot: int = NOBODY) -> Inflight:
+        """The permits of all limits, as the worker in ``slot`` sees them; without one only to look, and to forget."""
+        return Inflight(self.mapping, slot)
 
     def journal(self, name: str) -> Journal:
         """One of ``JOURNALS``."""
