@@ -1,7 +1,10 @@
 """A worker slot and its mark."""
 
+import select
+
 import pytest
 
+from tidegate.memory.inflight import PermitTable
 from tidegate.memory.region import Region
 from tidegate.memory.slot import Slot, SlotState
 
@@ -40,3 +43,22 @@ def test_each_field_is_seen_through_another_view(slot):
 def test_it_shows_who_is_in_it(slot):
     slot.claim(4711, 1, 0)
     assert repr(slot) == "<Slot 1 starting pid=4711 prepared=0>"
+
+
+def test_what_the_dead_held_is_given_back_and_who_waits_for_it_is_told():
+    region = Region.create(slots=4, inflight_blocks=2)
+    dead, alive = (PermitTable(region.inflight(slot), 0, 2) for slot in (1, 2))
+    assert all(dead.take(5, 200) is not None for _ in range(200))
+    assert alive.take(5, 200) is None
+    bells = region.bells()
+    for slot in (1, 2, 3):
+        bells.begin_waiting(9, 0, slot)
+    region.slot(1).give_back()
+    assert alive.counts(5) == (0, 0, 0, 0)
+    rung = select.select(region.bell_fds, [], [], 0)[0]
+    assert [region.bell_fds.index(fd) for fd in rung] == [2, 3]
+    assert bells.waiting(9) == []
+    bells.begin_waiting(9, 0, 2)
+    region.slot(0).give_back()
+    assert bells.waiting(9) == [(0, 2)], "it held nothing, so nobody is told"
+    region.close()

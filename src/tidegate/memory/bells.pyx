@@ -164,6 +164,15 @@ cdef class Bells:
                 slot = self.ring(row)
         return None if slot < 0 else slot
 
+    def ring_all(self) -> None:
+        """Rings everybody who waits for anything: a process died, and who knows what it held."""
+        cdef uint32_t row, turn
+        with nogil:
+            for row in range(BELL_ROWS):
+                for turn in range(BELL_RANKS * self.slots):     # not for ever: who is rung may wait again at once
+                    if self.ring(row) < 0:
+                        break
+
     def waiting(self, uint32_t row) -> list[tuple[int, int]]:
         """(rank, slot) of all that are marked, the most important first."""
         self._check(row, 0, 0)

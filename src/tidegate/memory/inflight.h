@@ -40,7 +40,7 @@ typedef struct {
 
 typedef struct {
     uint64_t maximum;
-    uint64_t guarantee[PERMIT_CLASSES];     /* permits a class may have whoever else wants them; together the maximum at most */
+    uint64_t guarantee[PERMIT_CLASSES];     /* what a class has a right to; together the maximum at most */
 } permit_rules;
 
 typedef struct {
@@ -56,14 +56,14 @@ static inline uint64_t permit_load(const uint64_t *word) { return __atomic_load_
 static inline int permit_swap(uint64_t *word, uint64_t expected, uint64_t wanted) {
     return __atomic_compare_exchange_n(word, &expected, wanted, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 }
-static inline uint64_t permit_live(uint64_t hash) { return (hash & PERMIT_FINGERPRINT) | PERMIT_LIVE; }
-static inline int permit_is_of(uint64_t name, uint64_t hash) {
-    return name != 0 && ((name ^ hash) & PERMIT_FINGERPRINT) == 0;
+static inline uint64_t permit_live(uint64_t fingerprint) { return (fingerprint & PERMIT_FINGERPRINT) | PERMIT_LIVE; }
+static inline int permit_is_of(uint64_t name, uint64_t fingerprint) {
+    return name != 0 && ((name ^ fingerprint) & PERMIT_FINGERPRINT) == 0;
 }
 /* Who waits for a key's permits is counted in a row of its own, in the same blocks. */
-static inline uint64_t permit_waiting_hash(uint64_t hash) { return hash ^ (uint64_t)1 << 63; }
-static inline uint64_t permit_marked(const permit_view *view, uint64_t hash, uint64_t state) {
-    return (hash & PERMIT_FINGERPRINT) | (uint64_t)view->holder << 2 | state;
+static inline uint64_t permit_waiting_fingerprint(uint64_t fingerprint) { return fingerprint ^ (uint64_t)1 << 63; }
+static inline uint64_t permit_marked(const permit_view *view, uint64_t fingerprint, uint64_t state) {
+    return (fingerprint & PERMIT_FINGERPRINT) | (uint64_t)view->holder << 2 | state;
 }
 static inline uint64_t *permit_name(const permit_view *view, int64_t row) {
     return view->blocks + (uint64_t)row / PERMIT_WAYS * view->block_words + (uint64_t)row % PERMIT_WAYS;
@@ -96,11 +96,11 @@ static inline uint64_t permit_owed(const permit_rules *rules, const permit_count
     return wanted < open ? wanted : open;
 }
 
-/* Whether one permit of `class`, which `held` counts already, may be kept. Others have precedence: within its guarantee,
-   a class defers to nobody but those of its own that came before. Beyond it, to what is owed to others; and whoever has
-   just come, to everybody of his class and of the more important ones who waits already. */
-static inline int permit_fits(const permit_view *view, const permit_rules *rules, const permit_counts *held, unsigned class,
-                              int64_t waiting_row, enum permit_asker asker) {
+/* Whether one permit of `class`, which `held` counts already, may be kept. Within its guarantee a class defers to nobody
+   but those of its own that came before. Beyond it, to what is owed to others; and whoever has just come, to everybody of
+   his class and of the more important ones who waits already. */
+static inline int permit_fits(const permit_view *view, const permit_rules *rules, const permit_counts *held,
+                              unsigned class, int64_t waiting_row, enum permit_asker asker) {
     if (held->total > rules->maximum)
         return 0;
     if (waiting_row < 0)
@@ -136,30 +136,34 @@ static inline int permit_keep(const permit_view *view, int64_t row, uint64_t liv
     return 0;
 }
 
-/* Frees a row that nobody counts in; says whether it did. */
+/* Frees a row that nobody counts in; says whether it did. Whoever restores a row looks again: its last permit may have
+   been given back by somebody who found it closing and left it to him. */
 static inline int permit_close(const permit_view *view, int64_t row) {
     uint64_t *name = permit_name(view, row);
-    uint64_t there = permit_load(name), state = there & PERMIT_STATE;
-    if ((state != PERMIT_LIVE && state != PERMIT_CLOSING) || permit_sum(view, row).total)
-        return 0;
-    uint64_t closing = permit_marked(view, there, PERMIT_CLOSING);
-    if (!permit_swap(name, there, closing))
-        return 0;
-    if (permit_sum(view, row).total == 0)
-        return permit_swap(name, closing, 0);
-    permit_swap(name, closing, permit_live(there));
+    for (int i = 0; i < PERMIT_TRIES; i++) {
+        uint64_t there = permit_load(name), closing = permit_marked(view, there, PERMIT_CLOSING);
+        int state = there & PERMIT_STATE;
+        if ((state != PERMIT_LIVE && state != PERMIT_CLOSING) || permit_sum(view, row).total)
+            return 0;
+        if (!permit_swap(name, there, closing))
+            return 0;
+        if (permit_sum(view, row).total == 0)
+            return permit_swap(name, closing, 0);
+        permit_swap(name, closing, permit_live(there));
+    }
     return 0;
 }
 
-/* The row, or PERMIT_REFUSED, or PERMIT_GONE: it is not the row of `hash` (any more). `waiting_row` < 0: nobody waits. */
-static inline int64_t permit_acquire(const permit_view *view, int64_t row, uint64_t hash, unsigned class,
-                                     const permit_rules *rules, int64_t waiting_row, enum permit_asker asker) {
+/* The row, or PERMIT_REFUSED, or PERMIT_GONE: it is not the row of `fingerprint` (any more). `waiting_row` < 0: nobody waits. */
+static inline int64_t permit_acquire(const permit_view *view, int64_t row, uint64_t fingerprint,
+                                     unsigned class, const permit_rules *rules, int64_t waiting_row,
+                                     enum permit_asker asker) {
     uint64_t *own = permit_cells(view, row) + view->holder, one = (uint64_t)1 << 16 * class;
     for (int tries = 0; tries < 2; tries++) {
         permit_counts held;
         if ((permit_load(own) >> 16 * class & PERMIT_CELL_MAX) == PERMIT_CELL_MAX)
             return PERMIT_REFUSED;
-        if (tries) {        /* two that took the last permit at once have both put it back; those who are late only look */
+        if (tries) {        /* two that took the last permit at once have both put it back; who is late only looks */
             held = permit_sum(view, row);
             held.of[class]++;
             held.total++;
@@ -167,7 +171,7 @@ static inline int64_t permit_acquire(const permit_view *view, int64_t row, uint6
                 return PERMIT_REFUSED;
         }
         __atomic_fetch_add(own, one, __ATOMIC_SEQ_CST);
-        int is_gone = !permit_keep(view, row, permit_live(hash));
+        int is_gone = !permit_keep(view, row, permit_live(fingerprint));
         if (!is_gone) {
             held = permit_sum(view, row);
             if (permit_fits(view, rules, &held, class, waiting_row, asker))
@@ -197,8 +201,8 @@ typedef struct {
     int count;
 } permit_places;
 
-static inline permit_places permit_places_of(const permit_table *table, uint64_t hash) {
-    uint64_t one = hash & table->set_mask, other = hash >> 24 & table->set_mask;
+static inline permit_places permit_places_of(const permit_table *table, uint64_t fingerprint) {
+    uint64_t one = fingerprint & table->set_mask, other = fingerprint >> 24 & table->set_mask;
     permit_places places = {
         (int64_t)((table->first_block + one) * PERMIT_WAYS),
         (int64_t)((table->first_block + other) * PERMIT_WAYS),
@@ -211,12 +215,12 @@ static inline int64_t permit_row_at(const permit_places *places, int at) {
 }
 
 /* The row of a key, -1: it has none. */
-static inline int64_t permit_find(const permit_view *view, const permit_table *table, uint64_t hash) {
-    permit_places places = permit_places_of(table, hash);
+static inline int64_t permit_find(const permit_view *view, const permit_table *table, uint64_t fingerprint) {
+    permit_places places = permit_places_of(table, fingerprint);
     for (int at = 0; at < places.count; at++) {
         int64_t row = permit_row_at(&places, at);
         uint64_t there = permit_load(permit_name(view, row));
-        if (permit_is_of(there, hash) && (there & PERMIT_STATE) != PERMIT_ANNOUNCED)
+        if (permit_is_of(there, fingerprint) && (there & PERMIT_STATE) != PERMIT_ANNOUNCED)
             return row;
     }
     return -1;
@@ -224,13 +228,14 @@ static inline int64_t permit_find(const permit_view *view, const permit_table *t
 
 /* Looks for somebody else's row, or announcement, of the key that is announced at `own`. Returns the row to be used, -1
    when the announcement stands alone, -2 when it was taken back and one has to look anew. */
-static inline int64_t permit_rival(const permit_view *view, const permit_places *places, uint64_t hash, int own) {
-    uint64_t announced = permit_marked(view, hash, PERMIT_ANNOUNCED);
+static inline int64_t permit_rival(const permit_view *view, const permit_places *places, uint64_t fingerprint,
+                                   int own) {
+    uint64_t announced = permit_marked(view, fingerprint, PERMIT_ANNOUNCED);
     uint64_t *name = permit_name(view, permit_row_at(places, own));
     for (int at = 0; at < places->count; at++) {
         int64_t row = permit_row_at(places, at);
         uint64_t there = permit_load(permit_name(view, row));
-        if (at == own || !permit_is_of(there, hash))
+        if (at == own || !permit_is_of(there, fingerprint))
             continue;
         if (at > own && (there & PERMIT_STATE) == PERMIT_ANNOUNCED && permit_swap(permit_name(view, row), there, 0))
             continue;                                   /* the earlier place stays */
@@ -253,9 +258,9 @@ static inline int permit_stands(const uint64_t *name, uint64_t there) {
 }
 
 /* The row of a key, made if there is none; PERMIT_NO_ROOM when each row it could have is in use. */
-static inline int64_t permit_claim(const permit_view *view, const permit_table *table, uint64_t hash) {
-    permit_places places = permit_places_of(table, hash);
-    uint64_t announced = permit_marked(view, hash, PERMIT_ANNOUNCED);
+static inline int64_t permit_claim(const permit_view *view, const permit_table *table, uint64_t fingerprint) {
+    permit_places places = permit_places_of(table, fingerprint);
+    uint64_t announced = permit_marked(view, fingerprint, PERMIT_ANNOUNCED);
     for (int tries = 0; tries < PERMIT_TRIES; tries++) {
         int own = -1, unused = -1, is_changed = 0;
         for (int at = 0; at < places.count && own < 0 && !is_changed; at++) {
@@ -263,10 +268,10 @@ static inline int64_t permit_claim(const permit_view *view, const permit_table *
             uint64_t *name = permit_name(view, row), there = permit_load(name);
             if (there == 0 && unused < 0)
                 unused = at;
-            if (!permit_is_of(there, hash))
+            if (!permit_is_of(there, fingerprint))
                 continue;
             if ((there & PERMIT_STATE) != PERMIT_ANNOUNCED) {
-                if (permit_keep(view, row, permit_live(hash)))
+                if (permit_keep(view, row, permit_live(fingerprint)))
                     return row;
             } else if (there == announced || (permit_stands(name, there) && permit_swap(name, there, announced)))
                 own = at;
@@ -290,24 +295,24 @@ static inline int64_t permit_claim(const permit_view *view, const permit_table *
                 continue;
             own = unused;
         }
-        int64_t rival = permit_rival(view, &places, hash, own);
+        int64_t rival = permit_rival(view, &places, fingerprint, own);
         if (rival >= 0)
             return rival;
         int64_t row = permit_row_at(&places, own);
-        if (rival == -1 && permit_swap(permit_name(view, row), announced, permit_live(hash)))
+        if (rival == -1 && permit_swap(permit_name(view, row), announced, permit_live(fingerprint)))
             return row;
     }
     return PERMIT_NO_ROOM;
 }
 
 /* A permit of a key's row, which is made when there is none: that row, PERMIT_REFUSED or PERMIT_NO_ROOM. */
-static inline int64_t permit_acquire_keyed(const permit_view *view, const permit_table *table, uint64_t hash,
+static inline int64_t permit_acquire_keyed(const permit_view *view, const permit_table *table, uint64_t fingerprint,
                                            unsigned class, const permit_rules *rules) {
     for (int tries = 0; tries < PERMIT_TRIES; tries++) {
-        int64_t row = permit_claim(view, table, hash);
+        int64_t row = permit_claim(view, table, fingerprint);
         if (row < 0)
             return row;
-        int64_t got = permit_acquire(view, row, hash, class, rules, -1, PERMIT_TURN);
+        int64_t got = permit_acquire(view, row, fingerprint, class, rules, -1, PERMIT_TURN);
         if (got >= 0)
             return got;
         permit_close(view, row);        /* whoever counted in it last, if only for a moment */

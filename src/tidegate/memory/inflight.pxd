@@ -33,19 +33,20 @@ cdef extern from "tidegate/memory/inflight.h":
         uint64_t of[4]
         uint64_t total
     # Of a row that was claimed. ``waiting_row`` < 0: nobody can wait for it. The row, or one of the codes above.
-    int64_t permit_acquire(const permit_view*, int64_t row, uint64_t hash, unsigned class_, const permit_rules*,
+    int64_t permit_acquire(const permit_view*, int64_t row, uint64_t fingerprint, unsigned class_, const permit_rules*,
                            int64_t waiting_row, permit_asker) noexcept nogil
     # False: nothing of that class was held here.
     bint permit_release(const permit_view*, int64_t row, unsigned class_) noexcept nogil
     permit_counts permit_sum(const permit_view*, int64_t row) noexcept nogil
     # By key: rows are made on demand and freed at zero.
-    int64_t permit_acquire_keyed(const permit_view*, const permit_table*, uint64_t hash, unsigned class_,
+    int64_t permit_acquire_keyed(const permit_view*, const permit_table*, uint64_t fingerprint, unsigned class_,
                                  const permit_rules*) noexcept nogil
     bint permit_release_keyed(const permit_view*, int64_t row, unsigned class_) noexcept nogil
-    int64_t permit_find(const permit_view*, const permit_table*, uint64_t hash) noexcept nogil      # -1: none
-    int64_t permit_claim(const permit_view*, const permit_table*, uint64_t hash) noexcept nogil     # made if there is none
-    bint permit_close(const permit_view*, int64_t row) noexcept nogil                               # freed if it is zero
-    uint64_t permit_waiting_hash(uint64_t hash) noexcept nogil
+    # The row of a key, -1: it has none; the same, made if there is none; one row freed if it is at zero.
+    int64_t permit_find(const permit_view*, const permit_table*, uint64_t fingerprint) noexcept nogil
+    int64_t permit_claim(const permit_view*, const permit_table*, uint64_t fingerprint) noexcept nogil
+    bint permit_close(const permit_view*, int64_t row) noexcept nogil
+    uint64_t permit_waiting_fingerprint(uint64_t fingerprint) noexcept nogil
     uint64_t permit_owed(const permit_rules*, const permit_counts* held, const permit_counts* waiting,
                          unsigned class_) noexcept nogil
     uint64_t permit_forget(const permit_view*, uint64_t block, uint32_t slot) noexcept nogil
@@ -65,6 +66,6 @@ cdef class PermitTable:
     cdef permit_table table
     cdef readonly uint64_t crowded          # times that a key found no row here, in this process
     # A permit of the key's row: the row, PERMIT_REFUSED or PERMIT_NO_ROOM. Give back with ``release``.
-    cdef int64_t acquire(self, uint64_t hash, unsigned class_, const permit_rules* rules) noexcept nogil
+    cdef int64_t acquire(self, uint64_t fingerprint, unsigned class_, const permit_rules* rules) noexcept nogil
     cdef void release(self, int64_t row, unsigned class_) noexcept nogil
-    cdef uint64_t held(self, uint64_t hash) noexcept nogil      # by all workers
+    cdef uint64_t held(self, uint64_t fingerprint) noexcept nogil      # by all workers

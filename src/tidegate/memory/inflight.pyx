@@ -12,9 +12,9 @@ Rules, each step one sequentially consistent access:
    one looks once more, and tries again if there is room by now.
 2. A dead worker's cells are set to zero by the supervisor, after it was reaped and before a successor starts.
 3. A row in use has the name of its key, "live". It is freed by name → "closing", sum, then free or restore. Acquire
-   adds first and reads the name after: one of the two sees the other. Whoever wants a row that is being closed restores
-   its name; the name while closing tells who closes, so that the one who was slow cannot free what was restored and
-   closed again by somebody else.
+   adds first and reads the name after: one of the two sees the other. Whoever wants a row that is being closed
+   restores its name, and who restores one because its sum is not zero looks again after. The name while closing tells
+   who closes, so that one who was slow cannot free what was restored and closed again by somebody else.
 4. A key is announced in a free row before it is live: name → "announced" with the announcer, all rows the key may have
    are read again, and only then → "live". Of two announcements the one in the earlier place stays. One that is left
    (its process died or is stopped) is taken over by the next who wants that key.
@@ -127,27 +127,27 @@ cdef class PermitTable:
         self.table.first_block = first_block
         self.table.set_mask = blocks - 1
 
-    cdef int64_t acquire(self, uint64_t hash, unsigned class_, const permit_rules* rules) noexcept nogil:
-        cdef int64_t row = permit_acquire_keyed(self.view, &self.table, hash, class_, rules)
+    cdef int64_t acquire(self, uint64_t fingerprint, unsigned class_, const permit_rules* rules) noexcept nogil:
+        cdef int64_t row = permit_acquire_keyed(self.view, &self.table, fingerprint, class_, rules)
         self.crowded += row == PERMIT_NO_ROOM
         return row
 
     cdef void release(self, int64_t row, unsigned class_) noexcept nogil:
         permit_release_keyed(self.view, row, class_)
 
-    cdef uint64_t held(self, uint64_t hash) noexcept nogil:
-        cdef int64_t row = permit_find(self.view, &self.table, hash)
+    cdef uint64_t held(self, uint64_t fingerprint) noexcept nogil:
+        cdef int64_t row = permit_find(self.view, &self.table, fingerprint)
         return 0 if row < 0 else permit_sum(self.view, row).total
 
     # The same for Python code off the request path.
 
-    def take(self, uint64_t hash, uint64_t maximum, uint32_t class_=0) -> int | None:
+    def take(self, uint64_t fingerprint, uint64_t maximum, uint32_t class_=0) -> int | None:
         """A permit of the key: the row to give it back to, None when it is refused."""
         self._check(class_)
         cdef permit_rules rules
         rules.maximum = maximum
         rules.guarantee = [0, 0, 0, 0]
-        cdef int64_t row = self.acquire(hash, class_, &rules)
+        cdef int64_t row = self.acquire(fingerprint, class_, &rules)
         return None if row < 0 else row
 
     def give_back(self, int64_t row, uint32_t class_=0) -> None:
@@ -159,9 +159,9 @@ cdef class PermitTable:
             raise IndexError(f"row {row} is not in this table")
         self.release(row, class_)
 
-    def counts(self, uint64_t hash) -> tuple[int, ...]:
+    def counts(self, uint64_t fingerprint) -> tuple[int, ...]:
         """Permits held of a key by all workers, by class."""
-        cdef int64_t row = permit_find(self.view, &self.table, hash)
+        cdef int64_t row = permit_find(self.view, &self.table, fingerprint)
         cdef permit_counts sum
         if row < 0:
             return (0,) * CLASSES

@@ -136,7 +136,7 @@ class Region:
 
     def slot(self, index: int) -> Slot:
         """The worker slot ``index``."""
-        return Slot(self.mapping, index)
+        return Slot(self.mapping, index, self.bell_fds)
 
     def bells(self) -> Bells:
         """The bells of all slots."""

@@ -6,9 +6,12 @@ and after it was reaped). Every field is one word, so a reader sees old or new a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import IntEnum
 from typing import NamedTuple
 
+from tidegate.memory.bells import Bells
+from tidegate.memory.inflight import Inflight
 from tidegate.memory.log_ring import LogReader, LogRing
 from tidegate.memory.mapping import Mapping
 from tidegate.memory.marks import Mark, MarkReader
@@ -56,7 +59,7 @@ MARK_SIZE = 256
 
 
 class Slot:
-    """A worker slot of a region."""
+    """A worker slot of a region. ``bell_fds``: of all slots, for who gives back what a dead worker held."""
 
     pid = _Word(0, "process in the slot; 0: nobody yet")
     generation = _Word(2, "which start of the program the worker belongs to")
@@ -71,11 +74,12 @@ class Slot:
     stalled_since_ns = _Word(28, "since when it is held; 0: it turns")
     _state = _Word(1, "SlotState")
 
-    def __init__(self, mapping: Mapping, index: int) -> None:
+    def __init__(self, mapping: Mapping, index: int, bell_fds: Sequence[int] = ()) -> None:
         if not 0 <= index < mapping.slots:
             raise IndexError(f"the region has {mapping.slots} slots, there is no slot {index}")
         self.mapping = mapping
         self.index = index
+        self.bell_fds = bell_fds
 
     @property
     def state(self) -> SlotState:
@@ -96,6 +100,19 @@ class Slot:
         self.heartbeat_ns = now_ns
         self.pid = pid
         self.state = SlotState.STARTING
+
+    def give_back(self) -> None:
+        """Ends what the worker that was in the slot still held; the supervisor's, when it has been reaped.
+
+        Its gauges go to zero (counters stay), its permits and places in queues are free, its bells are nobody's, and
+        those who waited for what is free now are told.
+        """
+        self.take_meters()
+        bells = Bells(self.mapping, self.bell_fds)
+        freed = Inflight(self.mapping).forget(self.index) if self.mapping.layout.sections["inflight"].size else 0
+        bells.forget(self.index)
+        if freed:
+            bells.ring_all()
 
     def take_mark(self) -> Mark:
         """The writer's end of the mark that says where the worker is, for the worker in the slot."""

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from tidegate.memory.bells import Bells
 from tidegate.memory.slot import Slot, SlotState
 from tidegate.process.channel import Channel
 from tidegate.process.child import Child
@@ -147,10 +146,8 @@ class WorkerPlace(Place):
             self.stacks = StackPipe(state.stacks_fd)
 
     def _give_back(self, state: SlotState) -> None:
-        # What the dead one held is given back: taking the meters sets its gauges to zero, counters stay.
         self.slot.state = state
-        self.slot.take_meters()
-        Bells(self.slot.mapping).forget(self.slot.index)
+        self.slot.give_back()
         self.is_told_to_serve = False
         self.is_listening = False
         self.is_steered_out = False
