@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from tidegate.memory.inflight import inflight_size
 from tidegate.memory.layout import HEADER_SIZE, LAYOUT_VERSION
 from tidegate.memory.region import Region, read_meters
 from tidegate.memory.slot import SlotState
@@ -134,8 +135,10 @@ def test_senseless_sizes_are_refused(arguments):
 
 
 def test_limits_have_room_when_it_is_asked_for() -> None:
-    region = Region.create(1, 1, 1, rates=4096, quotas=1, inflight=100)
-    assert [region.mapping.layout.sections[name].size for name in ("rates", "quotas", "inflight")] == [4096, 1, 100]
+    region = Region.create(1, 1, 1, rates=4096, quotas=1, inflight_blocks=3)
+    assert [region.mapping.layout.sections[name].size for name in ("rates", "quotas", "inflight")] == [
+        4096, 1, inflight_size(3, 1),
+    ]
     region.close()
     plain = Region.create(1, 1, 1)
     assert [plain.mapping.layout.sections[name].size for name in ("rates", "quotas", "inflight")] == [0, 0, 0]

@@ -61,8 +61,8 @@ class Region:
         """
         if series < 1 or log_bytes < 1:
             raise ValueError(f"expected at least one series and one byte of log, got {series} and {log_bytes}")
-        if min(rates, quotas, inflight) < 0:
-            raise ValueError(f"expected 0 bytes or more for limits, got {rates}, {quotas} and {inflight}")
+        if min(rates, quotas, inflight_blocks) < 0:
+            raise ValueError(f"expected no negative room for limits, got {rates}, {quotas} and {inflight_blocks}")
         if rates or quotas:
             check_machine()
         layout = plan(
