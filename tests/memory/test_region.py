@@ -137,7 +137,9 @@ def test_senseless_sizes_are_refused(arguments):
 def test_limits_have_room_when_it_is_asked_for() -> None:
     region = Region.create(1, 1, 1, rates=4096, quotas=1, inflight_blocks=3)
     assert [region.mapping.layout.sections[name].size for name in ("rates", "quotas", "inflight")] == [
-        4096, 1, inflight_size(3, 1),
+        4096,
+        1,
+        inflight_size(3, 1),
     ]
     region.close()
     plain = Region.create(1, 1, 1)
