@@ -1,16 +1,16 @@
 """Descriptors of a worker: the limit that can be had, and what its bounds would need."""
 
+import dataclasses
 import resource
 import signal
 import sys
 
-from tests.config.gateways import PLAIN, accepted
 from tests.process.gateway import supervised
 
 from tidegate.config.listeners import Listener
 from tidegate.config.schema import Gateway
 from tidegate.config.server import Server
-from tidegate.process.descriptors import compare, needed, raise_limit
+from tidegate.process.descriptors import compare, raise_limit
 
 LIMITED = """
 import os, resource, sys
@@ -29,13 +29,6 @@ def test_limit_goes_up_to_what_may_be_had():
     assert soft == min(hard, 1 << 20) or soft > 1 << 20
 
 
-def test_worker_needs_its_share_of_clients_and_every_pool():
-    upstreams = '[upstreams.a]\nendpoints = ["127.0.0.1:1", "127.0.0.1:2"]\npool = { max = 100, idle = 10 }\n'
-    gateway = accepted(PLAIN.replace("[[routes]]", f"{upstreams}[[routes]]") + "[server]\nmax_connections = 1001\n")
-    pools = sum(one.pool.max * len(one.endpoints) for name, one in gateway.upstreams.items() if name != "a")
-    assert needed(gateway, 2) == (501, 200 + pools)
-
-
 def test_limit_that_is_too_low_is_said_once_with_the_numbers():
     with supervised(gateway=SHORT, before=(sys.executable, "-c", LIMITED)) as gateway:
         said = gateway.hear("kind=descriptors_short").string
@@ -51,3 +44,14 @@ def test_limit_that_suffices_is_not_worth_a_line():
     assert said == []
     compare(SHORT, 2, 1063, lambda kind, *what: said.append(kind))
     assert said == ["descriptors_short"]
+
+
+def test_bound_that_nobody_set_follows_the_limit_and_nothing_is_said():
+    default = dataclasses.replace(SHORT, server=Server(workers=2, admin="127.0.0.1:0"))
+    with supervised(gateway=default, before=(sys.executable, "-c", LIMITED)) as gateway:
+        gateway.wait_ready()
+        gateway.signal(signal.SIGTERM)
+        said = gateway.everything_said()
+    # 600 descriptors for each of two workers, without those that it needs itself
+    assert any("kind=ready" in line and "max_connections=1072" in line for line in said)
+    assert not any("descriptors_short" in line for line in said)

@@ -48,14 +48,13 @@ class Server(Section):
         Doc("Packages that filter classes may come from; `tidegate.filters` always may."),
     ] = ()
     max_connections: Annotated[
-        int,
-        Ge(1),
-        Le(10_000_000),
+        Annotated[int, Ge(1), Le(10_000_000)] | Literal["auto"],
         Doc(
             "Client connections in total, of which each worker may have an equal share. One more is accepted only when "
-            "one has ended; until then it waits in the backlog."
+            'one has ended; until then it waits in the backlog. "auto" is 65,536, or as many as the limit of '
+            "descriptors allows beside the pools."
         ),
-    ] = 65_536
+    ] = "auto"
     max_connections_per_address: Annotated[
         Annotated[int, Ge(1), Le(10_000_000)] | None,
         Off(),

@@ -20,6 +20,7 @@ import asyncio
 import os
 from typing import NamedTuple
 
+from tidegate.config.bounds import clients_of_a_worker, descriptor_limit
 from tidegate.edge.preparation import Preparation, give_up, give_up_upstreams
 from tidegate.process import tasks
 from tidegate.upstream.pools import Pools
@@ -119,7 +120,7 @@ cdef class Server:
         workers = self.region.workers
         self.active = made
         self.context.plan = made.plan
-        max_open = max(1, -(-server.max_connections // workers))
+        max_open = clients_of_a_worker(made.plan.gateway, workers, descriptor_limit())
         if self.bounds is None:
             self.bounds = Bounds(max_open, server.max_connections_per_address)
         else:

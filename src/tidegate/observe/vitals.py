@@ -10,6 +10,7 @@ import resource
 import time
 from collections.abc import Callable
 
+from tidegate.config.bounds import clients_of_a_worker, descriptor_limit
 from tidegate.config.schema import Gateway
 from tidegate.memory.meters import MeterReader
 from tidegate.memory.region import Region
@@ -27,7 +28,7 @@ _SUSPECTED_FOR_NS = 5_000_000_000  # told anew each second; a control that dies 
 def bounds_of(gateway: Gateway, workers: int, *, backlog_max: int | None = None) -> SaturationBounds:
     """What each of ``workers`` may have; ``backlog_max`` is what the kernel cuts a backlog to."""
     return SaturationBounds(
-        connections=max(1, -(-gateway.server.max_connections // workers)),
+        connections=clients_of_a_worker(gateway, workers, descriptor_limit()),
         backlog=sum(
             one.backlog if backlog_max is None else min(one.backlog, backlog_max)
             for one in gateway.listeners

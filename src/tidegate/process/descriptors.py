@@ -2,35 +2,30 @@
 
 import resource
 
+from tidegate.config.bounds import OWN_DESCRIPTORS, clients_of_a_worker, descriptor_limit, servers_of_a_worker
 from tidegate.config.schema import Gateway
 from tidegate.observe.log_writer import Say
 
-__all__ = ["compare", "needed", "raise_limit"]
+__all__ = ["compare", "raise_limit"]
 
 _WANTED = 1 << 20
-_OWN = 64  # of a worker: listeners, logs, shared memory, channels
 
 
 def compare(gateway: Gateway, workers: int, limit: int, say: Say) -> None:
-    """Says when the configuration allows a worker more than ``limit``."""
-    clients, servers = needed(gateway, workers)
-    total = clients + servers + _OWN
+    """Says when the configuration asks for more than a worker's ``limit``; "auto" asks for nothing."""
+    if gateway.server.max_connections == "auto":
+        return
+    clients, servers = clients_of_a_worker(gateway, workers, limit), servers_of_a_worker(gateway)
+    total = clients + servers + OWN_DESCRIPTORS
     if total > limit:
         say(
             "descriptors_short",
             f"a worker may have {limit} descriptors and would need {total} ({clients} clients, {servers} connections "
-            f"to upstreams, {_OWN} of its own): when they are used up, accepting pauses and dials fail; raise "
-            f"the limit (LimitNOFILE={total} in the systemd unit, or ulimit -Hn), or lower server.max_connections or "
-            "the pools' max",
+            f"to upstreams, {OWN_DESCRIPTORS} of its own): when they are used up, accepting pauses and dials fail; "
+            f"raise the limit (LimitNOFILE={total} in the systemd unit, or ulimit -Hn), lower server.max_connections "
+            "or the pools' max, or leave server.max_connections out",
             "warning",
         )
-
-
-def needed(gateway: Gateway, workers: int) -> tuple[int, int]:
-    """Most client connections of one worker, and most to upstreams, a name counted as one address."""
-    clients = -(-gateway.server.max_connections // workers)
-    servers = sum(upstream.pool.max * len(upstream.endpoints) for upstream in gateway.upstreams.values())
-    return clients, servers
 
 
 def raise_limit() -> int:
@@ -39,5 +34,4 @@ def raise_limit() -> int:
     wanted = _WANTED if hard == resource.RLIM_INFINITY else min(hard, _WANTED)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-        return wanted
-    return _WANTED if soft == resource.RLIM_INFINITY else soft
+    return descriptor_limit()

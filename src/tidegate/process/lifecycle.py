@@ -54,10 +54,11 @@ class Lifecycle:
             workers=workers,
         )
 
-    def ready(self, addresses: Sequence[str]) -> float:
+    def ready(self, addresses: Sequence[str], max_connections: int) -> float:
         """Everybody serves; returns the seconds that it took."""
         took_s = self._uptime_s()
-        self._log.note("ready", f"serves on {', '.join(addresses)}", took_s=round(took_s, 3))
+        message = f"serves on {', '.join(addresses)}"
+        self._log.note("ready", message, took_s=round(took_s, 3), max_connections=max_connections)
         return took_s
 
     def start_failed(self, reason: str) -> None:

@@ -27,6 +27,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
+from tidegate.config.bounds import clients_of_a_worker, descriptor_limit
 from tidegate.config.snapshot import Snapshot
 from tidegate.process import belongings, state_directory, succession
 from tidegate.process.attempts import Attempts
@@ -412,10 +413,11 @@ class Supervisor:
 
     def _greet(self) -> None:
         addresses = [group.address for group in self.holdings.groups]
-        took = self.lives.ready(addresses)
+        count = len(self.workers.places)
+        clients = count * clients_of_a_worker(self._snapshot.gateway, count, descriptor_limit())
+        took = self.lives.ready(addresses, clients)
         where = ", ".join(addresses)
         admin = "" if self.holdings.admin is None else f", admin {self.holdings.admin.address}"
-        count = len(self.workers.places)
         workers = f"{count} worker{'s' * (count != 1)}"
         ready = f"tidegate: ready after {took:.1f} s: {where}{admin}, {workers}, pid {os.getpid()}"
         with contextlib.suppress(OSError):  # who started it may not be listening any more
