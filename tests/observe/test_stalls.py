@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from tidegate.observe.stalls import Frame, StallBook, culprit, parse_stack, render_stack
+from tidegate.observe.stalls import Frame, StallBook, culprit, parse_native_stack, parse_stack, render_stack
 
 STACK = b"""Stack (most recent call first):
   File "/usr/lib/python3.11/socket.py", line 706 in readinto
@@ -114,3 +114,21 @@ def test_book_is_bounded_and_forgets_who_is_quiet():
         book.offer(float(number), f"place {number}", "", {})
         book.due(float(number))
     assert repr(book).startswith("<StallBook 3 places")
+
+
+NATIVE = b"""[
+ {"pid": 9, "os_thread_id": 10, "thread_name": "other", "frames": [
+  {"name": "x", "filename": "/x.so", "module": "/x.so"}
+ ]},
+ {"pid": 9, "os_thread_id": 9, "thread_name": "MainThread", "frames": [
+  {"name": "poll", "filename": "/usr/lib/libc.so.6", "module": "/usr/lib/libc.so.6", "line": 0, "is_entry": true},
+  {"name": "on_request", "filename": "/srv/acme/gateway.py", "module": null, "line": 12, "locals": null}
+ ]}
+]"""
+
+
+def test_native_stack_is_that_of_the_thread_of_the_loop() -> None:
+    assert parse_native_stack(NATIVE, 9) == ["poll (libc.so.6)", "acme/gateway.py:12 on_request"]
+    assert parse_native_stack(NATIVE, 11) == []
+    assert parse_native_stack(NATIVE[:-4], 9) == []
+    assert parse_native_stack(b"", 9) == []

@@ -10,7 +10,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-__all__ = ["Frame", "Line", "StallBook", "culprit", "parse_stack", "render_stack"]
+import msgspec
+
+__all__ = ["Frame", "Line", "StallBook", "culprit", "parse_native_stack", "parse_stack", "render_stack"]
 
 _FRAME = re.compile(rb'^  File "(.*)", line (\d+|\?\?\?) in (.*)$')
 # What every worker has below the callback that runs.
@@ -104,6 +106,40 @@ def render_stack(frames: Iterable[Frame], longest: int = 6) -> str:
 
 def _short(file: str) -> str:
     return "/".join(file.rsplit("/", 2)[-2:])
+
+
+class _NativeFrame(msgspec.Struct, frozen=True):
+    """``line`` is 0 in compiled code without line numbers; ``module`` is None for Python."""
+
+    name: str
+    filename: str
+    line: int = 0
+    module: str | None = None
+
+
+class _NativeThread(msgspec.Struct, frozen=True):
+    os_thread_id: int | None
+    frames: list[_NativeFrame]
+
+
+def parse_native_stack(text: bytes, thread: int) -> list[str]:
+    """The calls of one thread in what ``py-spy dump --native --json`` wrote, innermost first; none if it is not there.
+
+    Args:
+        text: JSON, whole.
+        thread: The kernel's number of the thread; that of the main thread is the process's.
+    """
+    try:
+        threads = msgspec.json.decode(text, type=list[_NativeThread])
+    except msgspec.MsgspecError:
+        return []
+    frames = next((one.frames for one in threads if one.os_thread_id == thread), [])
+    return [
+        f"{frame.name} ({frame.filename.rpartition('/')[2]})"
+        if frame.module is not None
+        else f"{_short(frame.filename)}:{frame.line} {frame.name}"
+        for frame in frames
+    ]
 
 
 @dataclass

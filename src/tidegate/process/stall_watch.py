@@ -8,6 +8,7 @@ heartbeat, which the loop stamps by a timer. Rules:
   somebody started, or many callbacks in a row.
 - It is asked for its stack (`stack_pipe`) while it is held, and one event names filter, file and line. A process that
   is stopped, or waits in the kernel, is said to be so.
+- One that is held for longer than ``stall_out`` is looked into from outside, where that can be done (`native_stack`).
 - After ``stall_out`` new connections are steered to workers that get on, as long as there are any; what waits in its
   sockets stays there for it or its successor. It is put back when nothing has held it for half a second.
 - After ``stall_kill`` it is replaced, unless a debugger has it.
@@ -29,6 +30,7 @@ from tidegate.observe.stalls import Frame, StallBook, culprit, parse_stack, rend
 from tidegate.process import development
 from tidegate.process.child import Child
 from tidegate.process.messages import read_memory_file
+from tidegate.process.native_stack import NativeStacks
 from tidegate.process.place import WorkerPlace
 from tidegate.process.workforce import Workforce
 
@@ -42,6 +44,7 @@ _STACK_LATE_NS = 250_000_000  # from then on none is waited for
 # Who writes filters hears of what holds the loop for less, too: their requests come one at a time.
 _DEVELOPMENT_NOTICE_NS = 30_000_000
 _SETTLED_NS = 500_000_000  # without a stall, and it is put back
+_NATIVE_CALLS = 12  # shown of a stack that goes down into C
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,7 @@ class _Stall:
     is_counted: bool = False  # it is in the book
     is_told: bool = False  # and in the log, so that its end belongs there as well
     is_last_asked: bool = False
+    is_looked_into: bool = False  # or was
 
 
 @dataclass
@@ -96,9 +100,15 @@ class StallWatch:
     """Looks after all workers of a workforce."""
 
     def __init__(
-        self, region: Region, workers: Workforce, say: Say, clock_ns: Callable[[], int] = time.monotonic_ns
+        self,
+        region: Region,
+        workers: Workforce,
+        say: Say,
+        native: NativeStacks | None = None,
+        clock_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self._workers = workers
+        self._native = native or NativeStacks()
         self._say = say
         self._clock_ns = clock_ns
         self._marks = MarkReader(region.mapping)
@@ -138,6 +148,7 @@ class StallWatch:
         self._learn()
         for watched in self._watched:
             self._look_at(watched, now_ns, is_fair=not was_late)
+        self._hear_native(now_ns)
         if not was_late and not self._workers.is_draining:
             self._steer(now_ns)
             for watched in self._watched:
@@ -227,10 +238,28 @@ class StallWatch:
             self._hear(watched, stall, now_ns)
         elif now_ns - stall.began_ns < 1_000_000_000:
             self._be_back_in(_CLOSE_NS)
+        elif self._native.pid == watched.place.slot.pid:
+            self._be_back_in(_CLOSE_NS)  # it is stopped by us, for a moment
         elif stall.condition not in ("T", "t") and _condition(watched.place.slot.pid) in ("T", "t"):
             # Held, and then stopped as well: who looks into it is told.
             stall.condition = _condition(watched.place.slot.pid)
             self._tell(watched, stall, now_ns)
+        elif stall.condition not in ("T", "t", "D") and not stall.is_looked_into and watched.held_ns >= self._out_ns:
+            stall.is_looked_into = self._native.ask(watched.place.slot.pid)
+
+    def _hear_native(self, now_ns: int) -> None:
+        """Says what was seen from outside, of a worker that is still in the same stall."""
+        pid = self._native.pid
+        calls = self._native.take()
+        if not calls:
+            return
+        for watched in self._watched:
+            stall, place = watched.stall, watched.place
+            if place.slot.pid == pid and stall is not None and stall.is_looked_into:
+                shown = " < ".join(calls[:_NATIVE_CALLS])
+                held_ms = (now_ns - stall.began_ns) // 1_000_000
+                message = f"{place.name} is held up in {shown}"
+                self._say("native_stack", message, worker=place.seat, held_ms=held_ms)
 
     def _hear(self, watched: _Watched, stall: _Stall, now_ns: int) -> None:
         """Takes what there is of its stack: faulthandler writes in pieces, so the last is the one that none follows."""

@@ -62,6 +62,7 @@ def handover(
 
 def hand_over(supervisor: "Supervisor", program: Program) -> str:
     """Becomes ``program``; returns only when that cannot be done, with the reason."""
+    supervisor.native.close()  # the next program would not know this child
     taken = handover(supervisor, program, supervisor.workers, supervisor.retired, supervisor.control)
     return _become(taken)
 

@@ -59,6 +59,7 @@ from tidegate.process.messages import (
     read_memory_file,
     read_order,
 )
+from tidegate.process.native_stack import NativeStacks
 from tidegate.process.notify import Notifier
 from tidegate.process.place import Place, WorkerPlace
 from tidegate.process.program import Program
@@ -160,6 +161,8 @@ class Supervisor:
         self._at_the_end.callback(self.log.close)
         if identity is not None:
             self._say_who(identity)
+        self.native = NativeStacks()
+        self._at_the_end.callback(self.native.close)
         self.lives = Lifecycle(self.log, self.started_ns if left is None else left.started_ns)
         self.lead_with(self._make_workforce(1 if left is None else left.workers.generation))
         if left is None:
@@ -182,7 +185,7 @@ class Supervisor:
     def lead_with(self, workers: Workforce) -> None:
         """Those are the workers of the gateway from now on."""
         self.workers = workers
-        self.stalls = StallWatch(self.holdings.region, workers, self.log.say)
+        self.stalls = StallWatch(self.holdings.region, workers, self.log.say, self.native)
         self.samples = StackSamples(self.holdings.region, workers)
 
     def _make_workforce(self, generation: int) -> Workforce:
