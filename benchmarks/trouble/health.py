@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 
 from benchmarks.trouble.gateway import Running, gateway, quantile
-from benchmarks.trouble.requests import CALM, come_first
+from benchmarks.trouble.requests import calm, come_first
 
 FILTERS = '''
 import time
@@ -60,7 +60,7 @@ def main(argv: Sequence[str]) -> int:
     worst = 0.0
     come_first()
     print(f"{'while':<42} {'answers':>8} {'p50 ms':>8} {'p99 ms':>8} {'max ms':>8}  readiness, saturation")
-    with gateway(text, server=server, files={"burning.py": FILTERS}, before=CALM) as running:
+    with gateway(text, server=server, files={"burning.py": FILTERS}, before=calm()) as running:
         for at in range(SERIES):
             running.ask(f"/r/{at}", public=True)
         for name, trouble in (
@@ -102,7 +102,7 @@ def probed(running: Running) -> tuple[list[float], set[int]]:
 @contextlib.contextmanager
 def loaded(running: Running, target: str, clients: int) -> Iterator[None]:
     """Closed loops from processes of their own."""
-    argv = [*CALM, sys.executable, "-c", LOAD, str(running.public[1]), target]
+    argv = [*calm(), sys.executable, "-c", LOAD, str(running.public[1]), target]
     processes = [subprocess.Popen(argv) for _ in range(clients)]
     try:
         yield
@@ -115,7 +115,7 @@ def loaded(running: Running, target: str, clients: int) -> Iterator[None]:
 @contextlib.contextmanager
 def scraped(running: Running) -> Iterator[None]:
     """Reads ``/metrics`` again and again, from a process of its own: this one only asks for health."""
-    with subprocess.Popen([*CALM, sys.executable, "-c", LOAD, str(running.admin[1]), "/metrics"]) as process:
+    with subprocess.Popen([*calm(), sys.executable, "-c", LOAD, str(running.admin[1]), "/metrics"]) as process:
         try:
             yield
         finally:

@@ -22,7 +22,7 @@ from benchmarks.goals import at_least, at_most, exit_code
 from benchmarks.load import programs
 from benchmarks.load.report import Report
 from benchmarks.trouble.gateway import Running, gateway, quantile
-from benchmarks.trouble.requests import CALM, come_first, load
+from benchmarks.trouble.requests import calm, come_first, load
 from benchmarks.trouble.victims import Blamed, Kill, Victims, attribute, region_of
 from tidegate.memory.bells import ROWS
 from tidegate.memory.marks import MarkReader
@@ -65,7 +65,7 @@ def main(argv: Sequence[str]) -> int:
     options = parser.parse_args(argv)
     come_first()
     server = 'workers = 2\nfilter_packages = ["benchmarks"]'
-    with tempfile.TemporaryDirectory() as name, gateway(CONFIGURATION, server=server, before=CALM) as running:
+    with tempfile.TemporaryDirectory() as name, gateway(CONFIGURATION, server=server, before=calm()) as running:
         folder = Path(name)
         loads(folder, running, options.rate, min(2.0, options.seconds))  # what a first request makes is there
         time.sleep(REST_S)

@@ -24,7 +24,7 @@ from benchmarks.load.websockets import Ending, WebSockets
 from benchmarks.trouble.behind import CONFIGURATION, servers
 from benchmarks.trouble.changes import Changes, done_by, rows, windows
 from benchmarks.trouble.gateway import Event, gateway
-from benchmarks.trouble.requests import CALM, come_first, load, told
+from benchmarks.trouble.requests import calm, come_first, load, told
 from benchmarks.trouble.victims import Kill, Victims, attribute
 
 RELOAD_EACH_S = 0.8
@@ -69,7 +69,7 @@ def with_changes(options: argparse.Namespace, folder: Path, ports: dict[str, int
     text = CONFIGURATION.format(**ports, timeout=int(seconds) + 60)
     raw = folder / "raw"
     with (
-        gateway(text, server=server, before=CALM) as running,
+        gateway(text, server=server, before=calm()) as running,
         WebSockets(running.public[1], options.websockets) as clients,
         Changes(
             running,
@@ -125,7 +125,7 @@ def in_trouble(options: argparse.Namespace, folder: Path, ports: dict[str, int])
     text = CONFIGURATION.format(**ports, timeout=int(seconds) + 60)
     raw = folder / "raw"
     with (
-        gateway(text, server=server, before=CALM) as running,
+        gateway(text, server=server, before=calm()) as running,
         WebSockets(running.public[1], TROUBLE_SOCKETS) as clients,
         Victims(running, lambda victims: harass(victims, seconds)) as victims,
     ):

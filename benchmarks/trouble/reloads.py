@@ -27,7 +27,7 @@ from benchmarks.trouble.asker import Asker, readiness
 from benchmarks.trouble.behind import CONFIGURATION, servers
 from benchmarks.trouble.changes import Change, Changes, done_by, rows, windows
 from benchmarks.trouble.gateway import Running, gateway, quantile
-from benchmarks.trouble.requests import CALM, come_first, load, told
+from benchmarks.trouble.requests import calm, come_first, load, told
 from benchmarks.trouble.victims import region_of
 from tidegate.memory.region import read_meters
 
@@ -91,7 +91,7 @@ def main(argv: Sequence[str]) -> int:
         text = CONFIGURATION.format(**ports, timeout=int(seconds) + 60)
         text += "".join(ROUTE.format(at, at % 100) for at in range(options.routes))
         with (
-            gateway(text, server='workers = 2\nfilter_packages = ["benchmarks"]', before=CALM) as running,
+            gateway(text, server='workers = 2\nfilter_packages = ["benchmarks"]', before=calm()) as running,
             WebSockets(running.public[1], options.websockets) as clients,
             LoopLag(running) as lag,
             Asker(readiness(running), 0.01) as ready,

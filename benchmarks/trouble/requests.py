@@ -8,13 +8,16 @@ from benchmarks.load import own, programs
 from benchmarks.load.report import Report
 from benchmarks.trouble.gateway import Running
 
-CALM = ("nice", "-n", "20")  # back from where `come_first` has brought this process to where everybody is
-
 
 def come_first() -> None:
     """What this process and its children ask is asked in time, or they measure how long they waited for their turn."""
     with contextlib.suppress(PermissionError):
         os.setpriority(os.PRIO_PROCESS, 0, -20)
+
+
+def calm() -> tuple[str, ...]:
+    """What a command begins with to run where everybody does, and not where `come_first` has brought this process."""
+    return ("nice", "-n", str(-os.getpriority(os.PRIO_PROCESS, 0)))
 
 
 def told(report: Report, asked: float) -> str:

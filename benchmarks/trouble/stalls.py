@@ -17,7 +17,7 @@ from benchmarks import table
 from benchmarks.goals import at_least, at_most, exit_code
 from benchmarks.trouble.asker import Asker, readiness
 from benchmarks.trouble.gateway import Event, Running, gateway, quantile
-from benchmarks.trouble.requests import CALM, come_first
+from benchmarks.trouble.requests import calm, come_first
 
 CONFIGURATION = """
 [filters.sleeps]
@@ -37,7 +37,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--seconds", type=float, default=20.0, help="length of each half (20)")
     seconds = parser.parse_args(argv).seconds
     come_first()
-    with gateway(CONFIGURATION, server=SERVER, before=CALM) as running, contextlib.ExitStack() as stack:
+    with gateway(CONFIGURATION, server=SERVER, before=calm()) as running, contextlib.ExitStack() as stack:
         victim, other = (stack.enter_context(one) for one in two_workers(running))
         rows, p99 = [], {}
         seen_before = stalls(running)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from benchmarks import table
 from benchmarks.goals import at_most, exit_code
 from benchmarks.trouble.gateway import Running, gateway, quantile
-from benchmarks.trouble.requests import CALM, come_first
+from benchmarks.trouble.requests import calm, come_first
 
 CONFIGURATION = '[[routes]]\nname = "all"\nrespond = { body = "done" }\n'
 GOAL_S = 2.0
@@ -32,7 +32,7 @@ def main(argv: Sequence[str]) -> int:
     come_first()
     red, green, answers_s = [], [], []
     reasons: list[str] = []
-    with gateway(CONFIGURATION, server="workers = 2", before=CALM) as running:
+    with gateway(CONFIGURATION, server="workers = 2", before=calm()) as running:
         for _ in range(times):
             time.sleep(CALM_S)
             pids = running.workers()
