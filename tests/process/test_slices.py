@@ -85,3 +85,23 @@ def test_collector_rests_and_comes_back() -> None:
     with pytest.raises(ValueError, match="no"):
         fail()
     assert gc.isenabled()
+
+
+def test_what_was_made_while_the_collector_rested_is_old_without_a_look() -> None:
+    looked: list[int] = []
+
+    def note(phase: str, info: dict[str, int]) -> None:
+        if phase == "start":
+            looked.append(info["generation"])
+
+    gc.callbacks.append(note)
+    try:
+        with collector_at_rest():
+            made = [[number] for number in range(50_000)]
+        more = [[number] for number in range(10)]
+        assert looked == []
+    finally:
+        gc.callbacks.remove(note)
+    oldest = {id(one) for one in gc.get_objects(generation=2)}
+    assert oldest.issuperset(map(id, made))
+    assert len(more) == 10

@@ -40,6 +40,7 @@ class Pulse:
 
     def forget_maxima(self) -> None:
         """What held the loop while it started held nobody up; and who takes the meters anew sets them to zero."""
+        self._due_s = max(self._due_s, self._loop.time())  # a beat that is late by now is the start's as well
         self._lag_max_ns = self._pause_max_ns = 0
         self._meters.set("loop_lag_max_ns", 0)
         self._meters.set("gc_pause_max_ns", 0)
