@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import micro, record, trouble
+from benchmarks import limits, micro, record, trouble
 from benchmarks.contenders import KNOWN
 from benchmarks.ground import Session
 from benchmarks.load.own import GeneratorError
@@ -58,6 +58,8 @@ def main(argv: Sequence[str]) -> int:
         return micro.main(argv[1:])
     if argv and argv[0] in trouble.KNOWN:
         return trouble.KNOWN[argv[0]](argv[1:])
+    if argv and argv[0] in limits.KNOWN:
+        return limits.KNOWN[argv[0]]()
     options = arguments(argv)
     scenarios = chosen(options)
     if options.list:

@@ -1,0 +1,12 @@
+"""Figures of the limits' shared cells: ``python -m benchmarks NAME``, and ``micro rates`` for what a decision costs."""
+
+from collections.abc import Callable
+
+from benchmarks.limits import races
+
+__all__ = ["KNOWN"]
+
+KNOWN: dict[str, Callable[[], int]] = {
+    "limits-births": races.births,
+    "limits-exactness": races.exactness,
+}
