@@ -1,8 +1,10 @@
-"""May it pass: the arithmetic of limits. It takes the time as an argument, waits for nothing and knows no exchange.
+"""May it pass: the arithmetic and the queues of limits, which take the time as an argument and know no exchange.
 
 A ``rate`` says how long a request has to wait for its turn, or that it is refused; a ``quota`` counts in windows, fixed
 or sliding; ``unit_delay`` slows down what is beyond a bound on concurrency; ``adaptive`` learns how many requests an
-upstream bears at once. What they remember of each key is in ``memory``: ``rates`` and ``quotas`` are tables that all
-processes charge at once, and a key is there by its fingerprint. Who waits, and where in the life of an exchange a limit
-is asked, is the affair of ``exchange``.
+upstream bears at once. ``concurrency`` is one limit on what is in flight, as one worker sees it: permits of
+``memory.inflight``, and for those who have to wait for one a waiting room (``queue``).
+
+What rates and quotas remember of each key is in ``memory``: tables that all processes charge at once, where a key is
+there by its fingerprint. Where in the life of an exchange a limit is asked is the affair of ``exchange``.
 """
