@@ -7,8 +7,8 @@ from libc.string cimport memcpy
 from tidegate.exchange.state cimport ExchangeState, client_address
 from tidegate.upstream.balance cimport hash_key as hash_of
 from tidegate.upstream.endpoint cimport HASH_CLIENT_IP, HASH_COOKIE, HASH_PATH, HASH_QUERY, Endpoint, Upstream
-from tidegate.wire.http1 cimport FIELD_COOKIE, FIELD_HAS_UNDERSCORE, FIELD_X_REQUEST_ID, Field, Span, same_name
-from tidegate.wire.target cimport cookie_value, query_value
+from tidegate.wire.http1 cimport FIELD_HAS_UNDERSCORE, FIELD_X_REQUEST_ID, Field, Span
+from tidegate.wire.parameters cimport cookie_of, field_of, parameter_of
 
 cdef char* HEX = b"0123456789abcdef"
 
@@ -42,10 +42,9 @@ cdef uint64_t hash_key(ExchangeState x):
     cdef const char* raw = x.raw.at
     cdef const char* name = PyBytes_AS_STRING(upstream.hash_name)
     cdef size_t name_size = PyBytes_GET_SIZE(upstream.hash_name)
-    cdef const Field* field
     cdef Span value
     cdef bytes address
-    cdef int i
+    cdef bint found
     if upstream.hash_source == HASH_CLIENT_IP:
         address = client_address(x)
         return hash_of(PyBytes_AS_STRING(address), PyBytes_GET_SIZE(address))
@@ -54,37 +53,24 @@ cdef uint64_t hash_key(ExchangeState x):
             return hash_of(x.path.at, x.path.size)
         return hash_of(raw + x.request.path.start, x.request.path.size)
     if upstream.hash_source == HASH_QUERY:
-        if query_value(raw + x.request.query.start, x.request.query.size, name, name_size, &value):
-            return hash_of(raw + x.request.query.start + value.start, value.size)
-        return 0
-    for i in range(x.request.n_fields):
-        field = &x.request.fields[i]
-        if upstream.hash_source == HASH_COOKIE:
-            if field.id == FIELD_COOKIE and cookie_value(
-                raw + field.value.start, field.value.size, name, name_size, &value
-            ):
-                return hash_of(raw + field.value.start + value.start, value.size)
-        elif field.name.size == name_size and same_name(raw + field.name.start, name_size, name, name_size):
-            return hash_of(raw + field.value.start, field.value.size)
-    return 0
+        found = parameter_of(&x.request, raw, name, name_size, &value)
+    elif upstream.hash_source == HASH_COOKIE:
+        found = cookie_of(&x.request, raw, name, name_size, &value)
+    else:
+        found = field_of(&x.request, raw, name, name_size, &value)
+    return hash_of(raw + value.start, value.size) if found else 0
 
 
 cdef Endpoint sticky_endpoint(ExchangeState x):
     """The endpoint that the client's cookie names; None sets the cookie anew."""
     cdef Upstream upstream = x.destination.upstream
     cdef const char* raw = x.raw.at
-    cdef const Field* field
     cdef Span value
     cdef Endpoint endpoint = None
-    cdef int i
-    for i in range(x.request.n_fields):
-        field = &x.request.fields[i]
-        if field.id == FIELD_COOKIE and cookie_value(
-            raw + field.value.start, field.value.size, PyBytes_AS_STRING(upstream.sticky_cookie),
-            PyBytes_GET_SIZE(upstream.sticky_cookie), &value,
-        ):
-            endpoint = upstream.by_token(raw + field.value.start + value.start, value.size)
-            break
+    if cookie_of(
+        &x.request, raw, PyBytes_AS_STRING(upstream.sticky_cookie), PyBytes_GET_SIZE(upstream.sticky_cookie), &value
+    ):
+        endpoint = upstream.by_token(raw + value.start, value.size)
     if endpoint is not None and not endpoint.is_out and endpoint is not x.failed_endpoint:
         return endpoint
     return None
