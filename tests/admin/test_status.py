@@ -3,6 +3,7 @@ import time
 import pytest
 
 from tidegate.admin.status import status_document
+from tidegate.config.limits import Limit
 from tidegate.config.listeners import Listener
 from tidegate.config.schema import Gateway
 from tidegate.config.server import Server
@@ -21,6 +22,7 @@ def view():
         server=Server(max_connections=2000),
         listeners=(Listener(bind="127.0.0.1:1"),),
         upstreams={"orders": Upstream(endpoints=(Endpoint(address="10.0.0.5:9001", weight=2),))},
+        limits={"edge": Limit(rate="10/s", key=("client.ip",))},
     )
     yield GatewayView(
         snapshot=Snapshot.build(gateway),
@@ -45,6 +47,7 @@ def test_everything_known_is_in_it(view):
     meters.set("exchanges_open", 3)
     meters.count("exchanges_started", 10)
     meters.record_exchange(meters.series_index("upstream", "orders"), 200, 1_000_000)
+    meters.record_limit(meters.series_index("limit", "edge"), "refused", 7)
     document = status_document(view)
     worker = document["workers"][1]
     assert (worker["index"], worker["pid"], worker["state"]) == (1, 77, "ready")
@@ -54,6 +57,9 @@ def test_everything_known_is_in_it(view):
     assert document["snapshot"]["number"] == 0
     assert document["snapshot"]["etag"] == view.snapshot.etag
     assert document["snapshot"]["last_reload"] is None
+    (limit,) = document["limits"]
+    assert (limit["name"], limit["rate"], limit["key"]) == ("edge", "10/s", ["client.ip"])
+    assert (limit["admitted_total"], limit["refused_total"], limit["would_refuse_total"]) == (0, 7, 0)
     (upstream,) = document["upstreams"]
     assert upstream["name"] == "orders"
     assert upstream["endpoints"] == [{"address": "10.0.0.5:9001", "weight": 2}]

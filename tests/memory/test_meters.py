@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegate.memory.histogram import BUCKETS, bucket_of
-from tidegate.memory.meters import COUNTER_NAMES, GAUGES, MeterReader
+from tidegate.memory.meters import COUNTER_NAMES, GAUGES, VERDICTS, MeterReader
 from tidegate.memory.region import Region, read_meters
 
 pytestmark = pytest.mark.sanitize
@@ -65,26 +65,36 @@ def test_series_are_found_again_by_kind_and_name(region):
 
 def test_two_views_in_one_process_find_each_others_series(region):
     pulse, plane = region.slot(0).take_meters(), region.slot(0).take_meters()
-    assert pulse.series_index("route", "a") == plane.series_index("route", "a") == 2
-    assert plane.series_index("route", "b") == 3
-    assert pulse.series_index("upstream", "b") == 4
-    assert plane.series_index("upstream", "b") == 4
+    assert pulse.series_index("route", "a") == plane.series_index("route", "a") == 3
+    assert plane.series_index("route", "b") == 4
+    assert pulse.series_index("upstream", "b") == 5
+    assert plane.series_index("upstream", "b") == 5
     assert set(MeterReader(region.mapping).places()) == {
-        ("route", "other"), ("upstream", "other"), ("route", "a"), ("route", "b"), ("upstream", "b"),
+        ("route", "other"), ("upstream", "other"), ("limit", "other"),
+        ("route", "a"), ("route", "b"), ("upstream", "b"),
     }  # fmt: skip
 
 
 def test_beyond_the_bound_everything_counts_as_other_of_its_kind(region):
     meters = region.slot(0).take_meters()
     made = [meters.series_index("route", f"r{i}") for i in range(5)]
-    assert made == [2, 3, 4, 0, 0]
+    assert made == [3, 4, 5, 0, 0]
     assert meters.series_index("upstream", "u") == 1
-    assert read_meters(region).series_refused == 3
+    assert meters.series_index("limit", "l") == 2
+    assert read_meters(region).series_refused == 4
     meters.record_exchange(made[4], 200, 1000)
     meters.record_exchange(1, 502, 1000)
     totals = series_of(region)
     assert totals["route", "other"].classes == (0, 0, 1, 0, 0, 0)
     assert totals["upstream", "other"].classes == (0, 0, 0, 0, 0, 1)
+
+
+def test_verdicts_of_a_limit_are_counted_by_name(region):
+    meters = region.slot(0).take_meters()
+    at = meters.series_index("limit", "edge")
+    for times, verdict in enumerate(VERDICTS, 1):
+        meters.record_limit(at, verdict, times)
+    assert series_of(region)["limit", "edge"].classes == (1, 2, 3, 4, 0, 0)
 
 
 def test_route_named_other_shares_the_series_other(region):

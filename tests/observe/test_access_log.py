@@ -93,7 +93,7 @@ def test_absent_fields_are_those_the_manual_says(slot):
 
 
 def test_every_field_can_stand_alone_in_json(slot):
-    full = EXCHANGE | {"connect_ns": 5, "error": b"x", "detail": b"y", "tls": 1, "event": 1}
+    full = EXCHANGE | {"connect_ns": 5, "error": b"x", "detail": b"y", "limit": b"z", "tls": 1, "event": 1}
     for field in FIELDS:
         (name,) = json.loads(render(slot, full, fields=[field.name]))
         assert name == field.name
@@ -101,7 +101,15 @@ def test_every_field_can_stand_alone_in_json(slot):
 
 
 def test_every_name_can_stand_in_a_format(slot):
-    full = EXCHANGE | {"connect_ns": 5, "error": b"x", "detail": b"y", "tls": 1, "event": 2, "extra": b',"a":1'}
+    full = EXCHANGE | {
+        "connect_ns": 5,
+        "error": b"x",
+        "detail": b"y",
+        "limit": b"z",
+        "tls": 1,
+        "event": 2,
+        "extra": b',"a":1',
+    }
     for name in [field.name for field in FIELDS] + list(FORMAT_ONLY):
         line = render(slot, full, line_format="<{" + name + "}>")
         assert line.startswith(b"<")

@@ -13,6 +13,8 @@ MANUAL = (Path(__file__).parents[2] / "docs" / "logs-and-metrics.md").read_text(
 BOUNDED_LABELS = {"route", "upstream", "class", "direction", "side", "path", "cause", "bound", "worker", "state"} | {
     "signal",
     "interface",
+    "limit",
+    "verdict",
 }
 
 

@@ -233,3 +233,12 @@ def test_others_run_while_it_renders(region):
 
     asyncio.run(both())
     assert turns >= 8
+
+
+def test_verdicts_of_limits_are_told_by_limit(region):
+    meters = region.slot(0).take_meters()
+    meters.record_limit(meters.series_index("limit", 'a"b'), "refused", 3)
+    text = exposition(region)
+    assert 'tidegate_limit_requests_total{limit="a\\"b",verdict="refused"} 3\n' in text
+    assert 'tidegate_limit_requests_total{limit="a\\"b",verdict="admitted"} 0\n' in text
+    assert 'limit="other"' not in text

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, Self
 
 import uvloop
 
+from tidegate.config.allotment import room_of
 from tidegate.config.check import check
 from tidegate.config.snapshot import Snapshot
 from tidegate.edge.server import Server, ServerStatistics
@@ -229,7 +230,7 @@ class Plane:
         self.host = host
         self.snapshot = snapshot = self.checked(config, listener, server)
         self.prepared = [snapshot.number]
-        self.region = Region.create(1)
+        self.region = Region.create(1, **room_of(snapshot.gateway.server.limits_memory))
         self.region.snapshot_number = snapshot.number
         self.reader = self.region.slot(0).log_reader()
         self.error_log = ErrorLog()

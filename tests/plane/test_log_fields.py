@@ -126,10 +126,10 @@ def test_tls_is_said(tmp_path: Path) -> None:
 
 
 def test_no_field_goes_without_a_test() -> None:
-    # Those above, but for ``event``, which is in test_websocket: a new one needs its line here and its test.
+    # Those above, but for ``event`` (test_websocket) and ``limit`` (test_limits): a new one needs its line and a test.
     looked_at = {
         *ALWAYS, "request_id", "event", "method", "target", "host", "upstream_ms", "connect_ms", "route", "upstream",
         "endpoint", "upstream_status", "attempts", "error", "detail", "upstream_connection", "upstream_connection_uses",
-        "tls", "user_agent", "referer", "client_port",
+        "tls", "user_agent", "referer", "client_port", "limit",
     }  # fmt: skip
     assert looked_at == {field.name for field in FIELDS}

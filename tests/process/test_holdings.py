@@ -23,6 +23,13 @@ def snapshot(admin="127.0.0.1:0", bind="127.0.0.1:0", **server):
     return Snapshot.build(Gateway(server=Server(workers=2, admin=admin, **server), listeners=(Listener(bind=bind),)))
 
 
+def test_limits_memory_is_the_room_of_the_limits(tmp_path):
+    made = Holdings.open(order(tmp_path), snapshot(limits_memory=2 << 20))
+    sizes = {name: section.size for name, section in made.region.mapping.layout.sections.items()}
+    made.close()
+    assert sizes["rates"] == 1 << 20
+
+
 def test_what_was_left_is_the_same_again(tmp_path):
     made = Holdings.open(order(tmp_path), snapshot())
     made.region.snapshot_number = 7

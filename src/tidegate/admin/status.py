@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 
-from tidegate.memory.meters import MeterReader, SeriesSums
+from tidegate.config.limits import Limit
+from tidegate.memory.meters import VERDICTS, MeterReader, SeriesSums
 from tidegate.observe.sample import Sample
 from tidegate.observe.saturation import WorkerSaturation
 from tidegate.process.view import GatewayView, WorkerView
@@ -47,7 +48,7 @@ def status_document(view: GatewayView) -> dict[str, Any]:
             }
             for name, upstream in gateway.upstreams.items()
         ],
-        "limits": [],
+        "limits": [_limit(name, limit, reader) for name, limit in gateway.limits.items()],
         "machine": None if vitals.sample is None else _machine(vitals.sample),
         "upgrades": [] if view.roster is None else [msgspec.structs.asdict(one) for one in view.roster.upgrades],
         "access_log": None if view.log_writer is None else view.log_writer.statistics()._asdict(),
@@ -99,6 +100,19 @@ def _worker(
         "memory_bytes": _resident_bytes(worker.mark.pid),
         # Of a generation that was followed by another: what it still has is closed then.
         "drains_for_s": _seconds_left(worker.told.drains_until_s),
+    }
+
+
+def _limit(name: str, limit: Limit, reader: MeterReader) -> dict[str, Any]:
+    counts = reader.read("limit", name, reader.places().get(("limit", name), [])).classes
+    return {
+        "name": name,
+        "rate": limit.rate,
+        "burst": limit.burst,
+        "excess": limit.excess,
+        "key": list(limit.key or ()),
+        "dry_run": limit.dry_run,
+        **{f"{verdict}_total": count for verdict, count in zip(VERDICTS, counts, strict=False)},
     }
 
 

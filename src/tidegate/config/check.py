@@ -6,18 +6,21 @@ worker never does, it decodes a snapshot.
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Any
 
+from tidegate.config.allotment import Place, allot
 from tidegate.config.findings import Finding, Path
 from tidegate.config.kinds import describe
 from tidegate.config.load import Source, load, load_text
 from tidegate.config.rules.accounts import check_accounts
+from tidegate.config.rules.auth import check_auth
 from tidegate.config.rules.cores import check_cores
 from tidegate.config.rules.files import check_files
 from tidegate.config.rules.filters import EXPECTED_CLASS, check_filters
+from tidegate.config.rules.limits import check_limits
 from tidegate.config.rules.logs import check_logs
 from tidegate.config.rules.references import check_names, check_secrets
 from tidegate.config.rules.routes import check_routes
@@ -28,6 +31,7 @@ from tidegate.config.schema import Gateway
 from tidegate.config.snapshot import Origin, Snapshot
 from tidegate.config.source import origin_of
 from tidegate.config.structure import shape
+from tidegate.config.values import format_size
 
 __all__ = ["Examined", "check", "check_text", "examine"]
 
@@ -40,12 +44,15 @@ class Examined:
     findings: list[Finding]
     gateway: Gateway | None = None
     secrets: dict[Path, str] = field(default_factory=dict)
+    places: Mapping[str, Place] = field(default_factory=dict)
 
     def snapshot(self, number: int, origin: Origin | None = None) -> Snapshot | None:
         """The snapshot of it, if there is nothing wrong."""
         if self.gateway is None:
             return None
-        return Snapshot.build(self.gateway, number=number, source_text=self.source.text, origin=origin)
+        return Snapshot.build(
+            self.gateway, number=number, source_text=self.source.text, origin=origin, places=self.places
+        )
 
 
 def check(path: str | FilePath, *, number: int = 1) -> tuple[Snapshot | None, list[Finding]]:
@@ -67,9 +74,22 @@ def check_text(
     return examined.snapshot(number), examined.findings
 
 
-def examine(source: Source, directory: FilePath, rules: Sequence[Callable[[Subject], None]] = ()) -> Examined:
-    """Checks what was loaded; ``rules`` are those that hold only here, such as what a reload cannot change."""
+def examine(
+    source: Source,
+    directory: FilePath,
+    rules: Sequence[Callable[[Subject], None]] = (),
+    places: Mapping[str, Place] | None = None,
+) -> Examined:
+    """Checks what was loaded.
+
+    Args:
+        source: The text and what was read of it.
+        directory: Where relative paths begin.
+        rules: Those that hold only here, such as what a reload cannot change.
+        places: Those of the limits that are active: who means the same keeps its place.
+    """
     gateway = None
+    allotted: Mapping[str, Place] = {}
     secrets: dict[Path, str] = {}
     if source.tree is not None:
         shaped = shape(source, Gateway, _with_targets(source, source.tree), directory)
@@ -77,12 +97,13 @@ def examine(source: Source, directory: FilePath, rules: Sequence[Callable[[Subje
             subject = Subject(source, shaped, shaped.section)
             gateway = _apply_rules(subject, directory)
             secrets = subject.secrets
+            allotted = _allot(subject, places or {})
             for rule in rules:
                 rule(subject)
     findings = sorted(source.findings, key=lambda finding: (finding.line, finding.column))
     if any(finding.severity == "error" for finding in findings):
         gateway = None
-    return Examined(source=source, findings=findings, gateway=gateway, secrets=secrets)
+    return Examined(source=source, findings=findings, gateway=gateway, secrets=secrets, places=allotted)
 
 
 def _with_targets(source: Source, tree: dict[str, Any]) -> dict[str, Any]:
@@ -104,6 +125,18 @@ def _with_targets(source: Source, tree: dict[str, Any]) -> dict[str, Any]:
     return {**tree, "filters": uses}
 
 
+def _allot(subject: Subject, previous: Mapping[str, Place]) -> Mapping[str, Place]:
+    memory = subject.gateway.server.limits_memory
+    places, without = allot(previous, subject.gateway.limits, memory)
+    for name in without:
+        subject.find(
+            ("limits", name),
+            f"has no room left for its {subject.gateway.limits[name].keys} keys: server.limits_memory is "
+            f"{format_size(memory)}, of which rates have half",
+        )
+    return places
+
+
 def _apply_rules(subject: Subject, directory: FilePath) -> Gateway:
     check_names(subject)
     check_sockets(subject)
@@ -111,6 +144,8 @@ def _apply_rules(subject: Subject, directory: FilePath) -> Gateway:
     check_accounts(subject)
     check_files(subject)
     check_upstreams(subject)
+    check_auth(subject)
+    check_limits(subject)
     check_logs(subject)
     check_routes(subject)
     check_secrets(subject, subject.gateway)

@@ -39,7 +39,9 @@ def examine_order(order: CheckOrder) -> tuple[Snapshot | None, Checked]:
         if order.is_from_api:
             rules.append(not_by_the_api(active.snapshot.gateway))
     source = load_text(text, file=order.name, is_yaml=order.is_yaml)
-    examined = check.examine(source, FilePath(order.directory), rules)
+    examined = check.examine(
+        source, FilePath(order.directory), rules, None if active is None else active.snapshot.places
+    )
     if examined.gateway is None:
         return None, Checked(findings=examined.findings)
     origin = dataclasses.replace(

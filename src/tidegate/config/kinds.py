@@ -122,6 +122,28 @@ class Duration(Kind):
 
 
 @dataclass(frozen=True, slots=True)
+class Rate(Kind):
+    """Requests in a period, kept as they are written: "60/min" and "1/s" are told to clients differently."""
+
+    expects: ClassVar[str] = 'a rate such as "200/s" or "5/min"'
+    schema: ClassVar[dict[str, Any]] = {
+        "type": "string",
+        "pattern": r"^[0-9]+/(s|min|h|d)$",
+        "examples": ["200/s", "5/min", "1000/d"],
+    }
+
+    def read(self, value: Any) -> str:
+        text = _text(value, self.expects)
+        count, period_s = values.parse_rate(text)
+        if count > 100_000_000 * period_s:
+            raise ValueError(f'expected a rate of at most 100000000 a second, got "{text}"')
+        return text
+
+    def show(self, value: str) -> str:
+        return f'"{value}"'
+
+
+@dataclass(frozen=True, slots=True)
 class Size(Kind):
     """Bytes, written with a unit."""
 
@@ -341,6 +363,9 @@ class FieldName(Kind):
             raise ValueError(f"expected {self.expects}, got {describe(value)}")
         return text
 
+    def show(self, value: str) -> str:
+        return f'"{value}"'
+
 
 @dataclass(frozen=True, slots=True)
 class CookieName(FieldName):
@@ -471,6 +496,33 @@ class Key(Kind):
 
     def show(self, value: str) -> str:
         return f'"{value}"'
+
+
+@dataclass(frozen=True, slots=True)
+class KeyDigest(Kind):
+    """The digest of a key that clients present; the key itself stands nowhere."""
+
+    expects: ClassVar[str] = "`sha256:` and 64 hexadecimal digits"
+    schema: ClassVar[dict[str, Any]] = {"type": "string", "pattern": "^sha256:[0-9a-fA-F]{64}$"}
+
+    def read(self, value: Any) -> str:
+        if not isinstance(value, str) or re.fullmatch(r"sha256:[0-9a-fA-F]{64}", value) is None:
+            # and never show what came: it may be the key
+            raise ValueError(f"expected {self.expects}: the SHA-256 of the key, not the key")
+        return value.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Scheme(Kind):
+    """What stands before a credential in a field (RFC 9110, 11.1)."""
+
+    expects: ClassVar[str] = 'the name of a scheme, such as "Bearer"'
+
+    def read(self, value: Any) -> str:
+        text = _text(value, self.expects)
+        if _TOKEN.fullmatch(text) is None:
+            raise ValueError(f"expected {self.expects}, got {describe(value)}")
+        return text
 
 
 @dataclass(frozen=True, slots=True)

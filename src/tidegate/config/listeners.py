@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Le, MinLen
 
-from tidegate.config.kinds import Address, Doc, Duration, File, Mode, Off, Size
+from tidegate.config.kinds import Address, Doc, Duration, File, Mode, Off, Ref, Size
 from tidegate.config.section import Section
 
 __all__ = ["Certificate", "Listener", "ListenerTLS"]
@@ -42,6 +42,10 @@ class Listener(Section):
         str | None, Doc("Owner of a unix socket, as `user` or `user:group`; absent: who runs the gateway.")
     ] = None
     tls: Annotated[ListenerTLS | None, Doc("TLS; absent: plain HTTP.")] = None
+    limits: Annotated[
+        tuple[Annotated[str, Ref("limits")], ...],
+        Doc("Limits of all its requests: the outermost, asked before anything is looked up."),
+    ] = ()
     head_timeout: Annotated[
         float,
         Duration(),

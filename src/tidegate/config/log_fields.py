@@ -49,6 +49,7 @@ FIELDS = tuple(
         ("attempts", "integer", "connections tried", "none was"),
         ("error", "string", "RFC 9209 kind, when the gateway made the answer or cut the exchange", "all went well"),
         ("detail", "string", "what exactly: name of the refusal, of the filter …", "there is nothing to add"),
+        ("limit", "string", "name of the limit that refused it", "none did"),
         ("connection", "integer", "the client's connection, counted within its worker", "never"),
         ("connection_uses", "integer", "exchanges on that connection so far, this one included", "never"),
         ("upstream_connection", "integer", "connection to the upstream, counted within its worker", "none was used"),

@@ -125,6 +125,11 @@ class Route(Section):
     rewrite: Annotated[Rewrite | None, Doc("Changes the path that the upstream gets.")] = None
     request_headers: Annotated[HeaderChange | None, Doc("Changes to what the upstream gets.")] = None
     response_headers: Annotated[HeaderChange | None, Doc("Changes to what the client gets.")] = None
+    auth: Annotated[str | None, Ref("auth"), Doc("Who may ask; absent: anybody.")] = None
+    limits: Annotated[
+        tuple[Annotated[str, Ref("limits")], ...],
+        Doc("Limits of its requests; they are asked together, whatever their order."),
+    ] = ()
     filters: Annotated[
         tuple[Annotated[str, Ref("filters")], ...], Doc("Filters, in the order in which they see the request.")
     ] = ()

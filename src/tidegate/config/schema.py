@@ -9,8 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated
 
+from tidegate.config.auth import Auth, AuthKey
 from tidegate.config.filters import FilterUse
 from tidegate.config.kinds import Doc
+from tidegate.config.limits import Allowance, Limit
 from tidegate.config.listeners import Certificate, Listener, ListenerTLS
 from tidegate.config.logs import AccessLog, ErrorLog, Metrics, Recorder
 from tidegate.config.routes import HeaderChange, Redirect, Respond, Rewrite, Route
@@ -22,12 +24,16 @@ __all__ = [
     "DNS",
     "TCP",
     "AccessLog",
+    "Allowance",
+    "Auth",
+    "AuthKey",
     "Certificate",
     "Endpoint",
     "ErrorLog",
     "FilterUse",
     "Gateway",
     "HeaderChange",
+    "Limit",
     "Listener",
     "ListenerTLS",
     "Metrics",
@@ -51,6 +57,8 @@ class Gateway(Section):
     server: Annotated[Server, Doc("The gateway as a whole.")] = field(default_factory=Server)
     listeners: Annotated[tuple[Listener, ...], Doc("Where clients connect; at least one.")] = ()
     upstreams: Annotated[Mapping[str, Upstream], Doc("Groups of alike servers, by name.")] = field(default_factory=dict)
+    auth: Annotated[Mapping[str, Auth], Doc("Who may ask, by name.")] = field(default_factory=dict)
+    limits: Annotated[Mapping[str, Limit], Doc("How much may pass, by name.")] = field(default_factory=dict)
     filters: Annotated[Mapping[str, FilterUse], Doc("Filters with their options, by name.")] = field(
         default_factory=dict
     )

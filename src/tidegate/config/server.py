@@ -15,6 +15,7 @@ from tidegate.config.kinds import (
     Network,
     Off,
     Reference,
+    Size,
     WrittenFile,
 )
 from tidegate.config.section import Section
@@ -67,6 +68,14 @@ class Server(Section):
         tuple[Annotated[str, Network()], ...],
         Doc("Ranges whose `X-Forwarded-*` and `Forwarded` fields are believed; from anybody else they are removed."),
     ] = ()
+    limits_memory: Annotated[
+        int,
+        Size(smallest=1 << 20, largest=1 << 40),
+        Doc(
+            "Room for what limits remember, in memory that all workers share. It is taken page by page as it fills; "
+            "`tidegate check` says when the limits of a file need more."
+        ),
+    ] = 256 << 20
     drain_timeout: Annotated[
         float, Duration(), Doc("How long a stopping worker lets exchanges finish before it closes what is left.")
     ] = 30.0

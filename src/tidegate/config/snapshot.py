@@ -5,13 +5,14 @@ of them can be read with others having their turn between; and the text that the
 """
 
 import hashlib
-from collections.abc import Generator
-from dataclasses import dataclass, replace
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Literal, Self
 
 import msgspec
 
+from tidegate.config.allotment import Place
 from tidegate.config.routes import Route
 from tidegate.config.schema import Gateway
 
@@ -45,12 +46,23 @@ class Snapshot:
     gateway: Gateway
     source_text: str = ""
     origin: Origin = Origin()
+    places: Mapping[str, Place] = field(default_factory=dict)  # of limits, in shared memory
 
     @classmethod
-    def build(cls, gateway: Gateway, *, number: int = 1, source_text: str = "", origin: Origin | None = None) -> Self:
+    def build(
+        cls,
+        gateway: Gateway,
+        *,
+        number: int = 1,
+        source_text: str = "",
+        origin: Origin | None = None,
+        places: Mapping[str, Place] | None = None,
+    ) -> Self:
         """The snapshot of ``gateway``; ``number`` is higher than any before."""
         digest = hashlib.sha256(encode(gateway)).hexdigest()[:32]
-        return cls(number=number, etag=digest, gateway=gateway, source_text=source_text, origin=origin or Origin())
+        origin = origin or Origin()
+        places = places or {}
+        return cls(number=number, etag=digest, gateway=gateway, source_text=source_text, origin=origin, places=places)
 
     def without_routes(self) -> Self:
         """What is small of it: the routes and the text are most of a large one, and control needs neither."""

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Le, MinLen
 
-from tidegate.config.kinds import IP, Address, CookieName, Doc, Duration, File, Key, Off, Shorthand
+from tidegate.config.kinds import IP, Address, CookieName, Doc, Duration, File, Key, Off, Ref, Shorthand
 from tidegate.config.section import Section
 
 __all__ = ["DNS", "TCP", "Endpoint", "Pool", "Sticky", "Upstream", "UpstreamTLS"]
@@ -134,6 +134,10 @@ class Upstream(Section):
         ),
     ] = 1.25
     sticky: Annotated[Sticky | None, Doc("Keeps each client with one endpoint.")] = None
+    limits: Annotated[
+        tuple[Annotated[str, Ref("limits")], ...],
+        Doc("Limits of what is sent to it, from whichever route; what a route answers itself takes nothing of them."),
+    ] = ()
     pool: Annotated[Pool, Doc("Bounds on connections, for each worker and peer.")] = field(default_factory=Pool)
     connect_timeout: Annotated[float, Duration(), Doc("For a connection, with TLS if there is any.")] = 2.0
     read_timeout: Annotated[

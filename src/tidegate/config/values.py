@@ -14,6 +14,7 @@ __all__ = [
     "format_size",
     "parse_address",
     "parse_duration",
+    "parse_rate",
     "parse_size",
 ]
 
@@ -21,6 +22,8 @@ _SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400
 _DURATION = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)(us|ms|s|m|h|d)")
 _BYTES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40, "KB": 10**3, "MB": 10**6, "GB": 10**9}
 _SIZE = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?) ?(B|KiB|MiB|GiB|TiB|KB|MB|GB)")
+_PERIODS = {"s": 1, "min": 60, "h": 3600, "d": 86400}
+_RATE = re.compile(r"([0-9]{1,12})/(s|min|h|d)")
 _LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
 _LONGEST_UNIX_PATH = 107  # sun_path holds 108 bytes, the last one zero
 
@@ -69,6 +72,14 @@ def parse_size(text: str) -> int:
     if part is None:
         raise ValueError('a size is a number with its unit (B, KiB, MiB, GiB, TiB, KB, MB, GB), such as "64KiB"')
     return round(float(part[1]) * _BYTES[part[2]])
+
+
+def parse_rate(text: str) -> tuple[int, int]:
+    """Requests and seconds of a rate such as ``"200/s"`` or ``"5/min"``; ValueError when it is none."""
+    part = _RATE.fullmatch(text)
+    if part is None:
+        raise ValueError('a rate is a whole number a second, minute, hour or day, such as "200/s", "5/min" or "1000/d"')
+    return int(part[1]), _PERIODS[part[2]]
 
 
 def format_duration(seconds: float) -> str:

@@ -183,6 +183,7 @@ cdef class Listener(Channel):
             self.context.last_serial += 1
             connection.serial = self.context.last_serial
             connection.owner = self
+            connection.listener = self.label
             self.connections.add(connection)
             try:
                 self.context.reactor.register(connection)

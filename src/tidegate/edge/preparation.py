@@ -15,7 +15,9 @@ from tidegate.config.snapshot import Snapshot
 from tidegate.config.upstreams import Upstream as UpstreamSettings
 from tidegate.exchange.filter import Filter, close_filters, make_filters
 from tidegate.exchange.plan import Plan
+from tidegate.limits.limit import Limit
 from tidegate.memory.log_ring import LogRing
+from tidegate.memory.region import Region
 from tidegate.observe.access_log import AccessLog
 from tidegate.process.slices import Pace, in_slices
 from tidegate.upstream import discover
@@ -50,7 +52,7 @@ class Preparation:
         active: Gives the active one, which may change meanwhile; None at the start.
         pools: The worker's.
         seed: The worker's, for its balancers.
-        secret: What cookies are made under.
+        region: Where limits remember; its secret is what cookies are made under.
         ring: Where lines of the access log go.
     """
 
@@ -61,7 +63,7 @@ class Preparation:
         pools: Pools,
         *,
         seed: int,
-        secret: bytes,
+        region: Region,
         ring: LogRing,
     ) -> None:
         self.made = Prepared(snapshot.number)
@@ -69,7 +71,7 @@ class Preparation:
         self._active = active
         self._pools = pools
         self._seed = seed
-        self._secret = secret
+        self._region = region
         self._ring = ring
         self._pace = Pace()
 
@@ -92,11 +94,19 @@ class Preparation:
                 self.made.upstreams,
                 self.made.filters,
                 AccessLog(None if log.path == "off" else self._ring, log.format, log.fields),
+                self._make_limits(),
             ),
             self._pace,
         )
         self.made.plan = plan
         return self.made
+
+    def _make_limits(self) -> dict[str, Limit]:
+        secret, mapping = self._region.secret, self._region.mapping
+        return {
+            name: Limit(name, settings, self._snapshot.places[name], mapping, secret)
+            for name, settings in self._snapshot.gateway.limits.items()
+        }
 
     def _take_listeners(self, listeners: Iterable[Listener]) -> None:
         self.made.listeners = {one.bind: one for one in listeners}
@@ -139,7 +149,7 @@ class Preparation:
                     settings,
                     self._pools,
                     seed=self._seed,
-                    secret=self._secret,
+                    secret=self._region.secret,
                     before=there,
                     is_active=False,
                 )

@@ -10,7 +10,9 @@ from libc.stdint cimport uint64_t
 
 from tidegate.edge.listener cimport Bounds, Listener
 from tidegate.exchange.context cimport Context
+from tidegate.exchange.delays cimport DelayQueue
 from tidegate.exchange.plan cimport Plan
+from tidegate.exchange.refusal cimport Refusals
 from tidegate.exchange.witness cimport Witness
 from tidegate.memory.mapping cimport Mapping
 from tidegate.memory.meters cimport POOL_SHARE_MAX_PPM, UPSTREAM_OPEN, UPSTREAM_WAITING
@@ -55,7 +57,8 @@ cdef class Server:
         self.reactor.use_mark(place.take_mark())
         meters = place.take_meters()
         self.context = Context(
-            self.reactor, meters, error_log or _Silent(), self._switch, Witness(meters, mapping, slot)
+            self.reactor, meters, error_log or _Silent(), self._switch, Witness(meters, mapping, slot),
+            DelayQueue(self.reactor), Refusals(),
         )
         self.context.snapshot_word = mapping.snapshot_word
         self.ring = place.take_log_ring()
@@ -77,7 +80,7 @@ cdef class Server:
         Exchanges go on meanwhile, with the active snapshot. The first one is active at once.
         """
         preparation = Preparation(
-            snapshot, self._active, self.pools, seed=self.slot, secret=self.region.secret, ring=self.ring
+            snapshot, self._active, self.pools, seed=self.slot, region=self.region, ring=self.ring
         )
         if snapshot.number in self.prepared:
             raise ValueError(f"snapshot {snapshot.number} has been prepared already")

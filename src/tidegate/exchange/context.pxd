@@ -12,6 +12,8 @@ cdef class Context:
     cdef readonly object loop
     cdef Meters meters
     cdef readonly Witness witness
+    cdef readonly object delays             # delays.DelayQueue
+    cdef object refusals                    # refusal.Refusals
     cdef readonly object error_log          # .say(kind, message, **fields)
     cdef const uint64_t* snapshot_word      # number of the active snapshot
     cdef object switch_plan                 # called when the word names another than the active one

@@ -1,6 +1,6 @@
 """One request with its response.
 
-    head ─> route ─> filters ─> pick ─> connect ─> send ─> respond ─> finish
+    head ─> route ─> admit ─> authenticate ─> filters ─> pick ─> connect ─> send ─> respond ─> finish
 
 Rules:
 
@@ -215,7 +215,8 @@ cdef class Exchange(Steps):
             &method_mismatch,
         )
         if self.match is None:
-            self._no_route(method_mismatch, path, size)
+            if self.admit_arrival():
+                self._no_route(method_mismatch, path, size)
             return
         route = <Route>self.match.target
         self.route = route
@@ -250,7 +251,10 @@ cdef class Exchange(Steps):
                 self.request_edits = Edits()
             self.request_edits.extend(route.request_edits)
         self.client.exchange_routed()
-        if route.on_request is not None:
+        self.admit()
+
+    cdef void run_filters(self):
+        if self.route.on_request is not None:
             self.run_request_filters()
         else:
             self.pick()
@@ -426,6 +430,8 @@ cdef class Exchange(Steps):
         # first what it holds
         self.leave_upstream()
         self.release_endpoint(self.endpoint_failed)
+        if (self.status == 401 or self.status == 403) and self.refused_by is None:
+            self.settle_failure()
         # then what is known of it
         try:
             self._record(stage)

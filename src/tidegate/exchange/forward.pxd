@@ -2,20 +2,17 @@
 
 from libc.stdint cimport uint32_t, uint64_t
 
-from tidegate.exchange.relay cimport Relay
+from tidegate.exchange.admission cimport Admission
 from tidegate.exchange.views cimport Response
 from tidegate.upstream.connection cimport UpstreamConnection
 from tidegate.wire.http1 cimport HeadLimits
 
 cdef HeadLimits RESPONSE_LIMITS
 
-cdef class Forward(Relay):
+cdef class Forward(Admission):
     # forth
-    cdef void pick(self)
-    cdef void connect(self)
     cdef void dial(self)
     cdef void send(self)
-    cdef bint rewrite_path(self)
     # what the upstream's connection says
     cdef void caught(self, uint64_t number, object error)
     cdef void _go_on(self)
@@ -29,7 +26,6 @@ cdef class Forward(Relay):
     cdef void end_tunnel(self)
     cdef void client_drained(self)                      # the client has taken what waited for it
     # ends
-    cdef void fail(self, object kind, str detail, int status)       # status 0: what RFC 9209 recommends for the kind
     cdef bint tries_again(self, object kind)
     cdef void leave_upstream(self)                      # ends whatever is under way towards it
     cdef void release_endpoint(self, bint failed)
@@ -38,11 +34,7 @@ cdef class Forward(Relay):
     cdef uint32_t upstream_series(self)                 # in the meters; made at first use
     cdef void look_at_path(self, UpstreamConnection connection) noexcept
     cdef void left_sync(self, int cause)
-    cdef str id(self)
     cdef Response problem_for(self, object kind, str detail, int status)
     # the rest of the exchange
     cdef void respond(self)                             # the answer's head is known
     cdef void finish(self)
-    cdef void answer(self, Response response)
-    cdef void answer_locally(self)
-    cdef void refuse_path(self, int refusal)

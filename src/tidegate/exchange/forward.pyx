@@ -1,6 +1,6 @@
 """The way of a request to its upstream, and of the answer back.
 
-    pick ─> connect ─> send ─> (answer)
+    (pick) ─> connect ─> send ─> (answer)
 
 Every failure of an upstream, or of the way to it, comes in through ``fail``: one retry if that is safe, an answer if the client
 has none yet, and else the end of the client's connection.
@@ -10,12 +10,12 @@ from cpython.bytes cimport PyBytes_GET_SIZE
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memset
 
+from tidegate.exchange.admission cimport Admission
 from tidegate.exchange.compose cimport compose_interim
-from tidegate.exchange.keys cimport hash_key, sticky_endpoint
-from tidegate.exchange.plan cimport Destination, Route
-from tidegate.exchange.relay cimport HIGH_WATER
+from tidegate.exchange.plan cimport Destination
+from tidegate.exchange.relay cimport HIGH_WATER, Relay
 from tidegate.exchange.state cimport (
-    DIAL, NOTHING, POOL, RESPONDING, RUNNING, SENT, TUNNEL, WAITING, Client, reserve,
+    DIAL, NOTHING, POOL, RESPONDING, RUNNING, SENT, TUNNEL, TURN, WAITING, Client,
 )
 from tidegate.exchange.views cimport Response
 from tidegate.memory.meters cimport (
@@ -59,59 +59,7 @@ cdef object _kind_of_refusal(int refusal):
     return Kind.HTTP_PROTOCOL_ERROR
 
 
-cdef class Forward(Relay):
-
-    cdef void pick(self):
-        """Chooses the endpoint, or answers when the route does so itself."""
-        cdef Route route = self.route
-        cdef Upstream upstream
-        cdef Endpoint endpoint = None
-        cdef bint is_new_client = False
-        if self.destination is None:
-            self.answer_locally()
-            return
-        if route.rewrite is not None and not self.has_sent_path and not self.rewrite_path():
-            return
-        upstream = self.destination.upstream
-        if PyBytes_GET_SIZE(upstream.sticky_cookie):
-            endpoint = sticky_endpoint(self)
-            is_new_client = endpoint is None
-        if endpoint is None:
-            endpoint = upstream.pick(
-                0 if upstream.hash_source == HASH_NONE else hash_key(self), self.failed_endpoint, self.context.reactor.now_ns
-            )
-        if endpoint is None:
-            self.endpoint = None
-            absence = upstream.absence
-            if absence is None:
-                self.fail(Kind.DESTINATION_UNAVAILABLE, "no endpoint", 0)
-            else:
-                self.fail(absence.kind, absence.detail, 503)
-            return
-        if is_new_client:
-            self.set_cookie = endpoint.sticky_line_secure if self.client.is_tls else endpoint.sticky_line
-        self.failed_reused = False
-        self.failed_answered = False
-        self.failed_handed = 0
-        endpoint.started()
-        self.endpoint = endpoint
-        self.holds_endpoint = True
-        self.attempts += 1
-        self.connect()
-
-    cdef bint rewrite_path(self):
-        """What the upstream gets for a path; False when the rewritten one would be none, and that has been answered."""
-        cdef const char* path = self.path.at if self.path_is_own else self.raw.at + self.request.path.start
-        cdef size_t size = self.path.size if self.path_is_own else self.request.path.size
-        cdef int written
-        reserve(&self.sent_path, self.route.rewrite.room_for(size))
-        written = self.route.rewrite.apply(path, size, &self.captures, self.sent_path.at, self.sent_path.room)
-        if written < 0:
-            self.refuse_path(0)
-            return False
-        self.sent_path.size = written
-        self.has_sent_path = True
-        return True
+cdef class Forward(Admission):
 
     cdef void connect(self):
         cdef Pool pool = self.endpoint.pool
@@ -511,7 +459,9 @@ cdef class Forward(Relay):
                 self.connection.touch()
 
     cdef void leave_upstream(self):
-        """Ends whatever is under way towards the upstream."""
+        """Ends whatever is under way towards the upstream, the wait for a turn to ask it included."""
+        if self.waits_for == TURN:
+            self.give_turn_back()
         if self.task is not None:
             task = self.task
             self.task = None
@@ -570,9 +520,6 @@ cdef class Forward(Relay):
             self.went_async = True
             self.async_cause = cause
 
-    cdef str id(self):
-        return self.request_id[:self.request_id_size].decode("latin-1")
-
     cdef Response problem_for(self, object kind, str detail, int status):
         next_hop = self.endpoint.peer.label if self.endpoint is not None else ""
         return problem_for(kind, detail, self.id(), next_hop, status)
@@ -583,13 +530,4 @@ cdef class Forward(Relay):
         raise NotImplementedError
 
     cdef void finish(self):
-        raise NotImplementedError
-
-    cdef void answer(self, Response response):
-        raise NotImplementedError
-
-    cdef void answer_locally(self):
-        raise NotImplementedError
-
-    cdef void refuse_path(self, int refusal):
         raise NotImplementedError

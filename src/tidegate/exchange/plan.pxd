@@ -4,11 +4,15 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from tidegate.exchange.edits cimport Edits
 from tidegate.exchange.trust cimport TrustedRanges
+from tidegate.filters.key_auth cimport KeyAuth
+from tidegate.limits.group cimport Group
 from tidegate.observe.access_log cimport AccessLog
 from tidegate.routing.rewrite cimport Redirect, Rewrite
 from tidegate.routing.router cimport Router
 from tidegate.upstream.connection cimport DialSettings
 from tidegate.upstream.endpoint cimport Upstream
+
+cdef class Plan
 
 cdef class Step:
     """One method of one filter, in one phase."""
@@ -21,6 +25,7 @@ cdef class Destination:
     """An upstream with what a request towards it needs at hand."""
     cdef readonly Upstream upstream
     cdef DialSettings dial
+    cdef readonly Group limits              # of what is sent to it; None: none
     cdef bytes text                         # its name
     cdef uint32_t series                    # in the meters; made at first use
     cdef bint has_series
@@ -36,6 +41,14 @@ cdef class Route:
     cdef object answer                      # views.Response, ready made (``respond``)
     cdef Redirect redirect
     cdef int redirect_status
+    # who may pass
+    cdef readonly KeyAuth auth              # None: anybody
+    cdef readonly Group edge                # limits that are asked before it is known who asks; None: none
+    cdef readonly Group contract            # … and afterwards
+    cdef dict edges                         # by listener: with its limits
+    cdef dict contracts                     # by destination: with the limits of its upstream
+    cdef Group edge_behind(self, Plan plan, str listener)
+    cdef Group contract_before(self, Destination destination)
     # steps, None where there are none
     cdef readonly tuple on_request          # in order of the configuration
     cdef readonly tuple on_request_body
@@ -63,6 +76,8 @@ cdef class Plan:
     cdef readonly dict routes               # by name
     cdef readonly dict destinations         # by name of the upstream
     cdef readonly dict filters              # instances by name
+    cdef readonly dict limits               # limits.Limit by name
+    cdef dict listener_limits               # Group by listener; None: no listener has limits
     cdef int widest_encodings               # what any route allows: the path is made canonical before the route is known
     cdef TrustedRanges trusted
     cdef AccessLog access_log

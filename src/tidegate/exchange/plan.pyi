@@ -5,6 +5,9 @@ from tidegate.config.routes import Route as RouteSettings
 from tidegate.config.schema import Gateway
 from tidegate.config.snapshot import Snapshot
 from tidegate.exchange.filter import Filter
+from tidegate.filters.key_auth import KeyAuth
+from tidegate.limits.group import Group
+from tidegate.limits.limit import Limit
 from tidegate.observe.access_log import AccessLog
 from tidegate.upstream.endpoint import Upstream
 
@@ -17,11 +20,15 @@ class Step:
 
 class Destination:
     upstream: Upstream
-    def __init__(self, upstream: Upstream) -> None: ...
+    limits: Group | None
+    def __init__(self, upstream: Upstream, limits: dict[str, Limit] | None = None) -> None: ...
 
 class Route:
     name: str
     destination: Destination | None
+    auth: KeyAuth | None
+    edge: Group | None
+    contract: Group | None
     on_request: tuple[Step, ...] | None
     on_request_body: tuple[Step, ...] | None
     on_response: tuple[Step, ...] | None
@@ -43,6 +50,7 @@ class Plan:
     routes: dict[str, Route]
     destinations: dict[str, Destination]
     filters: dict[str, Filter]
+    limits: dict[str, Limit]
     exchanges: int
     def __init__(self, snapshot: Snapshot, upstreams: dict[str, Upstream], filters: dict[str, Filter]) -> None: ...
     def building(
@@ -51,4 +59,5 @@ class Plan:
         upstreams: dict[str, Upstream],
         filters: dict[str, Filter],
         access_log: AccessLog | None = None,
+        limits: dict[str, Limit] | None = None,
     ) -> Generator[None]: ...

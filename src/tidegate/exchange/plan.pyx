@@ -5,6 +5,9 @@ dial settings. A plan is immutable; exchanges that began on it finish on it.
 """
 
 from tidegate.exchange.edits cimport EDIT_ADD, EDIT_REMOVE, EDIT_SET, Edits
+from tidegate.filters.key_auth cimport KeyAuth
+from tidegate.limits.group cimport Group
+from tidegate.limits.limit cimport Limit
 from tidegate.memory.marks cimport ON_FINISH, ON_REQUEST, ON_REQUEST_BODY, ON_RESPONSE, ON_RESPONSE_BODY, pack_place
 from tidegate.upstream.connection cimport DialSettings
 from tidegate.wire.target cimport (
@@ -45,11 +48,12 @@ cdef class Step:
 
 cdef class Destination:
 
-    def __init__(self, Upstream upstream not None):
+    def __init__(self, Upstream upstream not None, dict limits=None):
         settings = upstream.settings
         self.upstream = upstream
         self.dial = DialSettings(settings.connect_timeout, settings.tcp.keepalive, settings.tcp.user_timeout)
         self.text = upstream.name.encode()
+        self.limits = _group([limits[name] for name in settings.limits])
 
 
 cdef class Route:
@@ -57,11 +61,12 @@ cdef class Route:
 
     settings: config.Route. destinations: by name. filters: instances by name, in the order of the configuration. order: its own
     place there. snapshot: number of the one it belongs to. shape, numbers: those of its path and of the filters, when they are
-    known.
+    known. auths: filters.KeyAuth by name. limits: limits.Limit by name.
     """
 
     def __init__(
-        self, settings, dict destinations, dict filters, uint32_t order=0, uint64_t snapshot=0, shape=None, dict numbers=None
+        self, settings, dict destinations, dict filters, uint32_t order=0, uint64_t snapshot=0, shape=None, dict numbers=None,
+        dict auths=None, dict limits=None,
     ):
         if numbers is None:
             numbers = _numbers(filters)
@@ -71,6 +76,12 @@ cdef class Route:
         self.name_text = settings.name.encode()
         if settings.upstream is not None:
             self.destination = destinations[settings.upstream]
+        if settings.auth is not None:
+            self.auth = auths[settings.auth]
+        self.edge = _group([limits[name] for name in settings.limits if _is_edge(limits[name])])
+        self.contract = _group([limits[name] for name in settings.limits if not _is_edge(limits[name])])
+        self.edges = {}
+        self.contracts = {}
         if settings.respond is not None:
             self.answer = Response(settings.respond.status, settings.respond.body, settings.respond.headers)
         captures = (shape_of(settings.path) if shape is None else shape).captures
@@ -99,9 +110,36 @@ cdef class Route:
         for name in settings.allow_encoded:
             self.allowed_encodings |= ENCODINGS[name]
 
+    cdef Group edge_behind(self, Plan plan, str listener):
+        """The limits that are asked first of what came to ``listener``: its own, and the route's."""
+        if listener not in self.edges:
+            self.edges[listener] = _joined(plan.listener_limits.get(listener), self.edge)
+        return self.edges[listener]
+
+    cdef Group contract_before(self, Destination destination):
+        """The route's contract and the limits of the upstream, to be charged as one."""
+        if destination not in self.contracts:
+            self.contracts[destination] = _joined(self.contract, destination.limits)
+        return self.contracts[destination]
+
     def __repr__(self):
         steps = [*(self.on_request or ()), *(self.on_response or ())]
         return f"<Route {self.name}: {', '.join(map(repr, steps)) or 'no filters'}>"
+
+
+cdef bint _is_edge(Limit limit):
+    return not limit.needs_auth and not limit.has_upstream
+
+
+cdef Group _group(list limits):
+    return Group(tuple(limits)) if limits else None
+
+
+cdef Group _joined(Group one, Group other):
+    """Both as one; a limit that is in both is asked once."""
+    if one is None or other is None:
+        return other if one is None else one
+    return Group(tuple(dict.fromkeys((*one.limits, *other.limits))))
 
 
 cdef dict _numbers(dict filters):
@@ -149,7 +187,7 @@ cdef class Plan:
         for _ in self.building(snapshot, upstreams, filters):
             pass
 
-    def building(self, snapshot, dict upstreams, dict filters, AccessLog access_log=None):
+    def building(self, snapshot, dict upstreams, dict filters, AccessLog access_log=None, dict limits=None):
         """Builds it, giving way after each route: for a plan that was made with ``Plan.__new__``."""
         cdef Route route
         self.number = snapshot.number
@@ -158,13 +196,19 @@ cdef class Plan:
         self.filters = filters
         self.access_log = AccessLog(None) if access_log is None else access_log
         self.trusted = TrustedRanges(snapshot.gateway.server.trusted_proxies)
-        self.destinations = {name: Destination(upstream) for name, upstream in upstreams.items()}
+        self.limits = limits or {}
+        self.listener_limits = {
+            listener.bind: _group([self.limits[name] for name in listener.limits])
+            for listener in snapshot.gateway.listeners if listener.limits
+        } or None
+        self.destinations = {name: Destination(upstream, self.limits) for name, upstream in upstreams.items()}
+        auths = {name: KeyAuth(name, one) for name, one in snapshot.gateway.auth.items()}
         self.routes = {}
         numbers = _numbers(filters)
         specs = []
         for order, settings in enumerate(snapshot.gateway.routes):
             shape = shape_of(settings.path)
-            route = Route(settings, self.destinations, filters, order, snapshot.number, shape, numbers)
+            route = Route(settings, self.destinations, filters, order, snapshot.number, shape, numbers, auths, self.limits)
             self.routes[settings.name] = route
             self.widest_encodings |= route.allowed_encodings
             yield

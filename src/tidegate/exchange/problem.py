@@ -20,6 +20,10 @@ PLAIN_HTTP_TO_TLS = (
 TITLES = {
     "no_route": "No route matches this request",
     "method_not_allowed": "The route does not take this method",
+    "limit_key_missing": "The request lacks what a limit tells requests apart by",
+    "key_missing": "The request has no key",
+    "key_unknown": "The key is not known",
+    "key_repeated": "The request has several keys",
     "body_too_large": "The request body is larger than allowed",
     "head_timeout": "The request head did not arrive in time",
     "request_body_timeout": "The request body did not arrive in time",

@@ -84,6 +84,7 @@ cdef void write_record(ExchangeState x, int event):
     if x.error_detail is not None:
         detail = x.error_detail.encode("utf-8", "replace")
         record.detail = _bytes_text(detail)
+    record.limit = _bytes_text(x.refused_by)
     if x.log_fields is not None:
         extra = context.render_extra(x.log_fields)
         record.extra = _bytes_text(extra)

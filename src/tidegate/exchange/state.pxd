@@ -5,6 +5,8 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from tidegate.exchange.edits cimport Edits
 from tidegate.exchange.context cimport Context
 from tidegate.exchange.plan cimport Destination, Plan, Route
+from tidegate.filters.key_auth cimport Identity
+from tidegate.limits.group cimport MEMBERS_MAX, Group, Member
 from tidegate.net.stream cimport Stream
 from tidegate.routing.router cimport Captures, Match
 from tidegate.upstream.connection cimport Asker
@@ -23,6 +25,7 @@ cdef int reserve(Bytes* bytes, size_t room) except -1
 cdef class Client(Stream):
     """The downstream connection, as far as an exchange needs to know it."""
     # connection
+    cdef str listener                       # address that it came to, as configured
     cdef bytes address                      # of the other end, as text
     cdef uint32_t address_hash
     cdef bytes forwarding                   # compose.forwarding_lines
@@ -63,6 +66,7 @@ cdef enum WaitsFor:
     FILTER
     POOL
     DIAL
+    TURN                        # its slot of a rate with excess = "delay"
 
 cdef class ExchangeState(Asker):
     # process
@@ -74,6 +78,15 @@ cdef class ExchangeState(Asker):
     cdef Match match
     cdef Route route
     cdef Destination destination
+    # exchange: the limits it was asked by
+    cdef Group edge                         # None: no limit asked before it was known who asks
+    cdef Group contract                     # … and afterwards, those of the upstream with them
+    cdef Member edge_members[MEMBERS_MAX]
+    cdef Member contract_members[MEMBERS_MAX]
+    cdef bint is_charged                    # the contract is: a second attempt at an upstream is the same request
+    cdef bytes refused_by                   # name of the limit
+    # exchange: where to
+    cdef Identity identity                  # whom the request is from; None: the route asks nobody
     cdef Endpoint endpoint
     cdef bint holds_endpoint                # between its ``started`` and ``ended``
     cdef Endpoint failed_endpoint           # not to be tried again
@@ -147,6 +160,7 @@ cdef class ExchangeState(Asker):
     cdef int upstream_status
     cdef bint went_async
     cdef uint8_t async_cause
+    cdef void turn_came(self)               # it has waited for its turn, and has it
     cdef void forget(self)                  # lets go of everything, keeps the buffers
 
 cdef bytes client_address(ExchangeState x)      # text of the client's address, as far as trusted proxies vouch for it

@@ -74,6 +74,9 @@ cdef class ExchangeState(Asker):
         PyMem_RawFree(self.sent_path.at)
         PyMem_RawFree(self.raw_response.at)
 
+    cdef void turn_came(self):
+        raise NotImplementedError
+
     cdef void forget(self):
         self.client = None
         self.client_address = None
@@ -81,6 +84,11 @@ cdef class ExchangeState(Asker):
         self.match = None
         self.route = None
         self.destination = None
+        self.identity = None
+        self.edge = None
+        self.contract = None
+        self.is_charged = False
+        self.refused_by = None
         self.endpoint = None
         self.holds_endpoint = False
         self.failed_endpoint = None

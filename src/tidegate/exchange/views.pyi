@@ -1,6 +1,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, TypeVar, overload
 
+from tidegate.filters.key_auth import Identity
+
 _T = TypeVar("_T")
 
 class Headers:
@@ -51,6 +53,8 @@ class Request:
     def route(self) -> str: ...
     @property
     def captures(self) -> dict[str, str]: ...
+    @property
+    def auth(self) -> Identity: ...
     @property
     def store(self) -> dict[str, Any]: ...
     @property

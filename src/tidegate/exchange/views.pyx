@@ -15,6 +15,7 @@ from libc.stdint cimport uint32_t, uint64_t
 
 from tidegate.exchange.edits cimport EDIT_ADD, EDIT_REMOVE, EDIT_SET, Edit, Edits
 from tidegate.exchange.state cimport FILTER, WAITING, ExchangeState, client_address
+from tidegate.filters.key_auth cimport NOBODY
 from tidegate.wire.http1 cimport (
     FIELD_CONNECTION, FIELD_CONTENT_LENGTH, FIELD_HAS_UNDERSCORE, FIELD_HOST, FIELD_KEEP_ALIVE, FIELD_OTHER,
     FIELD_PROXY_CONNECTION, FIELD_TE, FIELD_TRAILER, FIELD_TRANSFER_ENCODING, FIELD_UPGRADE,
@@ -333,6 +334,13 @@ cdef class Request:
         if name not in x.plan.destinations:
             raise ValueError(f"no upstream is named {name}; there are {', '.join(sorted(x.plan.destinations))}")
         x.destination = x.plan.destinations[name]
+
+    @property
+    def auth(self):
+        """Whom the request is from, as its key says: ``subject``, ``tenant``, ``tier`` and ``priority``; nobody, with empty
+        texts, on a route without ``auth``."""
+        cdef ExchangeState x = self._alive()
+        return NOBODY if x.identity is None else x.identity
 
     @property
     def store(self):

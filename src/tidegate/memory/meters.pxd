@@ -41,11 +41,20 @@ cdef enum Counter:              # one 64-bit word each, never zeroed at a death
     QUEUE_DELAY_RECENT_NS       # gauge: longest wait to be read, or for a connection of a pool, in two seconds
     CLIENTS_ASKED               # gauge: different clients of the latest second
     CLIENTS_FAILING             # gauge: of these, the ones that were lost
+    REQUESTS_UNAUTHENTICATED    # 401: no key that is known
+    EXCHANGES_ASYNC_LIMIT       # left the synchronous path to wait for its turn
     COUNTER_COUNT
 
 cdef enum SeriesKind:
     SERIES_ROUTE = 1
     SERIES_UPSTREAM = 2
+    SERIES_LIMIT = 3
+
+cdef enum Verdict:              # of a limit: where its series counts it, in ``classes``
+    VERDICT_ADMITTED = 0
+    VERDICT_REFUSED
+    VERDICT_DELAYED             # admitted, after a wait
+    VERDICT_WOULD_REFUSE        # in a dry run
 
 cdef enum:
     METER_WORDS = 128           # room of a slot's counters; the last ones are kept for the meters themselves
@@ -54,13 +63,14 @@ cdef enum:
     BUCKET_COUNT = 201          # histogram.BUCKETS
     OTHER_ROUTE = 0
     OTHER_UPSTREAM = 1
+    OTHER_LIMIT = 2
 
 cdef struct Series:
     # kind is stored last: whoever sees it sees the name. 1,792 bytes, of which a quiet series touches two cache lines.
     uint64_t kind               # SeriesKind; 0: free
     uint64_t name_size
     char name[64]
-    uint64_t classes[6]         # exchanges by first digit of the status; 0: nothing was answered
+    uint64_t classes[6]         # exchanges by first digit of the status, 0: nothing was answered; of a limit, by Verdict
     uint64_t bytes_in
     uint64_t bytes_out
     uint64_t duration_ns        # sum
@@ -94,6 +104,7 @@ cdef class Meters:
     cdef void record_failure(self, uint32_t series) noexcept
     cdef void record_path(self, uint32_t series, uint64_t rtt_ns, uint64_t retransmits) noexcept   # of one connection
     cdef void put_gauges(self, uint32_t series, long open, long waiting, long asked, long failing) noexcept
+    cdef void record_verdict(self, uint32_t series, int verdict) noexcept
     cdef void record(self, uint32_t series, int status, uint64_t duration_ns, uint64_t bytes_in, uint64_t bytes_out) noexcept
 
 cdef class MeterReader:

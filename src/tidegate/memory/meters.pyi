@@ -6,6 +6,7 @@ SERIES_SIZE: int
 METERS_SIZE: int
 COUNTER_NAMES: tuple[str, ...]
 GAUGES: frozenset[str]
+VERDICTS: tuple[str, ...]
 
 class SeriesTotals(NamedTuple):
     kind: str
@@ -44,6 +45,7 @@ class Meters:
     def record_exchange(
         self, series: int, status: int, duration_ns: int, bytes_in: int = 0, bytes_out: int = 0, times: int = 1
     ) -> None: ...
+    def record_limit(self, series: int, verdict: str, times: int = 1) -> None: ...
     def record_upstream(
         self,
         series: int,

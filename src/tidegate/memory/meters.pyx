@@ -33,7 +33,8 @@ COUNTER_NAMES = (
     "upstream_open", "gateway_exhausted", "upgrades_open", "bytes_downstream_in", "bytes_downstream_out",
     "bytes_upstream_in", "bytes_upstream_out", "log_lines_lost", "gc_collections", "gc_pause_ns", "gc_pause_max_ns",
     "loop_lag_ns", "loop_lag_max_ns", "loop_lag_recent_ns", "upstream_waiting", "pool_share_max_ppm",
-    "queue_delay_recent_ns", "clients_asked", "clients_failing",
+    "queue_delay_recent_ns", "clients_asked", "clients_failing", "requests_unauthenticated",
+    "exchanges_async_limit",
 )
 """Names of the counters, in the order of the enum ``Counter``."""
 
@@ -44,7 +45,11 @@ GAUGES = frozenset({
 })
 """Counters that go down: set back to 0 when a worker takes the slot."""
 
-KIND_NAMES = {SERIES_ROUTE: "route", SERIES_UPSTREAM: "upstream"}
+KIND_NAMES = {SERIES_ROUTE: "route", SERIES_UPSTREAM: "upstream", SERIES_LIMIT: "limit"}
+OTHERS = {SERIES_ROUTE: OTHER_ROUTE, SERIES_UPSTREAM: OTHER_UPSTREAM, SERIES_LIMIT: OTHER_LIMIT}
+
+VERDICTS = ("admitted", "refused", "delayed", "would_refuse")
+"""What the classes of a limit's series count, in this order."""
 
 assert len(COUNTER_NAMES) == COUNTER_COUNT and BUCKETS == BUCKET_COUNT and SERIES_SIZE % 64 == 0
 
@@ -121,15 +126,15 @@ cdef class Meters:
             raise ValueError("the region's section 'meters' is too small for this program")
         self.table = mapping.part("series", slot)
         self.series_max = <uint32_t>(mapping.part_size("series") / sizeof(Series))
-        if self.series_max < 2:
+        if self.series_max < len(OTHERS):
             raise ValueError("the region has no room for series")
         self.index = {}
         for i, name in enumerate(COUNTER_NAMES):
             if name in GAUGES:
                 store_relaxed(self.words + i, 0)
-        self.publish(OTHER_ROUTE, SERIES_ROUTE, b"other")
-        self.publish(OTHER_UPSTREAM, SERIES_UPSTREAM, b"other")
-        self.series_used = 2
+        for kind, at in OTHERS.items():
+            self.publish(at, kind, b"other")
+        self.series_used = len(OTHERS)
         self.learn()
 
     cdef void learn(self):
@@ -177,12 +182,15 @@ cdef class Meters:
             return found
         if self.series_used >= self.series_max:
             add_single_writer(self.words + <int>SERIES_REFUSED_AT, 1)
-            at = OTHER_UPSTREAM if kind == SERIES_UPSTREAM else OTHER_ROUTE
+            at = OTHERS[kind]
             self.index[key] = at
             return at
         self.publish(self.series_used, kind, name)
         self.series_used += 1
         return self.series_used - 1
+
+    cdef void record_verdict(self, uint32_t series, int verdict) noexcept:
+        add_single_writer(&(<Series*>self.table + (series if series < self.series_max else OTHER_LIMIT)).classes[verdict], 1)
 
     cdef void record(self, uint32_t series, int status, uint64_t duration_ns, uint64_t bytes_in, uint64_t bytes_out) noexcept:
         cdef Series* one = <Series*>self.table + (series if series < self.series_max else 0)
@@ -228,8 +236,8 @@ cdef class Meters:
         self.put(COUNTER_NAMES.index(name), value)
 
     def series_index(self, kind: str, name: str) -> int:
-        """Index of the series of a ``"route"`` or an ``"upstream"``, made at first use; 0 or 1: "other"."""
-        return self.series(SERIES_UPSTREAM if kind == "upstream" else SERIES_ROUTE, name.encode())
+        """Index of the series of a ``"route"``, an ``"upstream"`` or a ``"limit"``, made at first use; below 3: "other"."""
+        return self.series({name: number for number, name in KIND_NAMES.items()}[kind], name.encode())
 
     def record_exchange(self, series: int, status: int, duration_ns: int, bytes_in: int = 0, bytes_out: int = 0,
                         times: int = 1) -> None:
@@ -240,6 +248,11 @@ cdef class Meters:
         cdef long i
         for i in range(<long>times):
             self.record(at, status_code, took, size_in, size_out)
+
+    def record_limit(self, series: int, verdict: str, times: int = 1) -> None:
+        """Counts verdicts of a limit, one of ``VERDICTS``."""
+        for _ in range(times):
+            self.record_verdict(series, VERDICTS.index(verdict))
 
     def record_upstream(
         self, series: int, *, failures: int = 0, rtt_ns: int = 0, retransmits: int = 0, open: int = 0, waiting: int = 0,

@@ -48,6 +48,7 @@ cdef struct ExchangeRecord:
     Text referer
     Text error                              # RFC 9209 kind when the gateway made the answer or cut the exchange
     Text detail                             # refusal name, filter name …
+    Text limit                              # that refused it
     Text extra                              # rendered JSON members of exchange.log: ,"name":value…
 
 cdef struct Piece:

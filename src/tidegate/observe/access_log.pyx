@@ -84,6 +84,7 @@ cdef tuple place_of(str name):
         "attempts": (U8_OR_NONE, <char*>&r.attempts - start),
         "error": (TEXT, <char*>&r.error - start),
         "detail": (TEXT, <char*>&r.detail - start),
+        "limit": (TEXT, <char*>&r.limit - start),
         "connection": (U64, <char*>&r.downstream_serial - start),
         "connection_uses": (U32, <char*>&r.downstream_uses - start),
         "upstream_connection": (U64_OR_NONE, <char*>&r.upstream_serial - start),
@@ -339,7 +340,7 @@ cdef class AccessLog:
             + self.clipped(&record.client) + self.clipped(&record.peer_address) + self.clipped(&record.route)
             + self.clipped(&record.upstream) + self.clipped(&record.endpoint) + self.clipped(&record.request_id)
             + self.clipped(&record.user_agent) + self.clipped(&record.referer) + self.clipped(&record.error)
-            + self.clipped(&record.detail)
+            + self.clipped(&record.detail) + self.clipped(&record.limit)
         )
         room = room * <uint64_t>JSON_GROWTH * self.text_repeats + self.fixed_size
         room += min(record.extra.size, <uint32_t>EXTRA_MAX)
@@ -383,6 +384,7 @@ cdef class AccessLog:
         take_text(&r.referer, numbers.pop("referer", b""), keep)
         take_text(&r.error, numbers.pop("error", b""), keep)
         take_text(&r.detail, numbers.pop("detail", b""), keep)
+        take_text(&r.limit, numbers.pop("limit", b""), keep)
         take_text(&r.extra, numbers.pop("extra", b""), keep)
         r.started_us = numbers.pop("started_us", 0)
         r.duration_ns = numbers.pop("duration_ns", 0)

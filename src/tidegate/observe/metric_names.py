@@ -58,16 +58,23 @@ SUMMED = (
         "counter",
         ("path", "cause"),
         "exchanges by the way they went: `sync` within one callback, `async` because of an async filter, a connection "
-        "that had to be opened (dial), or a full pool",
+        "that had to be opened (dial), a full pool, or a limit that delays",
         (
             _path("exchanges_sync", "sync", ""),
             _path("exchanges_async_filter", "async", "filter"),
             _path("exchanges_async_dial", "async", "dial"),
             _path("exchanges_async_pool", "async", "pool"),
+            _path("exchanges_async_limit", "async", "limit"),
         ),
     ),
     _plain("tidegate_client_aborts_total", "counter", "client_aborts", "exchanges the client left before their end"),
     _plain("tidegate_requests_refused_total", "counter", "requests_refused", "requests refused as malformed"),
+    _plain(
+        "tidegate_requests_unauthenticated_total",
+        "counter",
+        "requests_unauthenticated",
+        "requests that presented no key that is known, on routes with `auth`",
+    ),
     _plain("tidegate_upstream_dials_total", "counter", "upstream_dials", "connections to upstreams begun"),
     _plain(
         "tidegate_upstream_dial_failures_total", "counter", "upstream_dial_failures", "of those, the ones that failed"
@@ -250,12 +257,19 @@ SERIES = {
     "upstream": (UPSTREAM_EXCHANGES, UPSTREAM_BYTES, UPSTREAM_DURATION),
 }
 
+LIMIT_REQUESTS = Metric(
+    "tidegate_limit_requests_total",
+    "counter",
+    ("limit", "verdict"),
+    "requests by limit and verdict: admitted, refused, delayed (admitted after a wait), would_refuse (a dry run)",
+)
+
 SNAPSHOT = Metric("tidegate_snapshot_number", "gauge", (), "number of the configuration snapshot that is served")
 SERIES_REFUSED = Metric(
     "tidegate_metrics_series_refused_total",
     "counter",
     (),
-    "routes and upstreams that count as `other` because `metrics.series` was reached",
+    "routes, upstreams and limits that count as `other` because `metrics.series` was reached",
 )
 LOG_BYTES = Metric(
     "tidegate_access_log_bytes_total", "counter", (), "bytes of access log written since control started"
@@ -273,6 +287,7 @@ METRICS: tuple[Metric, ...] = (
     *BY_WORKER,
     *WORKERS,
     *CONTROL,
+    LIMIT_REQUESTS,
     *(metric for metrics in SERIES.values() for metric in metrics),
 )
 """Every metric, in the order of the exposition."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from tidegate.memory.histogram import bucket_of
-from tidegate.memory.meters import MeterReader, SeriesTotals
+from tidegate.memory.meters import VERDICTS, MeterReader, SeriesTotals
 from tidegate.memory.region import Region
 from tidegate.memory.slot import SlotState, SlotStatistics
 from tidegate.observe import metric_names as names
@@ -83,6 +83,7 @@ class Metrics:
             for (kind, name), places in self._reader.places(slot).items():
                 by_kind.setdefault(kind, {}).setdefault(name, []).extend(places)
             yield ""
+        yield self._limits(by_kind.get("limit", {}))
         for kind, metrics in names.SERIES.items():
             families = [[_head(metric)] for metric in metrics]
             for at, (name, places) in enumerate(by_kind[kind].items(), 1):
@@ -93,6 +94,17 @@ class Metrics:
                 # A family's samples must stand together, so they were kept until all series were read.
                 for at in range(0, len(family), 200):
                     yield "".join(family[at : at + 200])
+
+    def _limits(self, places: dict[str, list[tuple[int, int]]]) -> str:
+        text = _head(names.LIMIT_REQUESTS)
+        for name, where in places.items():
+            counts = self._reader.read("limit", name, where).classes
+            if name == "other" and not any(counts):
+                continue  # nothing is other yet
+            for verdict, count in zip(VERDICTS, counts, strict=False):
+                labels = f'limit="{name.translate(_ESCAPES)}",verdict="{verdict}"'
+                text += f"{names.LIMIT_REQUESTS.name}{{{labels}}} {count}\n"
+        return text
 
     def _series(
         self, kind: str, metrics: tuple[Metric, Metric, Metric], one: SeriesTotals, families: list[list[str]]

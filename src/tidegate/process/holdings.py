@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from tidegate.config.allotment import room_of
 from tidegate.config.snapshot import Snapshot
 from tidegate.memory.region import Region
 from tidegate.process import pid_file, runtime_directory, state_directory
@@ -74,7 +75,7 @@ class Holdings:
             for group in groups:
                 opened.callback(group.close)
             sizes = {"log_bytes": gateway.access_log.buffer, "series": gateway.metrics.series}
-            region = Region.create(2 * slots, workers=slots, **sizes)
+            region = Region.create(2 * slots, workers=slots, **sizes, **room_of(gateway.server.limits_memory))
             opened.callback(region.close)
             holdings = cls(region, groups, state_lock_fd=lock_fd)
             if order.has_control:

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 import uvloop
 
+from tidegate.config.allotment import room_of
 from tidegate.config.check import check_text
 from tidegate.config.snapshot import Snapshot
 from tidegate.edge.server import Server
@@ -116,7 +117,7 @@ class Gateway:
         self._snapshot = snapshot
         self._listening = listening
         self._error_log = _ErrorLog()
-        self._region = Region.create(1)
+        self._region = Region.create(1, **room_of(snapshot.gateway.server.limits_memory))
         self._region.snapshot_number = snapshot.number
         self._log = self._region.slot(0).log_reader()
         self._lines: list[dict[str, Any]] = []

@@ -21,6 +21,7 @@ _FIXED: tuple[Path, ...] = (
     ("server", "pid_file"),
     ("server", "user"),
     ("server", "group"),
+    ("server", "limits_memory"),
     ("access_log", "path"),
     ("access_log", "buffer"),
     ("access_log", "flush"),

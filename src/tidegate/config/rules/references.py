@@ -12,7 +12,7 @@ __all__ = ["check_names", "check_secrets"]
 
 def check_names(subject: Subject) -> None:
     """Each name that refers to a table is declared there."""
-    known = {table: subject.names(table) for table in ("upstreams", "filters")}
+    known = {table: subject.names(table) for table in ("upstreams", "filters", "auth", "limits")}
     for path, ref, name in walk(subject.gateway, Ref):
         if name not in known[ref.table]:
             subject.unknown(path, ref.table.removesuffix("s"), name, known[ref.table])

@@ -1,0 +1,106 @@
+"""``[limits.NAME]``: how much may pass, and for whom."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Le
+
+from tidegate.config.kinds import Doc, Duration, Rate
+from tidegate.config.limit_keys import KeyPart, LimitKey, parse_key_part
+from tidegate.config.section import Section
+
+__all__ = ["Allowance", "Limit"]
+
+Burst = Annotated[int, Ge(0), Le(1_000_000_000)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allowance(Section):
+    """What a tier, or one key, is allowed instead; what is absent is as the limit says."""
+
+    rate: Annotated[str | None, Rate(), Doc("Its rate.")] = None
+    burst: Annotated[Burst | None, Doc("Its burst.")] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit(Section):
+    """How much may pass: a rate.
+
+    A limit takes effect where it is named: on listeners, routes and upstreams. All limits of one step are charged for a
+    request, or none is.
+    """
+
+    rate: Annotated[
+        str,
+        Rate(),
+        Doc("Requests in a second, minute, hour or day, evenly spread: 60/min is one a second. 0/s lets nobody in."),
+    ]
+    burst: Annotated[Burst, Doc("Requests that may come ahead of the rate; they are paid back at the rate.")] = 0
+    excess: Annotated[
+        Literal["reject", "delay"],
+        Doc(
+            "What becomes of those: `reject` lets them pass at once and refuses what is beyond; `delay` makes them "
+            "wait for their turn, in order, and refuses what is beyond them."
+        ),
+    ] = "reject"
+    delay_after: Annotated[Burst, Doc("Of the burst, requests that pass without waiting (with `delay`).")] = 0
+    max_delay: Annotated[
+        float | None,
+        Duration(),
+        Doc("Who would wait longer is refused at once (with `delay`). Absent: as long as the burst makes it."),
+    ] = None
+    cost: Annotated[int, Ge(1), Le(1_000_000), Doc("What one request takes of the rate.")] = 1
+    charge: Annotated[
+        Literal["always", "on_failure"],
+        Doc(
+            "`on_failure` charges only what is answered with 401 or 403: guesses. Who has used it up is refused before "
+            "anything is looked at."
+        ),
+    ] = "always"
+    key: Annotated[
+        tuple[str, ...] | None,
+        LimitKey(),
+        Doc(
+            "What requests are told apart by, each with a rate of its own: one thing or a list for all of them "
+            "together. Absent: all share one."
+        ),
+    ] = None
+    missing_key: Annotated[
+        Literal["own", "refuse", "skip"],
+        Doc(
+            "What becomes of requests without the field, cookie or parameter: they share one rate of their own, are "
+            "refused, or pass by the limit."
+        ),
+    ] = "own"
+    keys: Annotated[
+        int,
+        Ge(64),
+        Le(1 << 28),
+        Doc("How many different keys are remembered at once; 16 bytes each of `server.limits_memory`, and some room."),
+    ] = 65_536
+    tiers: Annotated[Mapping[str, Allowance], Doc("What keys of a tier (`auth`) are allowed instead.")] = field(
+        default_factory=dict
+    )
+    overrides: Annotated[
+        Mapping[str, Allowance], Doc("What single values of `key` are allowed instead; they come before tiers.")
+    ] = field(default_factory=dict)
+    status: Annotated[int, Ge(400), Le(599), Doc("Status of a refusal.")] = 429
+    headers: Annotated[
+        tuple[Literal["Tidegate-Limit", "RateLimit", "X-RateLimit"], ...],
+        Doc(
+            "Fields of a refusal beside `Retry-After`: the limit's name; `RateLimit` and `RateLimit-Policy` (IETF "
+            "draft); the older `X-RateLimit-Limit`, `-Remaining` and `-Reset`."
+        ),
+    ] = ("Tidegate-Limit", "RateLimit")
+    dry_run: Annotated[bool, Doc("Counts what it would refuse, and refuses nothing.")] = False
+
+    @property
+    def key_parts(self) -> tuple[KeyPart, ...]:
+        """What requests are told apart by, read."""
+        return tuple(parse_key_part(part) for part in self.key or ())
+
+    @property
+    def needs_auth(self) -> bool:
+        """Whether who asks has to be known before it can be asked."""
+        return bool(self.tiers) or any(part.needs_auth for part in self.key_parts)

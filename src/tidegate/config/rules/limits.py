@@ -1,0 +1,116 @@
+"""Limits that mean something, where they are named."""
+
+from collections.abc import Iterator
+
+from tidegate.config.auth import tiers_of
+from tidegate.config.findings import Path
+from tidegate.config.limits import Allowance, Limit
+from tidegate.config.rules.subject import Subject
+from tidegate.config.values import parse_rate
+
+__all__ = ["check_limits"]
+
+LONGEST_BURST_S = 366 * 86400
+KEY_PARTS_MAX = 8
+
+
+def check_limits(subject: Subject) -> None:
+    """Options of a limit fit together, and each limit is asked where what it needs is known."""
+    used = set()
+    for place, names in _lists(subject):
+        for index, name in enumerate(names):
+            used.add(name)
+            if name in names[:index]:
+                subject.find((*place, index), f'"{name}" is there twice; a limit is asked once')
+    tiers = tiers_of(subject.gateway.auth)
+    for name, limit in subject.gateway.limits.items():
+        path: Path = ("limits", name)
+        _check_rate(subject, path, limit)
+        _check_key(subject, path, limit, tiers)
+        if name not in used and not subject.shaped.lost:
+            subject.warn(path, "takes no effect: no listener, route or upstream names it")
+    _check_identity(subject)
+
+
+def _lists(subject: Subject) -> Iterator[tuple[Path, tuple[str, ...]]]:
+    """Everywhere that limits are named."""
+    for index, listener in enumerate(subject.gateway.listeners):
+        yield ("listeners", index, "limits"), listener.limits
+    for name, upstream in subject.gateway.upstreams.items():
+        yield ("upstreams", name, "limits"), upstream.limits
+    for index, route in enumerate(subject.gateway.routes):
+        yield ("routes", index, "limits"), route.limits
+
+
+def _check_rate(subject: Subject, path: Path, limit: Limit) -> None:
+    for where, allowed in _allowances(path, limit):
+        count, period_s = parse_rate(allowed.rate or limit.rate)
+        burst = limit.burst if allowed.burst is None else allowed.burst
+        if count and burst * period_s / count > LONGEST_BURST_S:
+            place = (*where, "burst") if subject.says((*where, "burst")) else where
+            subject.find(place, f"{burst} at {count} in {period_s} s take more than a year to be paid back")
+        if count and limit.cost > burst + 1:
+            subject.find((*path, "cost"), f"of {limit.cost} is never let in: the burst of {burst} holds {burst + 1}")
+        if allowed is not limit and allowed.rate is None and allowed.burst is None and not subject.shaped.lost:
+            subject.find(where, "changes nothing: it needs `rate` or `burst`")
+    if limit.excess != "delay":
+        for option in ("delay_after", "max_delay"):
+            if subject.says((*path, option)):
+                subject.find((*path, option), 'has no effect without excess = "delay"')
+        return
+    if limit.charge == "on_failure":
+        subject.find((*path, "charge"), 'cannot be "on_failure" with excess = "delay": whether it fails is known late')
+    if limit.burst == 0 and not any(one.burst for _, one in _allowances(path, limit)):
+        subject.find((*path, "excess"), 'is "delay", but without `burst` nobody may wait')
+    if limit.delay_after > limit.burst:
+        subject.find((*path, "delay_after"), f"is more than the burst of {limit.burst}")
+
+
+def _allowances(path: Path, limit: Limit) -> Iterator[tuple[Path, Limit | Allowance]]:
+    yield path, limit
+    for option in ("tiers", "overrides"):
+        for name, allowed in getattr(limit, option).items():
+            yield (*path, option, name), allowed
+
+
+def _check_key(subject: Subject, path: Path, limit: Limit, tiers: set[str]) -> None:
+    parts = limit.key_parts
+    where: Path = (*path, "key")
+    if len(set(parts)) != len(parts):
+        subject.find(where, "has the same part twice")
+    if len(parts) > KEY_PARTS_MAX:
+        subject.find(where, f"has at most {KEY_PARTS_MAX} parts")
+    if limit.overrides and len(parts) != 1:
+        subject.find((*path, "overrides"), "are for a limit whose `key` is one thing")
+    if limit.missing_key != "own" and not any(part.source in ("header", "cookie", "query") for part in parts):
+        subject.find((*path, "missing_key"), "has no effect: what `key` names is never missing")
+    for tier in limit.tiers:
+        if tier not in tiers:
+            subject.unknown((*path, "tiers", tier), "tier of a key", tier, sorted(tiers))
+
+
+def _check_identity(subject: Subject) -> None:
+    """Who is not asked has no tenant: a limit by tenant would put everybody into one."""
+    limits = subject.gateway.limits
+    leading: dict[str, list[str]] = {}
+    for index, route in enumerate(subject.gateway.routes):
+        if route.auth is not None or subject.says(("routes", index, "auth")):
+            continue
+        if route.upstream is not None:
+            leading.setdefault(route.upstream, []).append(route.name)
+        for place, name in enumerate(route.limits):
+            if name in limits and limits[name].needs_auth:
+                subject.find(("routes", index, "limits", place), f'"{name}" needs `auth`, which the route has not')
+    for upstream_name, upstream in subject.gateway.upstreams.items():
+        for place, name in enumerate(upstream.limits):
+            if name in limits and limits[name].needs_auth and upstream_name in leading:
+                routes = ", ".join(f'"{one}"' for one in leading[upstream_name][:5])
+                subject.find(
+                    ("upstreams", upstream_name, "limits", place), f'"{name}" needs `auth`, which {routes} has not'
+                )
+    for index, listener in enumerate(subject.gateway.listeners):
+        for place, name in enumerate(listener.limits):
+            if name in limits and limits[name].needs_auth:
+                subject.find(
+                    ("listeners", index, "limits", place), f'"{name}" needs `auth`: a listener asks before it is known'
+                )

@@ -1,0 +1,38 @@
+"""Whether a request may pass, and where to: who it is from, the limits it is asked by, and which endpoint gets it."""
+
+from libc.stdint cimport int64_t, uint64_t
+
+from tidegate.exchange.relay cimport Relay
+from tidegate.exchange.views cimport Response
+from tidegate.limits.group cimport Group, Member
+from tidegate.limits.keys cimport Asked
+from tidegate.upstream.endpoint cimport Endpoint
+
+cdef class Admission(Relay):
+    # phases
+    cdef bint admit_arrival(self)                       # limits of the listener alone: no route is known. False: answered
+    cdef void admit(self)                               # and then the filters
+    cdef void authenticate(self)
+    cdef bint look_at_contract(self)                    # False: answered
+    cdef void pick(self)
+    cdef void settle_failure(self)                      # charges what only failures are charged for
+    # limits
+    cdef void fill_asked(self, Asked* asked)
+    cdef str tier(self)
+    cdef bint passes(self, Group group, Member* members)        # False: answered, or it waits for its turn
+    cdef void count(self, Group group, Member* members, int64_t wait_ns)
+    cdef void turn_away(self, Group group, int number, Member* members)
+    cdef void give_turn_back(self)
+    # the endpoint
+    cdef Endpoint choose(self)
+    cdef bint rewrite_path(self)
+    # the rest of the exchange
+    cdef void run_filters(self)                         # and then ``pick``
+    cdef void connect(self)
+    cdef void answer(self, Response response)
+    cdef void answer_locally(self)
+    cdef void refuse_path(self, int refusal)
+    cdef void fail(self, object kind, str detail, int status)       # status 0: what RFC 9209 recommends for the kind
+    cdef void caught(self, uint64_t number, object error)
+    cdef void left_sync(self, int cause)
+    cdef str id(self)

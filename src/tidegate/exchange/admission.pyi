@@ -1,0 +1,3 @@
+from tidegate.exchange.relay import Relay
+
+class Admission(Relay): ...

@@ -1,0 +1,342 @@
+"""Whether a request may pass, and where to.
+
+    admit ─> authenticate ─> limit ─> (filters) ─> pick ─> (connect)
+
+- ``admit`` charges the limits that need not know who asks: it counts arrivals, so that a flood of bad keys costs no look-up.
+- ``authenticate`` finds out who asks, before any filter sees the request: by the key in the field that the route's ``auth``
+  names. The field goes no further, unless it is to be kept: neither filters nor the upstream see the key.
+- ``limit`` looks at the contract, the limits of who asks, and charges nothing: what filters answer themselves costs nothing.
+- ``pick`` charges the contract and the limits of the upstream as one, all or none, and chooses the endpoint. A second attempt
+  is the same request, and not charged again.
+
+A limit that delays gives out a turn; the exchange waits for it in the worker's queue, and one that leaves before gives it back.
+"""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from libc.stddef cimport size_t
+from libc.stdint cimport int64_t, uint64_t
+
+from tidegate.exchange.delays cimport DelayQueue
+from tidegate.exchange.edits cimport EDIT_REMOVE, Edits
+from tidegate.exchange.keys cimport hash_key, sticky_endpoint
+from tidegate.exchange.plan cimport Plan, Route
+from tidegate.exchange.refusal cimport Refusals
+from tidegate.exchange.state cimport NOTHING, RUNNING, TURN, WAITING, client_address, reserve
+from tidegate.exchange.views cimport Response
+from tidegate.filters.key_auth cimport Identity, KeyAuth
+from tidegate.limits.group cimport CHARGED, NOBODY_REFUSED, WOULD_REFUSE, Group, Member
+from tidegate.limits.keys cimport Asked
+from tidegate.limits.limit cimport Limit
+from tidegate.memory.meters cimport (
+    EXCHANGES_ASYNC_LIMIT, REQUESTS_UNAUTHENTICATED, SERIES_LIMIT, VERDICT_ADMITTED, VERDICT_DELAYED, VERDICT_REFUSED,
+    VERDICT_WOULD_REFUSE, Meters,
+)
+from tidegate.upstream.endpoint cimport HASH_NONE, Endpoint, Upstream
+from tidegate.wire.http1 cimport FIELD_HAS_UNDERSCORE, Field, same_name
+
+from tidegate.errors import Kind
+from tidegate.exchange.problem import problem
+
+
+cdef class Admission(Relay):
+
+    # == phases =========================================================================================================
+
+    cdef bint admit_arrival(self):
+        cdef Plan plan = self.plan
+        cdef int64_t now_ns = self.context.reactor.now_ns
+        cdef int64_t wait_ns = 0
+        cdef Asked asked
+        cdef int refused
+        if plan.listener_limits is None:
+            return True
+        self.edge = <Group>plan.listener_limits.get(self.client.listener)
+        if self.edge is None:
+            return True
+        self.fill_asked(&asked)
+        refused = self.edge.look(&asked, None, now_ns, self.edge_members)
+        if refused == NOBODY_REFUSED:
+            # What answers is at hand: nobody waits for that.
+            refused = self.edge.charge(now_ns, self.edge_members, &wait_ns)
+        if refused != NOBODY_REFUSED:
+            self.turn_away(self.edge, refused, self.edge_members)
+            return False
+        self.count(self.edge, self.edge_members, 0)
+        return True
+
+    cdef void admit(self):
+        """The route is known."""
+        cdef Route route = self.route
+        cdef Plan plan = self.plan
+        self.edge = route.edge if plan.listener_limits is None else route.edge_behind(plan, self.client.listener)
+        if self.edge is not None and not self.passes(self.edge, self.edge_members):
+            return
+        self.authenticate()
+
+    cdef void authenticate(self):
+        cdef KeyAuth auth = self.route.auth
+        cdef const char* name
+        cdef size_t name_size
+        cdef const char* raw = self.raw.at
+        cdef const Field* field
+        cdef const Field* found = NULL
+        cdef Identity identity = None
+        cdef Py_ssize_t size = -1
+        cdef size_t start = 0
+        cdef int i, count = 0
+        if auth is None:
+            self.run_filters()
+            return
+        name = PyBytes_AS_STRING(auth.header)
+        name_size = PyBytes_GET_SIZE(auth.header)
+        for i in range(self.request.n_fields):
+            field = &self.request.fields[i]
+            # One that is spelt with "_" is dropped, or whoever reads it behind the gateway may take it for another.
+            if field.name.size == name_size and not field.flags & FIELD_HAS_UNDERSCORE and same_name(
+                raw + field.name.start, name_size, name, name_size
+            ):
+                found = field
+                count += 1
+        if count == 1:
+            size = auth.key_in(raw + found.value.start, found.value.size, &start)
+        if size > 0:
+            identity = auth.find(raw + found.value.start + start, size)
+        if identity is None:
+            self.context.meters.add(REQUESTS_UNAUTHENTICATED, 1)
+            self.error_kind = Kind.HTTP_REQUEST_ERROR
+            self.error_detail = "key_repeated" if count > 1 else "key_unknown" if size > 0 else "key_missing"
+            self.answer(problem(401, self.error_detail, self.id(), {"WWW-Authenticate": auth.challenge}))
+            return
+        self.identity = identity
+        if not auth.keeps:
+            if self.request_edits is None:
+                self.request_edits = Edits()
+            self.request_edits.put(EDIT_REMOVE, name, name_size, b"", 0)
+        if self.route.contract is None or self.route.on_request is None or self.look_at_contract():
+            self.run_filters()
+
+    cdef bint look_at_contract(self):
+        """Before filters do their work for who will be refused; without filters ``pick`` follows at once, and looks itself."""
+        cdef Group group = self.route.contract
+        cdef Asked asked
+        cdef int refused
+        self.fill_asked(&asked)
+        refused = group.look(&asked, self.tier(), self.context.reactor.now_ns, self.contract_members)
+        if refused == NOBODY_REFUSED:
+            return True
+        self.turn_away(group, refused, self.contract_members)
+        return False
+
+    cdef void pick(self):
+        """Charges the contract, and chooses the endpoint; or answers when the route does so itself."""
+        cdef Route route = self.route
+        cdef Endpoint endpoint
+        if not self.is_charged:
+            self.is_charged = True
+            self.contract = route.contract if (
+                self.destination is None or self.destination.limits is None
+            ) else route.contract_before(self.destination)
+            if self.contract is not None and not self.passes(self.contract, self.contract_members):
+                return
+        if self.destination is None:
+            self.answer_locally()
+            return
+        if route.rewrite is not None and not self.has_sent_path and not self.rewrite_path():
+            return
+        endpoint = self.choose()
+        if endpoint is None:
+            return
+        self.failed_reused = False
+        self.failed_answered = False
+        self.failed_handed = 0
+        endpoint.started()
+        self.endpoint = endpoint
+        self.holds_endpoint = True
+        self.attempts += 1
+        self.connect()
+
+    cdef void settle_failure(self):
+        """It was answered with 401 or 403: charges the limits that only such answers are charged to."""
+        cdef Group group
+        cdef Member* members
+        cdef Limit limit
+        cdef int i
+        for group in (self.edge, self.contract):
+            if group is None:
+                continue
+            members = &self.edge_members[0] if group is self.edge else &self.contract_members[0]
+            for i in range(group.count):
+                limit = <Limit>group.limits[i]
+                if limit.charges_failures and members[i].fingerprint != 0:
+                    limit.charge(members[i].fingerprint, members[i].which, self.context.reactor.now_ns)
+
+    # == limits =========================================================================================================
+
+    cdef void fill_asked(self, Asked* asked):
+        cdef bytes address = client_address(self)
+        cdef Identity identity = self.identity
+        asked.raw = self.raw.at
+        asked.head = &self.request
+        asked.client.at = PyBytes_AS_STRING(address)
+        asked.client.size = PyBytes_GET_SIZE(address)
+        if self.path_is_own:
+            asked.path.at = self.path.at
+            asked.path.size = self.path.size
+        else:
+            asked.path.at = self.raw.at + self.request.path.start
+            asked.path.size = self.request.path.size
+        asked.route.size = asked.upstream.size = asked.subject.size = asked.tenant.size = asked.digest.size = 0
+        if self.route is not None:
+            asked.route.at = PyBytes_AS_STRING(self.route.name_text)
+            asked.route.size = PyBytes_GET_SIZE(self.route.name_text)
+        if self.destination is not None:
+            asked.upstream.at = PyBytes_AS_STRING(self.destination.text)
+            asked.upstream.size = PyBytes_GET_SIZE(self.destination.text)
+        if identity is not None:
+            asked.subject.at = PyBytes_AS_STRING(identity.subject_text)
+            asked.subject.size = PyBytes_GET_SIZE(identity.subject_text)
+            asked.tenant.at = PyBytes_AS_STRING(identity.tenant_text)
+            asked.tenant.size = PyBytes_GET_SIZE(identity.tenant_text)
+            asked.digest.at = PyBytes_AS_STRING(identity.digest)
+            asked.digest.size = PyBytes_GET_SIZE(identity.digest)
+
+    cdef str tier(self):
+        return None if self.identity is None else self.identity.tier
+
+    cdef bint passes(self, Group group, Member* members):
+        cdef int64_t now_ns = self.context.reactor.now_ns
+        cdef int64_t wait_ns = 0
+        cdef Asked asked
+        cdef int refused
+        self.fill_asked(&asked)
+        refused = group.look(&asked, self.tier(), now_ns, members)
+        if refused == NOBODY_REFUSED:
+            refused = group.charge(now_ns, members, &wait_ns)
+        if refused != NOBODY_REFUSED:
+            self.turn_away(group, refused, members)
+            return False
+        self.count(group, members, wait_ns)
+        if wait_ns == 0:
+            return True
+        self.left_sync(EXCHANGES_ASYNC_LIMIT)
+        self.stage = WAITING
+        self.waits_for = TURN
+        (<DelayQueue>self.context.delays).put(self, now_ns + wait_ns)
+        return False
+
+    cdef void count(self, Group group, Member* members, int64_t wait_ns):
+        """One more that each of them has let in."""
+        cdef Meters meters = self.context.meters
+        cdef Limit limit
+        cdef int i
+        for i in range(group.count):
+            limit = <Limit>group.limits[i]
+            if not limit.has_series:
+                limit.series = meters.series(SERIES_LIMIT, limit.name_text)
+                limit.has_series = True
+            if members[i].standing == WOULD_REFUSE:
+                meters.record_verdict(limit.series, VERDICT_WOULD_REFUSE)
+            elif members[i].standing == CHARGED:
+                meters.record_verdict(limit.series, VERDICT_DELAYED if wait_ns and limit.delays else VERDICT_ADMITTED)
+
+    cdef void turn_away(self, Group group, int number, Member* members):
+        """Nothing of the group has been charged; the answer says who refused, and when to come again."""
+        cdef Limit limit = <Limit>group.limits[number]
+        cdef Meters meters = self.context.meters
+        if not limit.has_series:
+            limit.series = meters.series(SERIES_LIMIT, limit.name_text)
+            limit.has_series = True
+        meters.record_verdict(limit.series, VERDICT_REFUSED)
+        self.error_kind = Kind.HTTP_REQUEST_DENIED
+        self.error_detail = "limit_exceeded"
+        self.refused_by = limit.name_text
+        self.answer((<Refusals>self.context.refusals).answer_to(self, limit, &members[number]))
+
+    cdef void turn_came(self):
+        cdef uint64_t number = self.number
+        if self.stage != WAITING or self.waits_for != TURN:
+            return
+        try:
+            self.waits_for = NOTHING
+            self.stage = RUNNING
+            if self.is_charged:
+                self.pick()
+            else:
+                self.authenticate()
+        except Exception as error:
+            self.caught(number, error)
+
+    cdef void give_turn_back(self):
+        """It leaves before its turn: who comes next need not wait for it."""
+        cdef Group group = self.contract if self.is_charged else self.edge
+        cdef Member* members = &self.contract_members[0] if self.is_charged else &self.edge_members[0]
+        group.refund(self.context.reactor.now_ns, members, group.count)
+
+    # == the endpoint ===================================================================================================
+
+    cdef Endpoint choose(self):
+        """The endpoint; None when there is none, and that has been answered."""
+        cdef Upstream upstream = self.destination.upstream
+        cdef Endpoint endpoint = None
+        cdef bint is_new_client = False
+        if PyBytes_GET_SIZE(upstream.sticky_cookie):
+            endpoint = sticky_endpoint(self)
+            is_new_client = endpoint is None
+        if endpoint is None:
+            endpoint = upstream.pick(
+                0 if upstream.hash_source == HASH_NONE else hash_key(self), self.failed_endpoint, self.context.reactor.now_ns
+            )
+        if endpoint is None:
+            self.endpoint = None
+            absence = upstream.absence
+            if absence is None:
+                self.fail(Kind.DESTINATION_UNAVAILABLE, "no endpoint", 0)
+            else:
+                self.fail(absence.kind, absence.detail, 503)
+            return None
+        if is_new_client:
+            self.set_cookie = endpoint.sticky_line_secure if self.client.is_tls else endpoint.sticky_line
+        return endpoint
+
+    cdef bint rewrite_path(self):
+        """What the upstream gets for a path; False when the rewritten one would be none, and that has been answered."""
+        cdef const char* path = self.path.at if self.path_is_own else self.raw.at + self.request.path.start
+        cdef size_t size = self.path.size if self.path_is_own else self.request.path.size
+        cdef int written
+        reserve(&self.sent_path, self.route.rewrite.room_for(size))
+        written = self.route.rewrite.apply(path, size, &self.captures, self.sent_path.at, self.sent_path.room)
+        if written < 0:
+            self.refuse_path(0)
+            return False
+        self.sent_path.size = written
+        self.has_sent_path = True
+        return True
+
+    cdef str id(self):
+        return self.request_id[:self.request_id_size].decode("latin-1")
+
+    # == the rest of the exchange =======================================================================================
+
+    cdef void run_filters(self):
+        raise NotImplementedError
+
+    cdef void connect(self):
+        raise NotImplementedError
+
+    cdef void answer(self, Response response):
+        raise NotImplementedError
+
+    cdef void answer_locally(self):
+        raise NotImplementedError
+
+    cdef void refuse_path(self, int refusal):
+        raise NotImplementedError
+
+    cdef void fail(self, object kind, str detail, int status):
+        raise NotImplementedError
+
+    cdef void caught(self, uint64_t number, object error):
+        raise NotImplementedError
+
+    cdef void left_sync(self, int cause):
+        raise NotImplementedError

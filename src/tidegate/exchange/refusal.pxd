@@ -1,0 +1,13 @@
+"""The answers of limits that refuse."""
+
+from tidegate.exchange.state cimport ExchangeState
+from tidegate.exchange.views cimport Response
+from tidegate.limits.group cimport Member
+from tidegate.limits.limit cimport Limit
+
+cdef class Refusals:
+    """What was answered last for each limit: most refusals of a second have the same head."""
+    cdef dict known                         # limit to [number of what is allowed, seconds, size of an id, head]
+    cdef Response answer_to(self, ExchangeState x, Limit limit, const Member* member)
+
+cdef bytes refusal_head(Limit limit, int which, long retry_s, Py_ssize_t body_size)

@@ -1,0 +1,53 @@
+"""What a limit tells requests apart by: a fingerprint of the bytes that a request has for it, made where they stand."""
+
+from libc.stddef cimport size_t
+from libc.stdint cimport uint8_t, uint64_t
+
+from tidegate.memory.fingerprints cimport Fingerprints
+from tidegate.wire.http1 cimport RequestHead
+
+cdef enum KeySource:
+    CLIENT_IP = 1
+    AUTH_SUBJECT
+    AUTH_TENANT
+    AUTH_KEY
+    HEADER
+    COOKIE
+    QUERY
+    PATH
+    METHOD
+    ROUTE
+    UPSTREAM
+    HOST
+    CONSTANT
+
+cdef struct Run:
+    const char* at
+    size_t size
+
+cdef struct Asked:
+    # What a key may be made of; all of it belongs to the exchange.
+    const char* raw             # where ``head`` was parsed
+    const RequestHead* head
+    Run client                  # its address, as text
+    Run path                    # canonical
+    Run route
+    Run upstream
+    Run subject                 # of who asks; empty: not known
+    Run tenant
+    Run digest                  # of the key presented
+
+cdef struct Part:
+    uint8_t source              # KeySource
+    uint8_t ipv6_prefix
+    Run name
+
+cdef class RequestKey:
+    """The key of one limit."""
+    cdef Fingerprints fingerprints          # of the limit
+    cdef Part[8] parts
+    cdef readonly int count
+    cdef readonly bint has_upstream
+    cdef list kept                          # what the names point into
+    cdef uint64_t of(self, const Asked* asked, bint* is_missing) noexcept nogil     # never 0
+    cdef uint64_t of_text(self, const char* text, size_t size) noexcept nogil       # of a request whose only part is this text

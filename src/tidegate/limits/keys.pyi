@@ -1,0 +1,21 @@
+from tidegate.config.limit_keys import KeyPart
+
+class RequestKey:
+    count: int
+    has_upstream: bool
+    def __init__(self, secret: bytes, name: str, parts: tuple[KeyPart, ...]) -> None: ...
+    def fingerprint(
+        self,
+        head: bytes,
+        *,
+        client: bytes = b"192.0.2.1",
+        path: bytes = b"/",
+        route: bytes = b"",
+        upstream: bytes = b"",
+        subject: bytes = b"",
+        tenant: bytes = b"",
+        digest: bytes = b"",
+    ) -> tuple[int, bool]:
+        """The fingerprint of a request, and whether a part of the key is missing in it; for tests and tools."""
+    def fingerprint_of_text(self, text: bytes) -> int:
+        """The fingerprint of a request whose only part is ``text``."""

@@ -1,0 +1,18 @@
+"""Rules about who may ask; the messages themselves are cases of tests/config/test_check.py."""
+
+from tests.config.gateways import PLAIN, accepted, told
+
+DIGEST = "sha256:" + "ab" * 32
+
+
+def test_one_key_may_stand_in_two_tables() -> None:
+    table = '[auth.{}]\nkind = "key"\nkeys = [{{ key = "' + DIGEST + '", subject = "acme" }}]\n'
+    gateway = accepted(PLAIN + table.format("a") + table.format("b"))
+    assert [one.keys[0].key for one in gateway.auth.values()] == [DIGEST, DIGEST]
+
+
+def test_key_that_is_there_twice_is_found_in_any_spelling() -> None:
+    keys = f'{{ key = "{DIGEST}", subject = "a" }}, {{ key = "sha256:{"AB" * 32}", subject = "b" }}'
+    assert told(PLAIN + f'[auth.a]\nkind = "key"\nkeys = [{keys}]\n') == [
+        "auth.a.keys[1].key: is there already, in line 10"
+    ]

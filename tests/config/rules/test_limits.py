@@ -1,0 +1,40 @@
+"""Rules about limits; the messages themselves are cases of tests/config/test_check.py."""
+
+import pytest
+from tests.config.gateways import LISTENER, ROUTE, UPSTREAM, accepted, told
+
+KEY = "sha256:" + "ab" * 32
+AUTH = f'[auth.a]\nkind = "key"\nkeys = [{{ key = "{KEY}", subject = "acme", tier = "gold" }}]\n'
+
+
+def limited(options: str, route: str = 'limits = ["a"]') -> str:
+    return f"{LISTENER}{UPSTREAM}{AUTH}[limits.a]\n{options}\n{ROUTE}{route}\n"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        'rate = "0/s"',
+        'rate = "60/min"\nburst = 100\nexcess = "delay"\nmax_delay = "1s"\ndelay_after = 100',
+        'rate = "1000/d"\nkey = ["client.ip/56", "header:X-User", "cookie:a", "query:b", "path", "constant:x y"]',
+        'rate = "5/min"\ncharge = "on_failure"\nkey = "client.ip"\noverrides."192.0.2.1" = { rate = "1/s" }',
+    ],
+)
+def test_limit_that_means_something_has_no_finding(options: str) -> None:
+    accepted(limited(options))
+
+
+def test_limit_by_tenant_needs_a_route_that_asks() -> None:
+    options = 'rate = "1/s"\nkey = "auth.tenant"\ntiers.gold = { burst = 5 }'
+    accepted(limited(options, 'auth = "a"\nlimits = ["a"]'))
+    assert told(limited(options)) == ['routes[0].limits[0]: "a" needs `auth`, which the route has not']
+
+
+def test_limit_that_nobody_names_is_a_warning() -> None:
+    assert told(limited('rate = "1/s"', "")) == ["limits.a: takes no effect: no listener, route or upstream names it"]
+
+
+def test_limits_that_need_more_memory_than_there_is_are_found() -> None:
+    text = '[server]\nlimits_memory = "1MiB"\n' + limited('rate = "1/s"\nkey = "path"\nkeys = 1000000')
+    (found,) = told(text)
+    assert found.startswith("limits.a: has no room left for its 1000000 keys")

@@ -1,0 +1,61 @@
+"""Places of limits in shared memory: never two at one place, kept over reloads, and no more than there is."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tidegate.config.allotment import SET_BYTES, Place, allot, room_of
+from tidegate.config.limits import Limit
+from tidegate.memory.tables import bytes_for
+
+MEMORY = 1 << 20
+SETS = room_of(MEMORY)["rates"] // SET_BYTES
+
+
+def keyed(keys: int) -> Limit:
+    return Limit(rate="1/s", key=("client.ip",), keys=keys)
+
+
+NAMES = st.sampled_from([f"limit{number}" for number in range(8)])
+SOME = st.dictionaries(NAMES, st.sampled_from([64, 100, 1000, 5000, 12_000]).map(keyed), max_size=8)
+
+
+@given(st.lists(SOME, max_size=6))
+def test_places_never_overlap_and_are_kept(configurations: list[dict[str, Limit]]) -> None:
+    places: dict[str, Place] = {}
+    before: dict[str, Limit] = {}
+    for limits in configurations:
+        after, without = allot(places, limits, MEMORY)
+        assert after.keys() | set(without) == limits.keys()
+        used = [at for place in after.values() for at in range(place.at, place.at + place.units)]
+        assert len(used) == len(set(used))
+        assert max(used, default=0) < SETS
+        for name in after.keys() & places.keys():
+            if limits[name] == before[name]:
+                assert after[name] == places[name]
+        places, before = after, limits
+
+
+def test_tables_are_as_large_as_their_keys_need() -> None:
+    places, without = allot({}, {"all": Limit(rate="1/s"), "each": keyed(1000)}, MEMORY)
+    assert without == []
+    assert places == {"each": Place("rates", 0, 158), "all": Place("rates", 158, 3)}
+    # A table is its head and its sets: 20 bytes a key, in sets of 128, and at least two.
+    assert bytes_for(157) == 158 * SET_BYTES
+    assert 157 * SET_BYTES >= 1000 * 20 > 156 * SET_BYTES
+
+
+def test_limit_without_room_is_named_and_takes_nothing_from_others() -> None:
+    places, without = allot({}, {"large": keyed(1 << 24), "small": keyed(64)}, MEMORY)
+    assert without == ["large"]
+    assert places.keys() == {"small"}
+
+
+def test_more_keys_are_another_place() -> None:
+    before, _ = allot({}, {"a": keyed(64)}, MEMORY)
+    after, _ = allot(before, {"a": keyed(6400)}, MEMORY)
+    assert after["a"].units > before["a"].units
+
+
+def test_place_outside_of_the_memory_is_not_kept() -> None:
+    after, _ = allot({"a": Place("rates", SETS * 4, 16)}, {"a": keyed(100)}, MEMORY)
+    assert after["a"].at == 0

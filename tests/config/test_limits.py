@@ -1,0 +1,32 @@
+"""What ``[limits.NAME]`` holds after its check."""
+
+from tests.config.gateways import LISTENER, ROUTE, UPSTREAM, accepted
+
+from tidegate.config.limit_keys import KeyPart
+from tidegate.config.limits import Limit
+
+
+def limit_of(options: str) -> Limit:
+    gateway = accepted(f'{LISTENER}{UPSTREAM}[limits.a]\nrate = "1/s"\n{options}\n{ROUTE}limits = ["a"]\n')
+    return gateway.limits["a"]
+
+
+def test_limit_without_key_is_shared_by_all() -> None:
+    limit = limit_of("")
+    assert limit.key_parts == ()
+    assert not limit.needs_auth
+    assert (limit.burst, limit.excess, limit.status, limit.headers) == (
+        0,
+        "reject",
+        429,
+        ("Tidegate-Limit", "RateLimit"),
+    )
+
+
+def test_one_part_and_a_list_of_one_are_the_same() -> None:
+    assert limit_of('key = "path"') == limit_of('key = ["path"]')
+
+
+def test_what_needs_to_know_who_asks_says_so() -> None:
+    assert Limit(rate="1/s", key=("client.ip", "auth.key")).needs_auth
+    assert Limit(rate="1/s", key=("client.ip/56", "host")).key_parts == (KeyPart("client.ip", "", 56), KeyPart("host"))
