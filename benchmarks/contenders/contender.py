@@ -14,6 +14,9 @@ from pathlib import Path
 from benchmarks import processes
 from benchmarks.ports import free_port
 
+KEY = "9d7c1f0e5b3a48624d1c0b9a8f7e6d5c"
+"""What the load presents as ``X-API-Key`` where a contender asks for a key."""
+
 
 class NotHereError(RuntimeError):
     """A contender cannot take part on this machine; the text says why."""

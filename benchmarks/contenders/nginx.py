@@ -7,7 +7,7 @@ buffer of the same size, without which nginx moves an upload in steps of 16 KB.
 from collections.abc import Mapping
 from pathlib import Path
 
-from benchmarks.contenders.contender import Contender, Ground, NotHereError, first_line_of
+from benchmarks.contenders.contender import KEY, Contender, Ground, NotHereError, first_line_of
 
 BINARY = Path("/usr/sbin/nginx")
 
@@ -46,10 +46,15 @@ http {{
     proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
     proxy_set_header X-Forwarded-Proto $scheme;
     proxy_set_header X-Request-ID $request_id;
+    {policies}
     server {{
         listen 127.0.0.1:{port} backlog=4096;
         listen 127.0.0.1:{tls_port} ssl backlog=4096;
         location / {{ proxy_pass http://load; }}
+        location /limited {{
+            {checks}
+            proxy_pass http://load/small;
+        }}
         location /bytes/ {{
             proxy_pass http://load;
             proxy_buffers 16 256k;
@@ -66,8 +71,33 @@ http {{
 """
 
 
+# The keyed map and the limits of the scenario "limits": as much as Tidegate has there. The key is
+# compared in clear, which costs less than its digest. ``limit_req`` counts in zones of shared memory, as Tidegate does.
+POLICIES = """\
+map_hash_bucket_size 128;
+    map $http_x_api_key $tenant {{ default ""; "{key}" acme; }}
+    limit_req_zone $binary_remote_addr zone=edge:16m rate=1000000r/s;
+    limit_req_zone $tenant zone=contract:16m rate=1000000r/s;
+    limit_conn_zone $server_port zone=servers:1m;"""
+CHECKS = """\
+if ($tenant = "") { return 401; }
+            limit_req zone=edge burst=1000000 nodelay;
+            limit_req zone=contract burst=1000000 nodelay;
+            limit_conn servers 1000;
+            proxy_set_header X-API-Key "";
+            proxy_set_header Connection "";
+            proxy_set_header Host $http_host;
+            proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+            proxy_set_header X-Forwarded-Proto $scheme;
+            proxy_set_header X-Request-ID $request_id;"""
+
+
 class Nginx(Contender):
-    """Debian's nginx with one worker."""
+    """Debian's nginx with one worker; with ``limited`` it asks for a key and has limits."""
+
+    def __init__(self, name: str, *, limited: bool = False) -> None:
+        super().__init__(name)
+        self.limited = limited
 
     def prepare(self, ground: Ground) -> tuple[list[str], Mapping[str, str]]:
         """Writes ``nginx.conf``."""
@@ -81,6 +111,8 @@ class Nginx(Contender):
             key=ground.key,
             upstream_port=ground.upstream_port,
             port=self.port,
+            policies=POLICIES.format(key=KEY) if self.limited else "",
+            checks=CHECKS if self.limited else "",
             tls_port=self.tls_port,
         )
         path = self.directory / "nginx.conf"

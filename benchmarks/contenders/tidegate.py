@@ -1,12 +1,13 @@
 """Tidegate with one worker, access log and meters on; all its processes (supervisor, control, worker) are counted."""
 
+import hashlib
 import os
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from benchmarks.contenders.contender import Contender, Ground, NotHereError
+from benchmarks.contenders.contender import KEY, Contender, Ground, NotHereError
 from benchmarks.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,7 +41,36 @@ pool = {{ max = 2048, idle = 1024 }}
 name = "all"
 path = "/*"
 upstream = "load"
-{used}"""
+{used}{policies}"""
+
+
+# The policies of the scenario "limits": so generous that nothing is refused, so that what is measured is the asking.
+LIMITED = """
+[auth.partners]
+kind = "key"
+keys = [{{ key = "sha256:{digest}", subject = "acme", tenant = "acme" }}]
+
+[limits.edge]
+rate = "1000000/s"
+burst = 1000000
+key = "client.ip"
+
+[limits.contract]
+rate = "1000000/s"
+burst = 1000000
+key = "auth.tenant"
+
+[limits.servers]
+concurrency = 1000
+
+[[routes]]
+name = "limited"
+path = "/limited"
+rewrite = {{ path = "/small" }}
+upstream = "load"
+auth = "partners"
+limits = ["edge", "contract", "servers"]
+"""
 
 
 class Tidegate(Contender):
@@ -54,10 +84,12 @@ class Tidegate(Contender):
         log_format: str = "combined",
         log_to_pipe: bool = False,
         is_recorded: bool = True,
+        limited: bool = False,
     ) -> None:
         super().__init__(name)
         self.log_format = log_format  # by default the line that nginx writes
         self.log_to_pipe = log_to_pipe
+        self.limited = limited
         self.filter_class = filter_class
         self.is_recorded = is_recorded
         self.log_pipe = -1  # the reading end, when it logs to a pipe
@@ -91,6 +123,7 @@ class Tidegate(Contender):
             format=self.log_format,
             certificate=ground.certificate,
             key=ground.key,
+            policies=LIMITED.format(digest=hashlib.sha256(KEY.encode()).hexdigest()) if self.limited else "",
             declared=f'\n[filters.bench]\nclass = "{self.filter_class}"\n' if self.filter_class else "",
             used='filters = ["bench"]\n' if self.filter_class else "",
         )

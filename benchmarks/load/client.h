@@ -51,7 +51,7 @@ typedef struct {
 static struct {
     int port, tls, connections, reconnect, hold, renew;
     double seconds, rate;
-    const char *path, *ciphers, *raw;
+    const char *path, *ciphers, *raw, *key;
     uint64_t upload;
 } option = {.connections = 64, .seconds = 1, .path = "/small", .ciphers = "TLS_AES_256_GCM_SHA384"};
 
@@ -283,7 +283,7 @@ static int choose(int argc, char **argv) {
     static const struct option names[] = {
         {"port", 1, 0, 'p'}, {"tls", 0, 0, 't'}, {"connections", 1, 0, 'c'}, {"seconds", 1, 0, 's'}, {"path", 1, 0, 'a'},
         {"upload", 1, 0, 'u'}, {"reconnect", 0, 0, 'r'}, {"hold", 0, 0, 'h'}, {"rate", 1, 0, 'R'}, {"ciphers", 1, 0, 'C'},
-        {"renew", 0, 0, 'n'}, {"raw", 1, 0, 'w'}, {0, 0, 0, 0}};
+        {"renew", 0, 0, 'n'}, {"raw", 1, 0, 'w'}, {"key", 1, 0, 'k'}, {0, 0, 0, 0}};
     for (int c; (c = getopt_long(argc, argv, "", names, NULL)) != -1; ) switch (c) {
         case 'p': option.port = atoi(optarg); break;
         case 't': option.tls = 1; break;
@@ -297,6 +297,7 @@ static int choose(int argc, char **argv) {
         case 'C': option.ciphers = optarg; break;
         case 'n': option.renew = 1; break;
         case 'w': option.raw = optarg; break;
+        case 'k': option.key = optarg; break;
         default: return 0;
     }
     return option.port > 0 && option.connections > 0;
@@ -320,11 +321,12 @@ static int prepare(void) {
         SSL_CTX_set_default_read_buffer_len(tls_context, CHUNK);
         if (!SSL_CTX_set_ciphersuites(tls_context, option.ciphers) || !SSL_CTX_set1_groups_list(tls_context, "X25519")) return 0;
     }
-    char length[64] = "";
+    char length[64] = "", key[256] = "";
     if (option.upload) snprintf(length, sizeof length, "Content-Length: %llu\r\n", (unsigned long long)option.upload);
+    if (option.key) snprintf(key, sizeof key, "X-API-Key: %s\r\n", option.key);
     request_len = (size_t)snprintf(request, sizeof request,
-        "%s %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUser-Agent: bench/1.0\r\nAccept: */*\r\nAccept-Encoding: gzip\r\n%s%s\r\n",
-        option.upload ? "POST" : "GET", option.path, option.port, length, option.reconnect ? "Connection: close\r\n" : "");
+        "%s %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUser-Agent: bench/1.0\r\nAccept: */*\r\nAccept-Encoding: gzip\r\n%s%s%s\r\n",
+        option.upload ? "POST" : "GET", option.path, option.port, length, key, option.reconnect ? "Connection: close\r\n" : "");
     return request_len < sizeof request;
 }
 

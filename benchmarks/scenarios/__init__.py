@@ -1,7 +1,8 @@
 """What is measured; ``every`` gives all of it in the order a full run takes it."""
 
+from benchmarks.contenders.contender import KEY
 from benchmarks.scenarios.latency import Latency
-from benchmarks.scenarios.loads import by_own, by_wrk
+from benchmarks.scenarios.loads import by_own, by_own_at, by_wrk
 from benchmarks.scenarios.log_stall import LogStall
 from benchmarks.scenarios.memory import Memory
 from benchmarks.scenarios.result import Result, Scenario, Wish
@@ -106,6 +107,22 @@ def every(generator: str = "own") -> tuple[Scenario, ...]:
                 Goal("tidegate", rate=0.88, contender="tidegate-sync"),
                 Goal("tidegate", rate=0.72, contender="tidegate-async"),
             ),
+        ),
+        Throughput(
+            name="limits",
+            title="a key, two rates and a bound on concurrency, 128-byte responses, 64 connections",
+            load=by_own("/limited", 64, key=KEY),
+            contenders=("nginx-limited", "tidegate-limited"),
+            baseline="nginx-limited",
+            goals=(Goal("nginx-limited", rate=1.1, cpu=0.92, contender="tidegate-limited"),),
+        ),
+        Throughput(
+            name="limits-cost",
+            title="the same beside no limits, 128-byte responses, 64 connections",
+            load=by_own_at({"tidegate-limited": "/limited"}, "/small", 64, key=KEY),
+            contenders=("tidegate", "tidegate-limited"),
+            baseline="tidegate",
+            goals=(Goal("tidegate", rate=0.88, contender="tidegate-limited"),),
         ),
         Latency(),
         Tail(),

@@ -9,6 +9,7 @@ from tidegate.memory.tables import bytes_for
 
 MEMORY = 1 << 20
 SETS = room_of(MEMORY)["rates"] // SET_BYTES
+BLOCKS = room_of(MEMORY)["inflight_blocks"]
 
 
 def keyed(keys: int) -> Limit:
@@ -42,6 +43,31 @@ def test_tables_are_as_large_as_their_keys_need() -> None:
     # A table is its head and its sets: 20 bytes a key, in sets of 128, and at least two.
     assert bytes_for(157) == 158 * SET_BYTES
     assert 157 * SET_BYTES >= 1000 * 20 > 156 * SET_BYTES
+
+
+def test_each_kind_has_a_section_of_its_own() -> None:
+    limits = {
+        "rate": Limit(rate="1/s"),
+        "quota": Limit(quota=5, window=60.0),
+        "one": Limit(concurrency=5),
+        "keyed": Limit(concurrency=5, key=("path",), keys=1000),
+    }
+    places, without = allot({}, limits, MEMORY)
+    assert without == []
+    # Of rows there are twice as many as keys, in blocks of eight, which are a power of two.
+    assert places == {
+        "rate": Place("rates", 0, 3),
+        "quota": Place("quotas", 0, 3),
+        "keyed": Place("inflight", 0, 256),
+        "one": Place("inflight", 256, 1),
+    }
+    assert allot({}, {"huge": Limit(concurrency=1, key=("path",), keys=BLOCKS * 8)}, MEMORY) == ({}, ["huge"])
+
+
+def test_limit_that_becomes_another_kind_is_placed_anew() -> None:
+    before, _ = allot({}, {"a": Limit(rate="1/s")}, MEMORY)
+    after, _ = allot(before, {"a": Limit(quota=1, window=1.0)}, MEMORY)
+    assert after["a"].section == "quotas"
 
 
 def test_limit_without_room_is_named_and_takes_nothing_from_others() -> None:

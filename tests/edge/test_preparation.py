@@ -49,7 +49,7 @@ class Bench:
         self.active: Prepared | None = None
 
     def begin(self, wanted: Snapshot) -> Preparation:
-        return Preparation(wanted, lambda: self.active, self.pools, seed=0, region=self.region, ring=self.ring)
+        return Preparation(wanted, lambda: self.active, self.pools, slot=0, region=self.region, ring=self.ring)
 
     async def switch(self, wanted: Snapshot) -> Prepared:
         made = await self.begin(wanted).run()

@@ -32,7 +32,12 @@ def region() -> Iterator[Region]:
 
 def grouped(region: Region, **limits: Settings) -> Group:
     places, _ = allot({}, limits, MEMORY)
-    return Group(tuple(Limit(name, one, places[name], region.mapping, region.secret) for name, one in limits.items()))
+    return Group(
+        tuple(
+            Limit(name, one, places[name], region.mapping, region.secret, region.inflight(0))
+            for name, one in limits.items()
+        )
+    )
 
 
 def left(group: Group, request: bytes, now_ns: int) -> list[int]:

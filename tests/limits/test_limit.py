@@ -1,6 +1,7 @@
 """One limit over a region of its own: what passes when, with the time given."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -29,15 +30,15 @@ def region() -> Iterator[Region]:
 def limit(region: Region, settings: Settings, name: str = "a") -> Limit:
     places, without = allot({}, {name: settings}, MEMORY)
     assert not without
-    return Limit(name, settings, places[name], region.mapping, region.secret)
+    return Limit(name, settings, places[name], region.mapping, region.secret, region.inflight(0))
 
 
-def asked(one: Limit, times: int, now_ns: int = NOW_NS, **who: object) -> list[int | None]:
+def asked(one: Limit, times: int, now_ns: int = NOW_NS, **who: Any) -> list[int | None]:
     """The waits in ms of so many requests at one moment; None: refused."""
     group = Group((one,))
     waits: list[int | None] = []
     for _ in range(times):
-        refused_by, wait_ns = group.ask(HEAD, now_ns, **who)  # type: ignore[arg-type]
+        refused_by, wait_ns = group.ask(HEAD, now_ns, **who)
         waits.append(None if refused_by else round(wait_ns / 1e6))
     return waits
 
@@ -66,7 +67,7 @@ def test_max_delay_refuses_who_would_wait_longer(region: Region) -> None:
 
 def test_rate_of_nothing_lets_nobody_in(region: Region) -> None:
     assert asked(limit(region, Settings(rate="0/s", burst=10)), 1) == [None]
-    assert limit(region, Settings(rate="0/s", burst=10)).policies == [(0, 1)]
+    assert limit(region, Settings(rate="0/s", burst=10)).policies == ["q=0;w=1"]
 
 
 @pytest.mark.parametrize(
@@ -95,7 +96,7 @@ def test_tier_and_override_have_a_rate_and_a_burst_of_their_own(region: Region) 
         overrides={"acme": Allowance(rate="2/s", burst=1)},
     )
     one = limit(region, settings)
-    assert one.policies == [(1, 1), (3, 3), (1, 1), (2, 1)]
+    assert one.policies == ["q=1;w=1", "q=3;w=3", "q=1;w=1", "q=2;w=1"]
     assert asked(one, 2, tenant=b"free") == [0, None]
     assert asked(one, 4, tenant=b"golden", tier="gold") == [0, 0, 0, None]
     assert asked(one, 1, tenant=b"quick", tier="fast") == [0]
@@ -112,3 +113,39 @@ def test_two_views_of_one_place_are_one_limit(region: Region) -> None:
 def test_limit_of_another_name_in_the_same_place_begins_anew(region: Region) -> None:
     assert asked(limit(region, Settings(rate="1/s"), "a"), 2) == [0, None]
     assert asked(limit(region, Settings(rate="1/s"), "b"), 2) == [0, None]
+
+
+def test_window_is_of_the_kind_that_is_configured(region: Region) -> None:
+    """In the middle of a minute an aligned window ends half a minute later, one from the first use a whole one."""
+    middle = {"wall_ms": 90_000}
+    later = {"wall_ms": 120_000}
+    for kind, after_half_a_minute in (("aligned", [0, 0, None]), ("first_use", [None]), ("sliding", [None])):
+        one = limit(region, Settings(quota=2, window=60.0, window_kind=kind), kind)  # type: ignore[arg-type]
+        assert asked(one, 3, **middle) == [0, 0, None]
+        assert asked(one, len(after_half_a_minute), NOW_NS + 30 * SECOND_NS, **later) == after_half_a_minute
+
+
+def test_tiers_have_quotas_of_their_own(region: Region) -> None:
+    settings = Settings(
+        quota=1,
+        window=60.0,
+        key=("auth.tenant",),
+        keys=100,
+        tiers={"gold": Allowance(quota=2)},
+        overrides={"acme": Allowance(quota=3)},
+    )
+    one = limit(region, settings)
+    assert one.policies == ["q=1;w=60", "q=2;w=60", "q=3;w=60"]
+    assert asked(one, 2, tenant=b"free") == [0, None]
+    assert asked(one, 3, tenant=b"golden", tier="gold") == [0, 0, None]
+    assert asked(one, 4, tenant=b"acme", tier="gold") == [0, 0, 0, None]
+
+
+def test_tiers_have_permits_of_their_own(region: Region) -> None:
+    settings = Settings(concurrency=0, key=("auth.tenant",), keys=100, tiers={"gold": Allowance(concurrency=1)})
+    one = limit(region, settings)
+    assert one.policies == ['q=0;qu="concurrent-requests"', 'q=1;qu="concurrent-requests"']
+    assert asked(one, 1, tenant=b"free") == [None]
+    # ``ask`` gives its permit back.
+    assert asked(one, 2, tenant=b"golden", tier="gold") == [0, 0]
+    assert one.held(b"golden") == 0

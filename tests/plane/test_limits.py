@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 import pytest
-from tests.plane.harness import Answer, Peer, Plane, until
+from tests.plane.harness import Answer, Peer, Plane, Upstream, until
 from tests.plane.serving import Fields, Serving
 
 from tidegate.memory.meters import VERDICTS, MeterReader
@@ -304,6 +304,126 @@ def test_deadline_of_the_exchange_ends_a_wait_and_gives_the_place_back(upstream:
     limit = '[limits.edge]\nrate = "1/h"\nburst = 1\nexcess = "delay"\n'
     with limited(upstream, limit, 'limits = ["edge"]\ntimeout = "200ms"') as plane:
         assert statuses(plane, PLAIN, PLAIN, PLAIN) == [200, 504, 504]
+
+
+def test_quota_counts_in_its_window_and_says_when_it_ends(upstream: Serving) -> None:
+    limit = '[limits.edge]\nquota = 2\nwindow = "30d"\nwindow_kind = "first_use"\nkey = "header:X-User"\n'
+    ann, bob = ("/", "X-User: ann\r\n"), ("/", "X-User: bob\r\n")
+    with limited(upstream, limit) as plane, plane.connect() as client:
+        assert [ask(client, *ann).status for _ in range(2)] == [200, 200]
+        refused = ask(client, *ann)
+        assert refused.status == 429
+        assert refused.get("RateLimit-Policy") == '"edge";q=2;w=2592000'
+        assert 30 * 86_400 - 60 < int(refused.get("Retry-After") or 0) <= 30 * 86_400
+        assert ask(client, *bob).status == 200
+        assert verdicts(plane) == {"admitted": 3, "refused": 1}
+
+
+def test_quota_and_rate_of_one_step_are_charged_together(upstream: Serving) -> None:
+    limits = '[limits.day]\nquota = 3\nwindow = "1d"\ncost = 1\n[limits.path]\nrate = "1/d"\nkey = "path"\n'
+    requests = [(path, "") for path in ("/a", "/a", "/a", "/b", "/c", "/d")]
+    # Windows begin at midnight: a test that meets it asks once more.
+    for _ in range(2):
+        with limited(upstream, limits, 'limits = ["day", "path"]') as plane:
+            day = time.time() // 86_400
+            found = statuses(plane, *requests)
+            if time.time() // 86_400 == day:
+                break
+    assert found == [200, 429, 429, 200, 200, 429]
+
+
+@contextmanager
+def holding(plane: Plane, slow: Upstream, count: int, fields: str = "") -> Iterator[list[tuple[Peer, Peer]]]:
+    """So many requests that the upstream has and has not answered: client and server end of each."""
+    with ExitStack() as opened:
+        pairs = []
+        for _ in range(count):
+            client = opened.enter_context(plane.connect())
+            client.send(f"GET / HTTP/1.1\r\nHost: a.test\r\n{fields}\r\n".encode())
+            server = opened.enter_context(slow.accept())
+            server.request()
+            pairs.append((client, server))
+        yield pairs
+
+
+def slowly(slow: Upstream, limits: str, route: str = 'limits = ["two"]') -> Plane:
+    text = (
+        f'{limits}\n[upstreams.u]\nendpoints = ["{slow.address}"]\n[[routes]]\nname = "all"\nupstream = "u"\n{route}\n'
+    )
+    return Plane(text, server=SERVER)
+
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+TWO = "[limits.two]\nconcurrency = 2\n"
+
+
+def test_no_more_are_under_way_than_concurrency_allows() -> None:
+    with Upstream() as slow, slowly(slow, TWO) as plane, holding(plane, slow, 2) as (first, second):
+        refused = plane.get()
+        assert (refused.status, refused.get("Tidegate-Limit"), refused.get("Retry-After")) == (503, "two", "1")
+        assert refused.get("RateLimit-Policy") == '"two";q=2;qu="concurrent-requests"'
+        assert json.loads(refused.body)["title"] == "Too many requests at once"
+        first[1].send(OK)
+        assert first[0].answer().status == 200
+        with holding(plane, slow, 1) as (third,):
+            assert plane.get().status == 503
+            for client, server in (second, third):
+                server.send(OK)
+                assert client.answer().status == 200
+        assert verdicts(plane, "two") == {"admitted": 3, "refused": 2}
+
+
+@pytest.mark.parametrize("how", ["client", "upstream", "timeout"])
+def test_permit_ends_with_its_exchange_whatever_the_end(how: str) -> None:
+    with (
+        Upstream() as slow,
+        slowly(slow, TWO, 'limits = ["two"]\ntimeout = "300ms"' if how == "timeout" else 'limits = ["two"]') as plane,
+    ):
+        for _ in range(3):
+            with holding(plane, slow, 2) as pairs:
+                for client, server in pairs:
+                    if how == "client":
+                        leave(client)
+                    elif how == "upstream":
+                        server.sock.close()
+                if how != "client":
+                    assert {client.answer().status for client, _ in pairs} == {504 if how == "timeout" else 502}
+                until(lambda: plane.statistics().exchanges == 0, "they have ended")
+        with holding(plane, slow, 2) as pairs:
+            assert plane.get().status == 503
+            for client, server in pairs:
+                server.send(OK)
+                client.answer()
+
+
+def test_each_key_has_permits_of_its_own_and_tiers_have_more() -> None:
+    limit = '[limits.two]\nconcurrency = 1\nkey = "header:X-User"\nkeys = 100\noverrides.ann = { concurrency = 2 }\n'
+    ann, bob = "X-User: ann\r\n", "X-User: bob\r\n"
+    with Upstream() as slow, slowly(slow, limit) as plane, holding(plane, slow, 2, ann), holding(plane, slow, 1, bob):
+        assert [plane.get(headers=fields).status for fields in (ann, bob)] == [503, 503]
+
+
+def test_permit_that_is_refused_charges_no_rate() -> None:
+    limits = TWO + '[limits.day]\nrate = "1/d"\nburst = 2\nkey = "upstream"\n'
+    with Upstream() as slow, slowly(slow, limits, 'limits = ["day", "two"]') as plane:
+        with holding(plane, slow, 2) as pairs:
+            assert [plane.get().status for _ in range(3)] == [503] * 3
+            for client, server in pairs:
+                server.send(OK)
+                client.answer()
+        with holding(plane, slow, 1) as ((client, server),):
+            server.send(OK)
+            client.answer()
+        assert plane.get().status == 429
+
+
+def test_dry_run_of_concurrency_refuses_nobody() -> None:
+    with Upstream() as slow, slowly(slow, "[limits.two]\nconcurrency = 1\ndry_run = true\n") as plane:
+        with holding(plane, slow, 3) as pairs:
+            for client, server in pairs:
+                server.send(OK)
+                assert client.answer().status == 200
+        assert verdicts(plane, "two") == {"admitted": 1, "would_refuse": 2}
 
 
 def test_limit_that_means_the_same_goes_on_over_a_reload(upstream: Serving) -> None:

@@ -107,9 +107,13 @@ def _limit(name: str, limit: Limit, reader: MeterReader) -> dict[str, Any]:
     counts = reader.read("limit", name, reader.places().get(("limit", name), [])).classes
     return {
         "name": name,
+        "kind": limit.kind,
         "rate": limit.rate,
         "burst": limit.burst,
         "excess": limit.excess,
+        "quota": limit.quota,
+        "window_s": limit.window,
+        "concurrency": limit.concurrency,
         "key": list(limit.key or ()),
         "dry_run": limit.dry_run,
         **{f"{verdict}_total": count for verdict, count in zip(VERDICTS, counts, strict=False)},

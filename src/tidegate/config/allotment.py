@@ -17,26 +17,55 @@ Section = Literal["rates", "quotas", "inflight"]
 SET_BYTES = 128
 """Eight cells of 16 bytes, and the head of a table: the unit that tables of rates and quotas are made of."""
 
+ROWS_A_BLOCK = 8
+"""Rows of permits in a block: the unit that tables of concurrency are made of."""
+
 _SHARES: dict[Section, float] = {"rates": 0.5, "quotas": 0.25, "inflight": 0.25}
 _BYTES_A_KEY = 20  # with less, live cells begin to push each other out (memory.tables)
+# What a block is taken for here. It is larger on a machine with many cores, whose number is not known where this is
+# decided; most of it is never touched, and then costs nothing.
+_BYTES_A_BLOCK = 1024
+_LARGEST_BLOCKS = 1 << 24  # of one table
 
 
 class Place(NamedTuple):
-    """Part of a section: from the unit ``at``, so many ``units`` of ``SET_BYTES``."""
+    """Part of a section: from the unit ``at``, so many ``units``: of ``SET_BYTES``, or blocks."""
 
     section: Section
     at: int
     units: int
 
 
-def room_of(limits_memory: int) -> dict[Section, int]:
-    """Bytes of each section, of ``server.limits_memory`` bytes in all."""
-    return {section: int(limits_memory * share) // SET_BYTES * SET_BYTES for section, share in _SHARES.items()}
+def room_of(limits_memory: int) -> dict[str, int]:
+    """What ``Region.create`` is given for ``server.limits_memory``."""
+    units = _units_of(limits_memory)
+    return {
+        "rates": units["rates"] * SET_BYTES,
+        "quotas": units["quotas"] * SET_BYTES,
+        "inflight_blocks": units["inflight"],
+    }
+
+
+def _units_of(limits_memory: int) -> dict[Section, int]:
+    return {
+        section: int(limits_memory * share) // (_BYTES_A_BLOCK if section == "inflight" else SET_BYTES)
+        for section, share in _SHARES.items()
+    }
+
+
+def section_of(limit: Limit) -> Section:
+    """Where a limit remembers."""
+    return "rates" if limit.kind == "rate" else "quotas" if limit.kind == "quota" else "inflight"
 
 
 def units_for(limit: Limit) -> int:
-    """Units of a limit's table: its head, and sets for its keys, at least two."""
-    return 1 + max(2, -(-limit.keys * _BYTES_A_KEY // SET_BYTES) if limit.key else 0)
+    """Units of a table: its head and sets for its keys, at least two; or blocks of twice as many rows as keys."""
+    if limit.kind != "concurrency":
+        return 1 + max(2, -(-limit.keys * _BYTES_A_KEY // SET_BYTES) if limit.key else 0)
+    blocks = 1
+    while limit.key and blocks * ROWS_A_BLOCK < 2 * limit.keys and blocks < _LARGEST_BLOCKS:
+        blocks *= 2
+    return blocks
 
 
 def allot(
@@ -49,12 +78,12 @@ def allot(
         limits: Those of the new one, by name.
         limits_memory: Bytes that there are.
     """
-    room = room_of(limits_memory)
-    wanted = {name: Place("rates", -1, units_for(limit)) for name, limit in limits.items()}
+    room = _units_of(limits_memory)
+    wanted = {name: Place(section_of(limit), -1, units_for(limit)) for name, limit in limits.items()}
     places = {
         name: previous[name]
         for name, place in wanted.items()
-        if name in previous and previous[name].units == place.units and _fits(previous[name], room)
+        if name in previous and previous[name][::2] == place[::2] and _fits(previous[name], room)
     }
     without = []
     # The large ones first: they are the ones that have to look for a gap.
@@ -70,7 +99,7 @@ def allot(
 
 
 def _fits(place: Place, room: Mapping[Section, int]) -> bool:
-    return (place.at + place.units) * SET_BYTES <= room[place.section]
+    return place.at + place.units <= room[place.section]
 
 
 def _gap(taken: Iterable[Place], units: int) -> int:

@@ -132,7 +132,7 @@ def _allot(subject: Subject, previous: Mapping[str, Place]) -> Mapping[str, Plac
         subject.find(
             ("limits", name),
             f"has no room left for its {subject.gateway.limits[name].keys} keys: server.limits_memory is "
-            f"{format_size(memory)}, of which rates have half",
+            f"{format_size(memory)}, of which rates have half, quotas and concurrency a quarter each",
         )
     return places
 

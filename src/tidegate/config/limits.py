@@ -13,6 +13,8 @@ from tidegate.config.section import Section
 __all__ = ["Allowance", "Limit"]
 
 Burst = Annotated[int, Ge(0), Le(1_000_000_000)]
+Count = Annotated[int, Ge(0), Le(1_000_000_000_000)]
+Permits = Annotated[int, Ge(0), Le(1_000_000)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,21 +23,37 @@ class Allowance(Section):
 
     rate: Annotated[str | None, Rate(), Doc("Its rate.")] = None
     burst: Annotated[Burst | None, Doc("Its burst.")] = None
+    quota: Annotated[Count | None, Doc("Its quota.")] = None
+    concurrency: Annotated[Permits | None, Doc("Its concurrency.")] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limit(Section):
-    """How much may pass: a rate.
+    """How much may pass: one of `rate`, `quota` and `concurrency`.
 
     A limit takes effect where it is named: on listeners, routes and upstreams. All limits of one step are charged for a
     request, or none is.
     """
 
     rate: Annotated[
-        str,
+        str | None,
         Rate(),
         Doc("Requests in a second, minute, hour or day, evenly spread: 60/min is one a second. 0/s lets nobody in."),
-    ]
+    ] = None
+    quota: Annotated[Count | None, Doc("Requests in a `window`, however they are spread in it.")] = None
+    window: Annotated[
+        float | None, Duration(shortest=1.0, longest=366 * 86400.0), Doc("How long a window of the quota is.")
+    ] = None
+    window_kind: Annotated[
+        Literal["aligned", "first_use", "sliding"],
+        Doc(
+            "When it begins: at multiples of its length since 1970 UTC (days at midnight); with the first request of "
+            "its key; or always so long ago as it is, estimated from two aligned ones."
+        ),
+    ] = "aligned"
+    concurrency: Annotated[
+        Permits | None, Doc("Requests that may be under way at once towards upstreams, of all workers together.")
+    ] = None
     burst: Annotated[Burst, Doc("Requests that may come ahead of the rate; they are paid back at the rate.")] = 0
     excess: Annotated[
         Literal["reject", "delay"],
@@ -50,7 +68,7 @@ class Limit(Section):
         Duration(),
         Doc("Who would wait longer is refused at once (with `delay`). Absent: as long as the burst makes it."),
     ] = None
-    cost: Annotated[int, Ge(1), Le(1_000_000), Doc("What one request takes of the rate.")] = 1
+    cost: Annotated[int, Ge(1), Le(1_000_000), Doc("What one request takes of the rate or quota.")] = 1
     charge: Annotated[
         Literal["always", "on_failure"],
         Doc(
@@ -62,14 +80,14 @@ class Limit(Section):
         tuple[str, ...] | None,
         LimitKey(),
         Doc(
-            "What requests are told apart by, each with a rate of its own: one thing or a list for all of them "
-            "together. Absent: all share one."
+            "What requests are told apart by, each with an allowance of its own: one thing or a list for all of "
+            "them together. Absent: all share one."
         ),
     ] = None
     missing_key: Annotated[
         Literal["own", "refuse", "skip"],
         Doc(
-            "What becomes of requests without the field, cookie or parameter: they share one rate of their own, are "
+            "What becomes of requests without the field, cookie or parameter: they share one allowance, are "
             "refused, or pass by the limit."
         ),
     ] = "own"
@@ -77,7 +95,7 @@ class Limit(Section):
         int,
         Ge(64),
         Le(1 << 28),
-        Doc("How many different keys are remembered at once; 16 bytes each of `server.limits_memory`, and some room."),
+        Doc("How many different keys are remembered at once; they take room of `server.limits_memory`."),
     ] = 65_536
     tiers: Annotated[Mapping[str, Allowance], Doc("What keys of a tier (`auth`) are allowed instead.")] = field(
         default_factory=dict
@@ -85,7 +103,9 @@ class Limit(Section):
     overrides: Annotated[
         Mapping[str, Allowance], Doc("What single values of `key` are allowed instead; they come before tiers.")
     ] = field(default_factory=dict)
-    status: Annotated[int, Ge(400), Le(599), Doc("Status of a refusal.")] = 429
+    status: Annotated[
+        Annotated[int, Ge(400), Le(599)] | None, Doc("Status of a refusal; absent: 429, of concurrency 503.")
+    ] = None
     headers: Annotated[
         tuple[Literal["Tidegate-Limit", "RateLimit", "X-RateLimit"], ...],
         Doc(
@@ -94,6 +114,11 @@ class Limit(Section):
         ),
     ] = ("Tidegate-Limit", "RateLimit")
     dry_run: Annotated[bool, Doc("Counts what it would refuse, and refuses nothing.")] = False
+
+    @property
+    def kind(self) -> Literal["rate", "quota", "concurrency"]:
+        """What it bounds."""
+        return "rate" if self.rate is not None else "quota" if self.quota is not None else "concurrency"
 
     @property
     def key_parts(self) -> tuple[KeyPart, ...]:

@@ -51,7 +51,7 @@ class Preparation:
         snapshot: The one to build.
         active: Gives the active one, which may change meanwhile; None at the start.
         pools: The worker's.
-        seed: The worker's, for its balancers.
+        slot: The worker's: whose permits its limits take, and the seed of its balancers.
         region: Where limits remember; its secret is what cookies are made under.
         ring: Where lines of the access log go.
     """
@@ -62,7 +62,7 @@ class Preparation:
         active: Callable[[], Prepared | None],
         pools: Pools,
         *,
-        seed: int,
+        slot: int,
         region: Region,
         ring: LogRing,
     ) -> None:
@@ -70,7 +70,7 @@ class Preparation:
         self._snapshot = snapshot
         self._active = active
         self._pools = pools
-        self._seed = seed
+        self._slot = slot
         self._region = region
         self._ring = ring
         self._pace = Pace()
@@ -103,9 +103,12 @@ class Preparation:
 
     def _make_limits(self) -> dict[str, Limit]:
         secret, mapping = self._region.secret, self._region.mapping
+        limits = self._snapshot.gateway.limits
+        has_permits = any(settings.kind == "concurrency" for settings in limits.values())
+        inflight = self._region.inflight(self._slot) if has_permits else None
         return {
-            name: Limit(name, settings, self._snapshot.places[name], mapping, secret)
-            for name, settings in self._snapshot.gateway.limits.items()
+            name: Limit(name, settings, self._snapshot.places[name], mapping, secret, inflight)
+            for name, settings in limits.items()
         }
 
     def _take_listeners(self, listeners: Iterable[Listener]) -> None:
@@ -148,7 +151,7 @@ class Preparation:
                     name,
                     settings,
                     self._pools,
-                    seed=self._seed,
+                    seed=self._slot,
                     secret=self._region.secret,
                     before=there,
                     is_active=False,

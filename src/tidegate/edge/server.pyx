@@ -80,7 +80,7 @@ cdef class Server:
         Exchanges go on meanwhile, with the active snapshot. The first one is active at once.
         """
         preparation = Preparation(
-            snapshot, self._active, self.pools, seed=self.slot, region=self.region, ring=self.ring
+            snapshot, self._active, self.pools, slot=self.slot, region=self.region, ring=self.ring
         )
         if snapshot.number in self.prepared:
             raise ValueError(f"snapshot {snapshot.number} has been prepared already")

@@ -4,8 +4,9 @@ from libc.stdint cimport int64_t, uint64_t
 
 from tidegate.exchange.relay cimport Relay
 from tidegate.exchange.views cimport Response
-from tidegate.limits.group cimport Group, Member
+from tidegate.limits.group cimport Group
 from tidegate.limits.keys cimport Asked
+from tidegate.limits.limit cimport Member, Moment
 from tidegate.upstream.endpoint cimport Endpoint
 
 cdef class Admission(Relay):
@@ -18,11 +19,14 @@ cdef class Admission(Relay):
     cdef void settle_failure(self)                      # charges what only failures are charged for
     # limits
     cdef void fill_asked(self, Asked* asked)
+    cdef Moment moment(self, Group group)
     cdef str tier(self)
     cdef bint passes(self, Group group, Member* members)        # False: answered, or it waits for its turn
     cdef void count(self, Group group, Member* members, int64_t wait_ns)
     cdef void turn_away(self, Group group, int number, Member* members)
+    cdef bint has_permits_again(self)
     cdef void give_turn_back(self)
+    cdef void end_permits(self) noexcept
     # the endpoint
     cdef Endpoint choose(self)
     cdef bint rewrite_path(self)

@@ -6,8 +6,8 @@
 - ``authenticate`` finds out who asks, before any filter sees the request: by the key in the field that the route's ``auth``
   names. The field goes no further, unless it is to be kept: neither filters nor the upstream see the key.
 - ``limit`` looks at the contract, the limits of who asks, and charges nothing: what filters answer themselves costs nothing.
-- ``pick`` charges the contract and the limits of the upstream as one, all or none, and chooses the endpoint. A second attempt
-  is the same request, and not charged again.
+- ``pick`` charges the contract and the limits of the upstream as one, all or none, takes the permits to be in flight, and
+  chooses the endpoint. A second attempt is the same request, and not charged again; the permits end first in ``finish``.
 
 A limit that delays gives out a turn; the exchange waits for it in the worker's queue, and one that leaves before gives it back.
 """
@@ -24,9 +24,9 @@ from tidegate.exchange.refusal cimport Refusals
 from tidegate.exchange.state cimport NOTHING, RUNNING, TURN, WAITING, client_address, reserve
 from tidegate.exchange.views cimport Response
 from tidegate.filters.key_auth cimport Identity, KeyAuth
-from tidegate.limits.group cimport CHARGED, NOBODY_REFUSED, WOULD_REFUSE, Group, Member
+from tidegate.limits.group cimport NOBODY_REFUSED, Group
 from tidegate.limits.keys cimport Asked
-from tidegate.limits.limit cimport Limit
+from tidegate.limits.limit cimport CHARGED, HELD, WOULD_REFUSE, Limit, Member, Moment
 from tidegate.memory.meters cimport (
     EXCHANGES_ASYNC_LIMIT, REQUESTS_UNAUTHENTICATED, SERIES_LIMIT, VERDICT_ADMITTED, VERDICT_DELAYED, VERDICT_REFUSED,
     VERDICT_WOULD_REFUSE, Meters,
@@ -44,8 +44,8 @@ cdef class Admission(Relay):
 
     cdef bint admit_arrival(self):
         cdef Plan plan = self.plan
-        cdef int64_t now_ns = self.context.reactor.now_ns
         cdef int64_t wait_ns = 0
+        cdef Moment now
         cdef Asked asked
         cdef int refused
         if plan.listener_limits is None:
@@ -54,10 +54,11 @@ cdef class Admission(Relay):
         if self.edge is None:
             return True
         self.fill_asked(&asked)
-        refused = self.edge.look(&asked, None, now_ns, self.edge_members)
+        now = self.moment(self.edge)
+        refused = self.edge.look(&asked, None, &now, self.edge_members)
         if refused == NOBODY_REFUSED:
             # What answers is at hand: nobody waits for that.
-            refused = self.edge.charge(now_ns, self.edge_members, &wait_ns)
+            refused = self.edge.charge(&now, self.edge_members, &wait_ns)
         if refused != NOBODY_REFUSED:
             self.turn_away(self.edge, refused, self.edge_members)
             return False
@@ -118,10 +119,11 @@ cdef class Admission(Relay):
     cdef bint look_at_contract(self):
         """Before filters do their work for who will be refused; without filters ``pick`` follows at once, and looks itself."""
         cdef Group group = self.route.contract
+        cdef Moment now = self.moment(group)
         cdef Asked asked
         cdef int refused
         self.fill_asked(&asked)
-        refused = group.look(&asked, self.tier(), self.context.reactor.now_ns, self.contract_members)
+        refused = group.look(&asked, self.tier(), &now, self.contract_members)
         if refused == NOBODY_REFUSED:
             return True
         self.turn_away(group, refused, self.contract_members)
@@ -160,15 +162,17 @@ cdef class Admission(Relay):
         cdef Group group
         cdef Member* members
         cdef Limit limit
+        cdef Moment now
         cdef int i
         for group in (self.edge, self.contract):
             if group is None:
                 continue
+            now = self.moment(group)
             members = &self.edge_members[0] if group is self.edge else &self.contract_members[0]
             for i in range(group.count):
                 limit = <Limit>group.limits[i]
                 if limit.charges_failures and members[i].fingerprint != 0:
-                    limit.charge(members[i].fingerprint, members[i].which, self.context.reactor.now_ns)
+                    limit.charge(&members[i], &now)
 
     # == limits =========================================================================================================
 
@@ -203,15 +207,25 @@ cdef class Admission(Relay):
     cdef str tier(self):
         return None if self.identity is None else self.identity.tier
 
+    cdef Moment moment(self, Group group):
+        cdef Moment now
+        now.now_ns = self.context.reactor.now_ns
+        now.wall_ms = self.context.real_us() // 1000 if group.needs_wall else 0
+        return now
+
     cdef bint passes(self, Group group, Member* members):
-        cdef int64_t now_ns = self.context.reactor.now_ns
+        cdef Moment now = self.moment(group)
         cdef int64_t wait_ns = 0
         cdef Asked asked
         cdef int refused
         self.fill_asked(&asked)
-        refused = group.look(&asked, self.tier(), now_ns, members)
+        refused = group.look(&asked, self.tier(), &now, members)
+        if refused == NOBODY_REFUSED and group.has_permits:
+            refused = group.acquire(members)
         if refused == NOBODY_REFUSED:
-            refused = group.charge(now_ns, members, &wait_ns)
+            refused = group.charge(&now, members, &wait_ns)
+            if group.has_permits and (refused != NOBODY_REFUSED or wait_ns != 0):
+                group.release(members, group.count)     # who waits for a turn holds nothing meanwhile
         if refused != NOBODY_REFUSED:
             self.turn_away(group, refused, members)
             return False
@@ -221,7 +235,7 @@ cdef class Admission(Relay):
         self.left_sync(EXCHANGES_ASYNC_LIMIT)
         self.stage = WAITING
         self.waits_for = TURN
-        (<DelayQueue>self.context.delays).put(self, now_ns + wait_ns)
+        (<DelayQueue>self.context.delays).put(self, now.now_ns + wait_ns)
         return False
 
     cdef void count(self, Group group, Member* members, int64_t wait_ns):
@@ -236,7 +250,7 @@ cdef class Admission(Relay):
                 limit.has_series = True
             if members[i].standing == WOULD_REFUSE:
                 meters.record_verdict(limit.series, VERDICT_WOULD_REFUSE)
-            elif members[i].standing == CHARGED:
+            elif members[i].standing == CHARGED or members[i].standing == HELD:
                 meters.record_verdict(limit.series, VERDICT_DELAYED if wait_ns and limit.delays else VERDICT_ADMITTED)
 
     cdef void turn_away(self, Group group, int number, Member* members):
@@ -250,7 +264,7 @@ cdef class Admission(Relay):
         self.error_kind = Kind.HTTP_REQUEST_DENIED
         self.error_detail = "limit_exceeded"
         self.refused_by = limit.name_text
-        self.answer((<Refusals>self.context.refusals).answer_to(self, limit, &members[number]))
+        self.answer((<Refusals>self.context.refusals).answer_to(self, limit, &members[number], self.moment(group)))
 
     cdef void turn_came(self):
         cdef uint64_t number = self.number
@@ -259,18 +273,38 @@ cdef class Admission(Relay):
         try:
             self.waits_for = NOTHING
             self.stage = RUNNING
-            if self.is_charged:
-                self.pick()
-            else:
+            if not self.is_charged:
                 self.authenticate()
+            elif self.has_permits_again():
+                self.pick()
         except Exception as error:
             self.caught(number, error)
+
+    cdef bint has_permits_again(self):
+        """After its turn came; False: they are taken by now, what it was charged is given back, and that has been answered."""
+        cdef Group group = self.contract
+        cdef Moment now
+        cdef int refused
+        if not group.has_permits:
+            return True
+        refused = group.acquire(self.contract_members)
+        if refused == NOBODY_REFUSED:
+            return True
+        now = self.moment(group)
+        group.refund(&now, self.contract_members, group.count)
+        self.turn_away(group, refused, self.contract_members)
+        return False
+
+    cdef void end_permits(self) noexcept:
+        if self.contract is not None and self.contract.has_permits:
+            self.contract.release(self.contract_members, self.contract.count)
 
     cdef void give_turn_back(self):
         """It leaves before its turn: who comes next need not wait for it."""
         cdef Group group = self.contract if self.is_charged else self.edge
         cdef Member* members = &self.contract_members[0] if self.is_charged else &self.edge_members[0]
-        group.refund(self.context.reactor.now_ns, members, group.count)
+        cdef Moment now = self.moment(group)
+        group.refund(&now, members, group.count)
 
     # == the endpoint ===================================================================================================
 

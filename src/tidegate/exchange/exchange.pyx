@@ -428,6 +428,7 @@ cdef class Exchange(Steps):
         self.stage = FINISHED
         is_clean = self.status != 0 and self.response_done and stage == RESPONDING
         # first what it holds
+        self.end_permits()
         self.leave_upstream()
         self.release_endpoint(self.endpoint_failed)
         if (self.status == 401 or self.status == 403) and self.refused_by is None:

@@ -7,7 +7,7 @@ dial settings. A plan is immutable; exchanges that began on it finish on it.
 from tidegate.exchange.edits cimport EDIT_ADD, EDIT_REMOVE, EDIT_SET, Edits
 from tidegate.filters.key_auth cimport KeyAuth
 from tidegate.limits.group cimport Group
-from tidegate.limits.limit cimport Limit
+from tidegate.limits.limit cimport CONCURRENCY, Limit
 from tidegate.memory.marks cimport ON_FINISH, ON_REQUEST, ON_REQUEST_BODY, ON_RESPONSE, ON_RESPONSE_BODY, pack_place
 from tidegate.upstream.connection cimport DialSettings
 from tidegate.wire.target cimport (
@@ -128,7 +128,7 @@ cdef class Route:
 
 
 cdef bint _is_edge(Limit limit):
-    return not limit.needs_auth and not limit.has_upstream
+    return not limit.needs_auth and not limit.has_upstream and limit.kind != CONCURRENCY
 
 
 cdef Group _group(list limits):

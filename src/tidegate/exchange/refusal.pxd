@@ -2,12 +2,11 @@
 
 from tidegate.exchange.state cimport ExchangeState
 from tidegate.exchange.views cimport Response
-from tidegate.limits.group cimport Member
-from tidegate.limits.limit cimport Limit
+from tidegate.limits.limit cimport Limit, Member, Moment
 
 cdef class Refusals:
     """What was answered last for each limit: most refusals of a second have the same head."""
     cdef dict known                         # limit to [number of what is allowed, seconds, size of an id, head]
-    cdef Response answer_to(self, ExchangeState x, Limit limit, const Member* member)
+    cdef Response answer_to(self, ExchangeState x, Limit limit, Member* member, Moment now)
 
 cdef bytes refusal_head(Limit limit, int which, long retry_s, Py_ssize_t body_size)

@@ -11,8 +11,7 @@ from libc.stdint cimport int64_t, uint64_t
 
 from tidegate.exchange.state cimport ExchangeState
 from tidegate.exchange.views cimport Response
-from tidegate.limits.group cimport KEYLESS, Member
-from tidegate.limits.limit cimport Limit
+from tidegate.limits.limit cimport CONCURRENCY, KEYLESS, Limit, Member, Moment
 from tidegate.memory.cells cimport NEVER
 
 from types import MappingProxyType
@@ -36,7 +35,7 @@ cdef class Refusals:
     def __init__(self):
         self.known = {}
 
-    cdef Response answer_to(self, ExchangeState x, Limit limit, const Member* member):
+    cdef Response answer_to(self, ExchangeState x, Limit limit, Member* member, Moment now):
         cdef Response response
         cdef str id = x.request_id[:x.request_id_size].decode("latin-1")
         cdef int64_t wait_ns
@@ -45,7 +44,7 @@ cdef class Refusals:
         cdef bytes body
         if member.standing == KEYLESS:
             return problem(400, "limit_key_missing", id, {"Tidegate-Limit": limit.name} if _names(limit) else None)
-        wait_ns = limit.look(member.fingerprint, member.which, x.context.reactor.now_ns)
+        wait_ns = 0 if limit.kind == CONCURRENCY else limit.look(member, &now)
         retry_s = NEVER_S if wait_ns == NEVER else max(1, (-wait_ns + SECOND_NS - 1) // SECOND_NS)
         body = _body(limit, id)
         known = self.known.get(limit)
@@ -55,7 +54,7 @@ cdef class Refusals:
             known = [member.which, retry_s, len(body), refusal_head(limit, member.which, retry_s, len(body))]
             self.known[limit] = known
         response = Response.__new__(Response)
-        response.status = limit.settings.status
+        response.status = _status(limit)
         response.headers = NOTHING_MORE
         response.head = known[3]
         response.body = body
@@ -69,11 +68,15 @@ cdef inline bint _names(Limit limit):
     return "Tidegate-Limit" in limit.settings.headers
 
 
+cdef inline int _status(Limit limit):
+    if limit.settings.status is not None:
+        return limit.settings.status
+    return 503 if limit.kind == CONCURRENCY else 429
+
+
 cdef bytes _body(Limit limit, str id):
-    members = {
-        "type": "urn:tidegate:limit_exceeded", "title": "Too many requests", "status": limit.settings.status,
-        "request_id": id,
-    }
+    title = "Too many requests at once" if limit.kind == CONCURRENCY else "Too many requests"
+    members = {"type": "urn:tidegate:limit_exceeded", "title": title, "status": _status(limit), "request_id": id}
     if _names(limit):
         members["limit"] = limit.name
     return msgspec.json.encode(members)
@@ -81,8 +84,8 @@ cdef bytes _body(Limit limit, str id):
 
 cdef bytes refusal_head(Limit limit, int which, long retry_s, Py_ssize_t body_size):
     """The head as an upstream would have sent it. Names of limits are kept printable by the check of the configuration."""
-    status = limit.settings.status
-    holds, fills_s = limit.policies[which]
+    status = _status(limit)
+    policy = limit.policies[which]
     wanted = limit.settings.headers
     lines = [
         f"HTTP/1.1 {status} {REASONS.get(status, '')}",
@@ -94,9 +97,10 @@ cdef bytes refusal_head(Limit limit, int which, long retry_s, Py_ssize_t body_si
         lines.append(f"Tidegate-Limit: {limit.name}")
     if "RateLimit" in wanted:
         name = limit.name if "Tidegate-Limit" in wanted else "limit"
-        lines.append(f'RateLimit-Policy: "{name}";q={holds};w={fills_s}')
+        lines.append(f'RateLimit-Policy: "{name}";{policy}')
         lines.append(f'RateLimit: "{name}";r=0;t={retry_s}')
     if "X-RateLimit" in wanted:
+        holds = policy.partition(";")[0].removeprefix("q=")
         lines += [f"X-RateLimit-Limit: {holds}", "X-RateLimit-Remaining: 0", f"X-RateLimit-Reset: {retry_s}"]
     lines += [f"Content-Length: {body_size}", "", ""]
     return "\r\n".join(lines).encode("latin-1")

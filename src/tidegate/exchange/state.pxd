@@ -6,7 +6,8 @@ from tidegate.exchange.edits cimport Edits
 from tidegate.exchange.context cimport Context
 from tidegate.exchange.plan cimport Destination, Plan, Route
 from tidegate.filters.key_auth cimport Identity
-from tidegate.limits.group cimport MEMBERS_MAX, Group, Member
+from tidegate.limits.group cimport MEMBERS_MAX, Group
+from tidegate.limits.limit cimport Member
 from tidegate.net.stream cimport Stream
 from tidegate.routing.router cimport Captures, Match
 from tidegate.upstream.connection cimport Asker

@@ -42,6 +42,9 @@ cdef struct Part:
     uint8_t ipv6_prefix
     Run name
 
+# Of a head that is whole, with its raw path; everything else is empty. For tests and tools.
+cdef int ask_of(bytes head, RequestHead* parsed, Asked* asked) except -1
+
 cdef class RequestKey:
     """The key of one limit."""
     cdef Fingerprints fingerprints          # of the limit
@@ -50,4 +53,5 @@ cdef class RequestKey:
     cdef readonly bint has_upstream
     cdef list kept                          # what the names point into
     cdef uint64_t of(self, const Asked* asked, bint* is_missing) noexcept nogil     # never 0
+    cdef uint64_t of_nothing(self) noexcept nogil                                   # of every request, where there are no parts
     cdef uint64_t of_text(self, const char* text, size_t size) noexcept nogil       # of a request whose only part is this text

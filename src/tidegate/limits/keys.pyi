@@ -17,5 +17,7 @@ class RequestKey:
         digest: bytes = b"",
     ) -> tuple[int, bool]:
         """The fingerprint of a request, and whether a part of the key is missing in it; for tests and tools."""
+    def fingerprint_times(self, head: bytes, times: int) -> None:
+        """The same so many times: for benchmarks."""
     def fingerprint_of_text(self, text: bytes) -> int:
         """The fingerprint of a request whose only part is ``text``."""

@@ -142,6 +142,20 @@ cdef char* _put_decoded(char* out, siphash_key key, const char* text, size_t siz
     return out + sizeof(hash)
 
 
+cdef int ask_of(bytes head, RequestHead* parsed, Asked* asked) except -1:
+    cdef HeadLimits limits
+    limits.head_bytes = limits.target_bytes = 1 << 20
+    limits.fields = 128
+    memset(asked, 0, sizeof(Asked))
+    reset_request_head(parsed)
+    if parse_request_head(PyBytes_AS_STRING(head), PyBytes_GET_SIZE(head), &limits, parsed) != COMPLETE:
+        raise ValueError("not a whole request head")
+    asked.raw = PyBytes_AS_STRING(head)
+    asked.head = parsed
+    asked.path = _run(asked.raw + parsed.path.start, parsed.path.size)
+    return 0
+
+
 cdef class RequestKey:
     """secret: the region's. name: the limit's. parts: config.limit_keys.KeyPart."""
 
@@ -213,6 +227,10 @@ cdef class RequestKey:
             out = _put(out, self.fingerprints.key, part.source, run.at, run.size)
         return self.fingerprints.of(key, out - key)
 
+    cdef uint64_t of_nothing(self) noexcept nogil:
+        cdef char nothing = 0
+        return self.fingerprints.of(&nothing, 0)
+
     cdef uint64_t of_text(self, const char* text, size_t size) noexcept nogil:
         cdef char[KEY_MAX] key
         cdef char* out = key
@@ -228,17 +246,10 @@ cdef class RequestKey:
         bytes subject=b"", bytes tenant=b"", bytes digest=b"",
     ):
         cdef RequestHead parsed
-        cdef HeadLimits limits
         cdef Asked asked
         cdef bint is_missing
         cdef uint64_t found
-        limits.head_bytes = limits.target_bytes = 1 << 20
-        limits.fields = 128
-        reset_request_head(&parsed)
-        if parse_request_head(PyBytes_AS_STRING(head), PyBytes_GET_SIZE(head), &limits, &parsed) != COMPLETE:
-            raise ValueError("not a whole request head")
-        asked.raw = PyBytes_AS_STRING(head)
-        asked.head = &parsed
+        ask_of(head, &parsed, &asked)
         asked.client = _run_of(client)
         asked.path = _run_of(path)
         asked.route = _run_of(route)
@@ -248,6 +259,15 @@ cdef class RequestKey:
         asked.digest = _run_of(digest)
         found = self.of(&asked, &is_missing)
         return found, bool(is_missing)
+
+    def fingerprint_times(self, bytes head not None, long times):
+        cdef RequestHead parsed
+        cdef Asked asked
+        cdef bint is_missing
+        cdef long i
+        ask_of(head, &parsed, &asked)
+        for i in range(times):
+            self.of(&asked, &is_missing)
 
     def fingerprint_of_text(self, bytes text not None):
         return self.of_text(PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text))

@@ -1,21 +1,39 @@
-"""One limit: what it allows whom, and a look at it, a charge, a refund."""
+"""One limit: what it allows whom; and a look at it, a charge, a refund, a permit."""
 
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from tidegate.limits.keys cimport RequestKey
-from tidegate.memory.rates cimport RateTable
+from tidegate.limits.quota cimport QuotaWindow
+from tidegate.memory.inflight cimport PermitTable, permit_rules
+
+cdef enum LimitKind:
+    RATE = 0
+    QUOTA
+    CONCURRENCY
 
 cdef enum Missing:
     MISSING_OWN = 0
     MISSING_REFUSE
     MISSING_SKIP
 
-cdef struct Allowed:
-    # What the limit allows somebody.
-    int64_t emission_ns         # between two requests, of the limit's cost each
-    int64_t tolerance_ns        # how far ahead of the rate one may be; negative: nobody is let in
-    int64_t free_ns             # of that, what is not waited for
-    int64_t longest_ns          # wait
+cdef enum Standing:
+    PASSED_BY = 0               # its key is missing, or it is charged later
+    CHARGED
+    HELD                        # a permit
+    WOULD_REFUSE                # a dry run
+    KEYLESS                     # it has no key, and is refused for that
+
+cdef struct Moment:
+    int64_t now_ns              # CLOCK_MONOTONIC
+    int64_t wall_ms             # since 1970; of no use to rates
+
+cdef struct Member:
+    # What is remembered of one limit for as long as its request lasts.
+    uint64_t fingerprint        # 0: the limit is passed by
+    uint16_t which              # of what the limit allows
+    uint16_t standing           # Standing
+    int64_t row                 # of the permit
+    QuotaWindow window          # that was charged
 
 cdef struct Override:
     uint64_t fingerprint        # 0: free
@@ -27,22 +45,25 @@ cdef class Limit:
     cdef bytes name_text
     cdef readonly object settings           # config.Limit
     cdef readonly RequestKey key
+    cdef readonly LimitKind kind
     cdef readonly bint needs_auth
     cdef readonly bint has_upstream         # its key can be told only where the upstream is known
     cdef readonly bint is_dry
-    cdef readonly bint delays
     cdef readonly bint charges_failures     # and nothing else
+    cdef readonly bint delays
     cdef uint8_t missing                    # Missing
-    # whom it allows what
-    cdef object allowed_owner
-    cdef Allowed* allowed                   # the first: of everybody else
-    cdef readonly list policies             # (requests, seconds) of each: what it holds, and what it takes to fill again
+    cdef int64_t cost
+    # whom it allows what; the first is for everybody else
+    cdef list allowed                       # rate.RateLimit or quota.QuotaLimit
+    cdef object rules_owner
+    cdef permit_rules* rules
+    cdef readonly list policies             # of each, as a client is told: RateLimit-Policy without the name
     cdef dict tiers                         # to the number of what is allowed
     cdef object overrides_owner
     cdef Override* overrides
     cdef uint32_t overrides_mask
     # what it remembers
-    cdef readonly RateTable rates
+    cdef readonly PermitTable permits
     # where it is counted
     cdef uint32_t series
     cdef bint has_series
@@ -50,7 +71,9 @@ cdef class Limit:
     # Nanoseconds to wait; negative: refused, and for so long (``cells.NEVER``: for ever). ``look`` changes nothing; a charge
     # is taken back by ``refund`` as long as nobody can have leaned on it: in the same stretch, or by who was to wait and
     # has not had its turn.
-    cdef int64_t look(self, uint64_t fingerprint, uint32_t which, int64_t now_ns) noexcept nogil
-    cdef int64_t charge(self, uint64_t fingerprint, uint32_t which, int64_t now_ns) noexcept nogil
-    cdef void refund(self, uint64_t fingerprint, uint32_t which, int64_t now_ns) noexcept nogil
-    cdef int64_t verdict(self, int64_t wait_ns, uint32_t which) noexcept nogil
+    cdef int64_t look(self, Member* member, const Moment* now) noexcept
+    cdef int64_t charge(self, Member* member, const Moment* now) noexcept
+    cdef void refund(self, Member* member, const Moment* now) noexcept
+    # A permit to be in flight; False: all are taken.
+    cdef bint acquire(self, Member* member) noexcept
+    cdef void release(self, Member* member) noexcept

@@ -1,16 +1,29 @@
 from tidegate.config.allotment import Place
 from tidegate.config.limits import Limit as LimitSettings
 from tidegate.limits.keys import RequestKey
+from tidegate.memory.inflight import Inflight, PermitTable
 from tidegate.memory.mapping import Mapping
 
 class Limit:
     name: str
     settings: LimitSettings
     key: RequestKey
+    kind: int
     needs_auth: bool
     has_upstream: bool
     is_dry: bool
-    delays: bool
     charges_failures: bool
-    policies: list[tuple[int, int]]
-    def __init__(self, name: str, settings: LimitSettings, place: Place, mapping: Mapping, secret: bytes) -> None: ...
+    delays: bool
+    policies: list[str]
+    permits: PermitTable | None
+    def __init__(
+        self,
+        name: str,
+        settings: LimitSettings,
+        place: Place,
+        mapping: Mapping,
+        secret: bytes,
+        inflight: Inflight | None = None,
+    ) -> None: ...
+    def held(self, key: bytes = b"") -> int:
+        """Permits that all workers hold of a key of one part, or of a limit without key."""

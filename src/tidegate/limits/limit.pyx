@@ -1,8 +1,7 @@
-"""One limit: what it allows whom, and a look at it, a charge, a refund.
+"""One limit: what it allows whom; and a look at it, a charge, a refund, a permit.
 
-A rate is GCRA (ITU-T I.371), which is the leaky bucket of nginx's ``limit_req`` and the token bucket at once: a cell holds the
-time at which the next request of its key would be exactly on the rate. ``burst`` is how far ahead of that time a request may
-come; with ``excess = "delay"`` it waits for it, but for what ``delay_after`` forgives.
+The arithmetic is in `rate` and `quota`, the permits in ``memory.inflight``; here is what the three have in common: the key, what
+tiers and single keys are allowed instead, and what is told of it.
 """
 
 from cpython.bytearray cimport PyByteArray_AS_STRING
@@ -10,22 +9,27 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from tidegate.limits.keys cimport RequestKey
+from tidegate.limits.quota cimport QuotaLimit
+from tidegate.limits.rate cimport RateLimit
+from tidegate.memory.inflight cimport PERMIT_CLASSES, Inflight, PermitTable, permit_rules
 from tidegate.memory.mapping cimport Mapping
+from tidegate.memory.quotas cimport QuotaTable
 from tidegate.memory.rates cimport RateTable
 
 from tidegate.config.allotment import SET_BYTES
 from tidegate.config.values import parse_rate
 
-cdef int64_t SECOND_NS = 1000000000
-cdef int64_t FOREVER_NS = 366 * 86400 * SECOND_NS
-
 cdef dict MISSING = {"own": MISSING_OWN, "refuse": MISSING_REFUSE, "skip": MISSING_SKIP}
+cdef int64_t MILLISECOND_NS = 1000000
 
 
 cdef class Limit:
-    """name, settings: of the configuration. place: config.allotment.Place. mapping: of the region. secret: the region's."""
+    """name, settings: of the configuration. place: config.allotment.Place. mapping: of the region. secret: the region's.
+    inflight: the worker's view of the permits, for a limit of concurrency."""
 
-    def __init__(self, str name not None, settings, place, Mapping mapping not None, bytes secret not None):
+    def __init__(
+        self, str name not None, settings, place, Mapping mapping not None, bytes secret not None, Inflight inflight=None
+    ):
         cdef uint64_t room = 4
         cdef uint64_t at, fingerprint
         self.name = name
@@ -35,18 +39,27 @@ cdef class Limit:
         self.needs_auth = settings.needs_auth
         self.has_upstream = self.key.has_upstream
         self.is_dry = settings.dry_run
-        self.delays = settings.excess == "delay"
         self.charges_failures = settings.charge == "on_failure"
+        self.delays = settings.excess == "delay"
         self.missing = MISSING[settings.missing_key]
-        self.rates = RateTable(mapping, place.at * SET_BYTES, place.units - 1)
-        self.allowed_owner = bytearray(sizeof(Allowed) * (1 + len(settings.tiers) + len(settings.overrides)))
-        self.allowed = <Allowed*>PyByteArray_AS_STRING(self.allowed_owner)
+        self.cost = settings.cost
+        self.kind = RATE if settings.rate is not None else QUOTA if settings.quota is not None else CONCURRENCY
+        if self.kind == RATE:
+            table = RateTable(mapping, place.at * SET_BYTES, place.units - 1)
+        elif self.kind == QUOTA:
+            table = QuotaTable(mapping, place.at * SET_BYTES, place.units - 1)
+        else:
+            table = None
+            self.permits = PermitTable(inflight, place.at, place.units)
+        self.rules_owner = bytearray(sizeof(permit_rules) * (1 + len(settings.tiers) + len(settings.overrides)))
+        self.rules = <permit_rules*>PyByteArray_AS_STRING(self.rules_owner)
+        self.allowed = []
         self.policies = []
-        self._allow(settings)
+        self._allow(settings, table)
         for tier, allowance in settings.tiers.items():
             if self.tiers is None:
                 self.tiers = {}
-            self.tiers[tier] = self._allow(allowance)
+            self.tiers[tier] = self._allow(allowance, table)
         if settings.overrides:
             while room < 2 * <uint64_t>len(settings.overrides):
                 room *= 2
@@ -60,27 +73,29 @@ cdef class Limit:
                 while self.overrides[at].fingerprint != 0:
                     at = (at + 1) & self.overrides_mask
                 self.overrides[at].fingerprint = fingerprint
-                self.overrides[at].which = self._allow(allowance)
+                self.overrides[at].which = self._allow(allowance, table)
 
-    def _allow(self, allowance):
+    def _allow(self, allowance, table):
         """Adds what is allowed to somebody, and returns its number."""
-        cdef Allowed* allowed = &self.allowed[len(self.policies)]
         settings = self.settings
-        count, period_s = parse_rate(allowance.rate or settings.rate)
-        burst = settings.burst if allowance.burst is None else allowance.burst
-        if count:
-            allowed.emission_ns = max(1, round(settings.cost * period_s * 1e9 / count))
-            # Of a request that costs more than one, only as much is left to be ahead by as the others leave it.
-            allowed.tolerance_ns = min(FOREVER_NS, round((burst + 1 - settings.cost) * period_s * 1e9 / count))
-            allowed.free_ns = round(settings.delay_after * period_s * 1e9 / count)
+        if self.kind == RATE:
+            count, period_s = parse_rate(allowance.rate or settings.rate)
+            burst = settings.burst if allowance.burst is None else allowance.burst
+            longest = settings.max_delay
+            self.allowed.append(RateLimit(
+                table, count, period_s * 1000000000, burst, settings.excess, settings.delay_after,
+                None if longest is None else round(longest * 1e9),
+            ))
+            holds, fills_s = (burst + 1, -(-(burst + 1) * period_s // count)) if count else (0, period_s)
+            self.policies.append(f"q={holds};w={fills_s}")
+        elif self.kind == QUOTA:
+            maximum = settings.quota if allowance.quota is None else allowance.quota
+            self.allowed.append(QuotaLimit(table, maximum, round(settings.window * 1000), settings.window_kind))
+            self.policies.append(f"q={maximum};w={round(settings.window)}")
         else:
-            allowed.tolerance_ns = -1
-        longest = settings.max_delay
-        allowed.longest_ns = FOREVER_NS if longest is None else round(longest * 1e9)
-        if self.delays:
-            # Refused at once, where nothing has been charged yet, and not when its turn is found to be too late.
-            allowed.tolerance_ns = min(allowed.tolerance_ns, allowed.longest_ns + allowed.free_ns)
-        self.policies.append((burst + 1 if count else 0, -(-(burst + 1) * period_s // count) if count else period_s))
+            maximum = settings.concurrency if allowance.concurrency is None else allowance.concurrency
+            self.rules[len(self.policies)].maximum = maximum
+            self.policies.append(f'q={maximum};qu="concurrent-requests"')
         return len(self.policies) - 1
 
     cdef uint32_t allowance(self, uint64_t fingerprint, str tier) noexcept:
@@ -98,23 +113,50 @@ cdef class Limit:
                 return found
         return 0
 
-    cdef int64_t look(self, uint64_t fingerprint, uint32_t which, int64_t now_ns) noexcept nogil:
-        cdef const Allowed* allowed = &self.allowed[which]
-        return self.verdict(self.rates.peek(fingerprint, now_ns, allowed.emission_ns, allowed.tolerance_ns), which)
-
-    cdef int64_t charge(self, uint64_t fingerprint, uint32_t which, int64_t now_ns) noexcept nogil:
-        cdef const Allowed* allowed = &self.allowed[which]
-        return self.verdict(self.rates.charge(fingerprint, now_ns, allowed.emission_ns, allowed.tolerance_ns), which)
-
-    cdef void refund(self, uint64_t fingerprint, uint32_t which, int64_t now_ns) noexcept nogil:
-        self.rates.refund(fingerprint, now_ns, self.allowed[which].emission_ns)
-
-    cdef inline int64_t verdict(self, int64_t wait_ns, uint32_t which) noexcept nogil:
-        if wait_ns <= 0:
-            return wait_ns
-        if not self.delays or wait_ns <= self.allowed[which].free_ns:
+    cdef int64_t look(self, Member* member, const Moment* now) noexcept:
+        if self.kind == RATE:
+            return (<RateLimit>self.allowed[member.which]).peek(member.fingerprint, now.now_ns, self.cost)
+        if (<QuotaLimit>self.allowed[member.which]).peek(
+            member.fingerprint, now.now_ns // MILLISECOND_NS, now.wall_ms, self.cost, &member.window
+        ) >= 0:
             return 0
-        return wait_ns - self.allowed[which].free_ns
+        return -_until_ns(member, now)
+
+    cdef int64_t charge(self, Member* member, const Moment* now) noexcept:
+        if self.kind == RATE:
+            return (<RateLimit>self.allowed[member.which]).charge(member.fingerprint, now.now_ns, self.cost)
+        if (<QuotaLimit>self.allowed[member.which]).charge(
+            member.fingerprint, now.now_ns // MILLISECOND_NS, now.wall_ms, self.cost, &member.window
+        ) >= 0:
+            return 0
+        return -_until_ns(member, now)
+
+    cdef void refund(self, Member* member, const Moment* now) noexcept:
+        if self.kind == RATE:
+            (<RateLimit>self.allowed[member.which]).refund(member.fingerprint, now.now_ns, self.cost)
+        else:
+            (<QuotaLimit>self.allowed[member.which]).refund(&member.window, self.cost)
+
+    cdef bint acquire(self, Member* member) noexcept:
+        member.row = self.permits.acquire(member.fingerprint, 0, &self.rules[member.which])
+        return member.row >= 0
+
+    cdef void release(self, Member* member) noexcept:
+        self.permits.release(member.row, 0)
+
+    def held(self, bytes key=b""):
+        cdef uint64_t fingerprint
+        if self.key.count == 0:
+            fingerprint = self.key.of_nothing()
+        else:
+            fingerprint = self.key.of_text(PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key))
+        return self.permits.held(fingerprint)
 
     def __repr__(self):
-        return f"<Limit {self.name}: {self.settings.rate}, burst {self.settings.burst}>"
+        told = ", ".join([str(one) for one in self.allowed]) if self.allowed else f"{self.rules[0].maximum} in flight"
+        return f"<Limit {self.name}: {told}>"
+
+
+cdef inline int64_t _until_ns(const Member* member, const Moment* now) noexcept:
+    cdef int64_t left_ns = member.window.ends_ms * MILLISECOND_NS - now.now_ns
+    return left_ns if left_ns > 0 else 1

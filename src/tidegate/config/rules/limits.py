@@ -12,6 +12,12 @@ __all__ = ["check_limits"]
 
 LONGEST_BURST_S = 366 * 86400
 KEY_PARTS_MAX = 8
+# Which options belong to which kind.
+KINDS = {
+    "rate": ("burst", "excess", "delay_after", "max_delay", "cost", "charge"),
+    "quota": ("window", "window_kind", "cost", "charge"),
+    "concurrency": (),
+}
 
 
 def check_limits(subject: Subject) -> None:
@@ -25,7 +31,13 @@ def check_limits(subject: Subject) -> None:
     tiers = tiers_of(subject.gateway.auth)
     for name, limit in subject.gateway.limits.items():
         path: Path = ("limits", name)
-        _check_rate(subject, path, limit)
+        kinds = [kind for kind in KINDS if subject.says((*path, kind))]
+        if len(kinds) != 1:
+            said = f"not {' and '.join(kinds)}" if kinds else "and needs it"
+            place = (*path, kinds[1]) if kinds else path
+            subject.find(place, f"a limit has one of `rate`, `quota` and `concurrency`, {said}")
+        elif getattr(limit, kinds[0]) is not None:
+            _check_options(subject, path, limit)
         _check_key(subject, path, limit, tiers)
         if name not in used and not subject.shaped.lost:
             subject.warn(path, "takes no effect: no listener, route or upstream names it")
@@ -42,17 +54,39 @@ def _lists(subject: Subject) -> Iterator[tuple[Path, tuple[str, ...]]]:
         yield ("routes", index, "limits"), route.limits
 
 
+def _check_options(subject: Subject, path: Path, limit: Limit) -> None:
+    for kind, options in KINDS.items():
+        for option in options:
+            if subject.says((*path, option)) and option not in KINDS[limit.kind]:
+                subject.find((*path, option), f"has no effect: it is for a `{kind}`")
+    for where, allowed in _allowances(path, limit):
+        if isinstance(allowed, Allowance):
+            given = [name for name in ("rate", "burst", "quota", "concurrency") if getattr(allowed, name) is not None]
+            wanted = ("rate", "burst") if limit.kind == "rate" else (limit.kind,)
+            if not set(given) & set(wanted) and not subject.shaped.lost:
+                subject.find(where, f"changes nothing: it needs {' or '.join(f'`{name}`' for name in wanted)}")
+    if limit.kind == "rate":
+        _check_rate(subject, path, limit)
+    elif limit.kind == "quota":
+        _check_quota(subject, path, limit)
+
+
+def _check_quota(subject: Subject, path: Path, limit: Limit) -> None:
+    if limit.window is None and not subject.says((*path, "window")):
+        subject.find(path, 'needs `window`, such as "30d", for its quota')
+    if limit.quota is not None and limit.cost > limit.quota > 0:
+        subject.find((*path, "cost"), f"of {limit.cost} is never let in: the quota is {limit.quota}")
+
+
 def _check_rate(subject: Subject, path: Path, limit: Limit) -> None:
     for where, allowed in _allowances(path, limit):
-        count, period_s = parse_rate(allowed.rate or limit.rate)
+        count, period_s = parse_rate(allowed.rate or limit.rate or "0/s")
         burst = limit.burst if allowed.burst is None else allowed.burst
         if count and burst * period_s / count > LONGEST_BURST_S:
             place = (*where, "burst") if subject.says((*where, "burst")) else where
             subject.find(place, f"{burst} at {count} in {period_s} s take more than a year to be paid back")
         if count and limit.cost > burst + 1:
             subject.find((*path, "cost"), f"of {limit.cost} is never let in: the burst of {burst} holds {burst + 1}")
-        if allowed is not limit and allowed.rate is None and allowed.burst is None and not subject.shaped.lost:
-            subject.find(where, "changes nothing: it needs `rate` or `burst`")
     if limit.excess != "delay":
         for option in ("delay_after", "max_delay"):
             if subject.says((*path, option)):
@@ -110,7 +144,12 @@ def _check_identity(subject: Subject) -> None:
                 )
     for index, listener in enumerate(subject.gateway.listeners):
         for place, name in enumerate(listener.limits):
-            if name in limits and limits[name].needs_auth:
+            if name in limits and limits[name].kind == "concurrency":
+                subject.find(
+                    ("listeners", index, "limits", place),
+                    f'"{name}" bounds what goes to upstreams: name it on these or on routes',
+                )
+            elif name in limits and limits[name].needs_auth:
                 subject.find(
                     ("listeners", index, "limits", place), f'"{name}" needs `auth`: a listener asks before it is known'
                 )
