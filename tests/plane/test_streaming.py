@@ -164,10 +164,10 @@ def test_client_that_does_not_read_stops_the_upstream(framing: str, tmp_path: Pa
         Plane(gateway(upstream.address, upstream='read_timeout = "2s"')) as plane,
         plane.connect() as client,
     ):
+        before = footprint()
         client.send(GET)
         with upstream.accept() as server:
             server.request()
-            before = footprint()
             if framing == "length":
                 server.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n")
             elif framing == "chunked":
