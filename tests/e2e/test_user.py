@@ -31,13 +31,13 @@ def low_port():
     raise AssertionError("every low port is taken")
 
 
-def written(path, *, server="", more=""):
+def written(path, *, workers=1, server="", more=""):
     port = low_port()
     file = path / "gateway.toml"
     file.write_text(
         f"""
 [server]
-workers = 2
+workers = {workers}
 user = "nobody"
 admin = "127.0.0.1:{free_port()}"
 state_dir = "state"
@@ -73,7 +73,7 @@ def said(gateway):
     return status, body
 
 
-def assert_all_are_nobody(gateway, workers=2):
+def assert_all_are_nobody(gateway, workers):
     user = nobody()
     children = psutil.Process(gateway.pid).children()
     assert len(children) == workers + 1
@@ -98,10 +98,10 @@ def test_every_process_is_the_user_and_commands_of_root_still_work(open_path):
     logs = open_path / "logs"
     logs.mkdir()
     os.chown(logs, nobody().pw_uid, nobody().pw_gid)
-    file = written(open_path)
+    file = written(open_path, workers=2)
     with running(open_path, "run", file, python=python, environment=environment) as gateway:
         error_log = logs / "error.log"
-        assert_all_are_nobody(gateway)
+        assert_all_are_nobody(gateway, workers=2)
         assert "kind=root_given_up" in error_log.read_text()
         assert said(gateway) == (200, b"hello")
 
@@ -118,13 +118,13 @@ def test_every_process_is_the_user_and_commands_of_root_still_work(open_path):
         os.kill(victim, signal.SIGKILL)
         eventually(lambda: victim not in gateway.workers() and len(gateway.workers()) == 2, "it has a successor")
         eventually(lambda: "process_died" in error_log.read_text(), "the new error log is written")
-        assert_all_are_nobody(gateway)
+        assert_all_are_nobody(gateway, workers=2)
         file.write_text(file.read_text().replace('body = "hello"', 'body = "again"'))
         assert "configuration 2 is active" in command("reload")
         assert said(gateway) == (200, b"again")
         assert "generation 2 serves" in command("upgrade")
         eventually(lambda: len(psutil.Process(gateway.pid).children()) == 3, "the old generation is gone")
-        assert_all_are_nobody(gateway)
+        assert_all_are_nobody(gateway, workers=2)
         assert said(gateway) == (200, b"again")
 
         # state and recordings are written by the user, for the user
@@ -138,6 +138,7 @@ def test_every_process_is_the_user_and_commands_of_root_still_work(open_path):
     assert list((open_path / "run").iterdir()) == []
 
     # what the first one left behind is in nobody's way, the pid file that it could not remove neither
+    file.write_text(file.read_text().replace("workers = 2", "workers = 1"))
     with running(open_path, "run", file, python=python, environment=environment) as gateway:
         assert (open_path / "tidegate.pid").read_text() == f"{gateway.pid}\n"
         assert said(gateway) == (200, b"again")
@@ -159,7 +160,7 @@ def test_state_and_logs_that_root_has_left_are_given_to_the_user(open_path):
         assert gateway.wait() == 0
     file.write_text(text)
     with running(open_path, "run", file, python=python, environment=environment) as gateway:
-        assert_all_are_nobody(gateway)
+        assert_all_are_nobody(gateway, workers=1)
         eventually((open_path / "state" / "history" / "000002.json").exists, "the state is written")
         for path in (open_path / "state", *(open_path / "state").rglob("*"), *(open_path / "logs").iterdir()):
             assert path.owner() == "nobody"
