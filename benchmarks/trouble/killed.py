@@ -55,6 +55,7 @@ class Left(NamedTuple):
     held: dict[str, int]  # gauges that are not zero
     waiting: int  # slots marked as waiting for a bell
     busy: int  # slots marked as in a callback, at every look
+    permits: int  # rows of permits that somebody has
 
 
 def main(argv: Sequence[str]) -> int:
@@ -121,6 +122,7 @@ def loads(folder: Path, running: Running, rate: float, seconds: float) -> dict[s
 def left(running: Running, region: Region) -> Left:
     """What the gateway holds now."""
     supervisor = psutil.Process(running.process.pid)
+    sections = region.mapping.layout.sections
     counters = read_meters(region).counters
     bells = region.bells()
     marks = MarkReader(region.mapping)
@@ -131,10 +133,11 @@ def left(running: Running, region: Region) -> Left:
     return Left(
         descriptors=supervisor.num_fds(),
         private_kb=supervisor.memory_full_info().uss // 1024,
-        shared_kb=sum(taken(region, name) for name in region.mapping.layout.sections if name not in JOURNALS) // 1024,
+        shared_kb=sum(taken(region, name) for name in sections if name not in JOURNALS) // 1024,
         held={name: counters[name] for name in sorted(GAUGES - PEAKS) if counters[name]},
         waiting=sum(len(bells.waiting(row)) for row in range(ROWS)),
         busy=len(set.intersection(*looks)),
+        permits=region.inflight().rows_in_use() if sections["inflight"].size else 0,
     )
 
 
@@ -199,6 +202,7 @@ def conclude(
             at_most("longest until a successor served, s,", max(took, default=None), READY_GOAL_S),
             at_most("gauges that are not zero at rest", len(after.held), 0, str(after.held or "")),
             at_most("slots still marked: waiting for a bell, or in a callback,", after.waiting + after.busy, 0),
+            at_most("rows of permits in use at rest", after.permits, 0),
             at_most("descriptors that the supervisor has more than before", after.descriptors - before.descriptors, 0),
             at_most("KB that the supervisor has more than before", after.private_kb - before.private_kb, 1024),
             at_most("KB of shared memory taken more than before", after.shared_kb - before.shared_kb, 256),
