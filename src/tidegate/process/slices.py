@@ -1,7 +1,8 @@
 """Long work on a loop that serves: done in slices, with the loop's turn between them.
 
 Threads would not do: whoever holds the interpreter lock gives it away every 5 ms at best, and a loop that has to ask
-for it on each turn is slower by that. Here a slice ends after a millisecond, wherever the work lets go.
+for it on each turn is slower by that. Here a slice ends after a quarter of a millisecond, wherever the work lets go: an
+exchange with an upstream takes two turns of the loop at least, and waits for a slice on each.
 
 This module imports nothing of ours: every part of the gateway may have long work.
 """
@@ -17,7 +18,7 @@ __all__ = ["Pace", "collector_at_rest", "in_slices"]
 
 T = TypeVar("T")
 
-SLICE_S: Final = 0.001
+SLICE_S: Final = 0.00025
 
 
 class Pace:
