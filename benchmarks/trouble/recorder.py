@@ -3,7 +3,8 @@
 Two gateways take turns under the same closed loop, in short rounds that alternate: one as it is, and one whose recorder
 takes nothing. All processes of each are on one core, so that what control and supervisor do for the recorder is taken
 from the worker's time. The ratio is the median over rounds of one by the other in the same rotation, because the
-machine changes its speed between rotations by more than what is to be seen.
+machine changes its speed between rotations by more than what is to be seen. Beside it stands what no speed hides: by
+how much more of a core supervisor and control were busy, which do the recorder's work, over the whole time.
 """
 
 import argparse
@@ -12,16 +13,20 @@ import os
 import signal
 import statistics
 import sys
+import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
+from benchmarks.contenders import Contender
 from benchmarks.goals import at_least, at_most, exit_code
 from benchmarks.ground import Session
-from benchmarks.processes import CONTENDER_CORE, LOAD_CORE
+from benchmarks.processes import CONTENDER_CORE, LOAD_CORE, cpu_ns
 from benchmarks.rounds import Round, order
 from benchmarks.scenarios.loads import by_own
 from benchmarks.scenarios.throughput import Throughput
 
+SETTLE_S = 4.0  # what the start has left to do
 WITH, WITHOUT = "tidegate", "tidegate-unrecorded"
 SCENARIO = Throughput(
     name="recorder-cost",
@@ -45,18 +50,33 @@ def main(argv: Sequence[str]) -> int:
     rounds: list[Round] = []
     with Session() as session:
         names = session.start((WITHOUT, WITH))
+        time.sleep(SETTLE_S)
+        began_ns, before = time.monotonic_ns(), {name: helpers_ns(session.contenders[name]) for name in names}
         for rotation in range(options.rounds):
             rounds += [
                 SCENARIO.play(session, session.contenders[name], rotation, options.seconds)
                 for name in order(names, rotation)
             ]
+        busy = {name: helpers_ns(session.contenders[name]) - before[name] for name in names}
+        passed_ns = time.monotonic_ns() - began_ns
         print(SCENARIO.conclude(rounds, names, {}, session.absent))
+    share = (busy[WITH] - busy[WITHOUT]) / passed_ns if len(busy) == 2 else None
     rate, cpu = paired(rounds, lambda one: one.rate), paired(rounds, lambda one: one.cpu_us)
     return exit_code(
         [
             at_least("requests/s with the recorder, of those without, in pairs,", rate.ratio, 0.99, str(rate)),
             at_most("CPU per request with it, of that without, in pairs,", cpu.ratio, 1.01, str(cpu)),
+            at_most("share of a core that supervisor and control are busier with it,", share, 0.01),
         ]
+    )
+
+
+def helpers_ns(contender: Contender) -> int:
+    """Nanoseconds that all but the worker have been on a core."""
+    return cpu_ns(
+        pid
+        for pid in contender.refresh()
+        if b"tidegate.process.worker" not in Path(f"/proc/{pid}/cmdline").read_bytes()
     )
 
 
