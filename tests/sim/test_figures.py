@@ -61,8 +61,8 @@ def test_everybody_is_served_within_10_s_after_it_heals(seed):
     [
         ({"servers": 128}, 0.9),  # slower, but enough for all: the limit has to leave room for 80
         ({"servers": 20}, 0.9),
-        ({"law": "exponential"}, 0.85),
-        ({"law": "lognormal", "spread": 0.6}, 0.9),
+        ({"law": "exponential"}, 0.65),  # see below: it takes more than a minute to see what is slow
+        ({"law": "lognormal", "spread": 0.6}, 0.85),
         ({"reports_waiting": True}, 0.9),
     ],
     ids=str,
@@ -79,12 +79,28 @@ def test_a_limit_far_too_high_is_found_out():
     assert outcome.queue_delay_ms(45, 90) <= 700
 
 
-def test_neither_floor_nor_queue_creeps_in_five_minutes_of_overload():
-    outcome = play(replace(slow(changes=(BackendChange(30, 800),)), seconds=330))
-    early, late = outcome.seconds[60:90], outcome.seconds[300:330]
-    assert max(one.target_ms for one in late) <= 1.2 * max(one.target_ms for one in early)
-    assert outcome.queue_delay_ms(300, 330) <= 1.25 * max(one.target_ms for one in early)
-    assert outcome.goodput_share(300, 330) >= 0.95
+@pytest.mark.parametrize("servers", [20, 64, 75])
+def test_neither_floor_nor_queue_creeps_in_five_minutes_of_overload(servers):
+    """Four times too much, a quarter too much, and 7 % too much: that one crept while cuts were judged by the limit."""
+    outcome = play(replace(slow(servers=servers, changes=(BackendChange(30, 800),)), seconds=330))
+    late = outcome.seconds[300:330]
+    assert 350 <= min(one.target_ms for one in late) <= max(one.target_ms for one in late) <= 480
+    assert outcome.queue_delay_ms(300, 330) <= 550
+    assert outcome.goodput_share(60, 330) >= 0.95
+
+
+@pytest.mark.parametrize("law", ["exponential", "lognormal"])
+def test_uneven_answers_that_are_slow_are_seen_in_the_end(law):
+    outcome = play(replace(slow(law=law, spread=0.6, changes=(BackendChange(30, 800),)), seconds=330))
+    assert outcome.goodput_share(90, 330) >= 0.85
+    assert outcome.queue_delay_ms(90, 330) <= 600
+
+
+def test_a_backend_that_slows_bit_by_bit_is_no_worse_than_with_a_fixed_limit():
+    default, fixed = played("creeping_backend"), played("creeping_backend", "fixed")
+    assert default.goodput_share(30, 90) >= fixed.goodput_share(30, 90) - 0.02
+    assert default.seconds[85].limit > 2 * min(one.limit for one in default.seconds[30:90]), "it is on its way up"
+    assert default.recovered_s(90) <= 10
 
 
 def test_a_gateway_that_restarts_in_the_middle_does_not_start_naked():

@@ -2,7 +2,6 @@
 
 import pytest
 
-from tidegate.lab.sim.clock import SECOND_NS
 from tidegate.lab.sim.play import play
 from tidegate.lab.sim.scenario import shipped
 from tidegate.limits.adaptive.catalogue import ALGORITHMS, make
@@ -28,15 +27,15 @@ class Workers:
             self.tallies[self.requests % 4].add(started_ns, latency_ns, in_flight, **more)
 
     def turn(self, now_ns: int) -> None:
-        if now_ns - self.decided_ns < SECOND_NS or sum(tally.count for tally in self.tallies) < 10:
+        controller = self.controllers[self.turns % 4]
+        if self.learned:
+            controller.restore(self.learned, self.decided_ns)
+        if not controller.is_over(now_ns - self.decided_ns, sum(tally.count for tally in self.tallies)):
             return
         machine = Tally(self.decided_ns)
         for tally in self.tallies:
             machine.merge(tally)
             tally.clear(now_ns)
-        controller = self.controllers[self.turns % 4]
-        if self.learned:
-            controller.restore(self.learned, self.decided_ns)
         decision = controller.decide(machine.interval(now_ns))
         self.learned, self.decided_ns, self.turns = controller.export(now_ns), now_ns, self.turns + 1
         self.limit = decision.limit
@@ -48,6 +47,6 @@ class Workers:
 def test_workers_that_decide_by_turns_decide_as_one(algorithm):
     workers = Workers(algorithm)
     many, one = play(SLOW, algorithm, limit=workers), play(SLOW, algorithm)
-    assert workers.turns > 60
+    assert workers.turns > 50
     assert many.goodput_share(30, 90) == pytest.approx(one.goodput_share(30, 90), abs=0.06)
     assert many.queue_delay_ms(45, 90) == pytest.approx(one.queue_delay_ms(45, 90), rel=0.1, abs=20)

@@ -52,7 +52,7 @@ NO_TEST_FILE: dict[str, str] = {}
 OWED = {}
 
 # What a worker may load: validation and the admin API would more than double its memory.
-WORKER_PACKAGES = ["wire", "memory", "net", "routing", "upstream", "exchange", "filters", "observe", "edge"]
+WORKER_PACKAGES = ["wire", "memory", "net", "limits", "routing", "upstream", "exchange", "filters", "observe", "edge"]
 NEVER_IN_A_WORKER = ["pydantic", "fastapi", "starlette", "uvicorn", "typer", "rich"]
 
 # The wire reads no clock and does no I/O; balancing and adaptive limits are arithmetic on numbers they are given.

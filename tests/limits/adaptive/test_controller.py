@@ -103,9 +103,9 @@ def observe(controller, number, at_ns, latency_ns=50 * MS, in_flight=100, **more
         controller.observe(at_ns, latency_ns, in_flight, **more)
 
 
-def test_an_interval_is_a_second_with_ten_samples():
+def test_an_interval_is_a_second_with_twenty_samples():
     controller = Controller(Doubler(100))
-    observe(controller, 9, 0)
+    observe(controller, 19, 0)
     assert controller.turn(S) is None
     observe(controller, 1, 0)
     assert controller.turn(S - 1) is None
@@ -117,6 +117,15 @@ def test_with_many_samples_it_is_over_sooner_but_not_at_once():
     observe(controller, 500, 0)
     assert controller.turn(99 * MS) is None
     assert controller.turn(100 * MS).limit == 200
+
+
+def test_an_interval_is_longer_than_answers_take():
+    controller = Controller(make(initial=100))
+    for at in (1, 2):
+        observe(controller, 50, (at - 1) * S, 800 * MS, in_flight=10)
+        assert (controller.turn(at * S) is not None) is (at == 1), "what answers take was not known at first"
+    assert controller.turn(3 * S - 100 * MS) is None
+    assert controller.turn(3 * S + 500 * MS).why is Why.APPLICATION_LIMITED
 
 
 def test_requests_that_began_before_the_change_are_not_counted():

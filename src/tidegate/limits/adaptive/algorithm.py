@@ -68,6 +68,11 @@ class Algorithm(ABC):
         return 0
 
     @property
+    def unqueued_ns(self) -> int:
+        """What the slowest tenth takes while nothing waits, as far as the algorithm knows."""
+        return self.floor_ns
+
+    @property
     def target_ns(self) -> int:
         """How long a request may wait behind the limit; 0 when the algorithm has no such target."""
         return 0

@@ -14,7 +14,7 @@ No guard narrows the limit in order to measure: a healthy upstream's requests ar
 
 Samples come one by one (``observe``, then ``turn``), or as the interval of a whole machine (``decide``). The stretch
 of an interval is a second; with enough samples it is over sooner, so that a busy limit is corrected ten times a
-second; with too few it goes on.
+second; with too few it goes on, and always for longer than answers take.
 """
 
 from __future__ import annotations
@@ -36,6 +36,9 @@ TOLERATED_DROPS: Final = 0.01
 DROPS_BACKOFF: Final = 0.9
 """What is left of the limit when drops are overload and the algorithm does not see them."""
 USED_SHARE: Final = 0.5
+LATENCIES: Final = 2.5
+"""An interval lasts as many times as long as a slow answer takes: of those that began after the last change only the
+quick have ended before, and a limit that sees no others believes that nothing waits."""
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -95,7 +98,7 @@ class Controller:
         interval_ns: int = 1_000_000_000,
         shortest_ns: int = 100_000_000,
         samples: int = 500,
-        samples_min: int = 10,
+        samples_min: int = 20,
         suggest: bool = False,
         now_ns: int = 0,
     ) -> None:
@@ -145,16 +148,19 @@ class Controller:
 
     def turn(self, now_ns: int) -> Decision | None:
         """Decides if the interval is over; else None."""
-        lasted_ns = now_ns - self._tally.began_ns
-        if lasted_ns < self._shortest_ns or self._tally.count < self._samples_min:
-            return None
-        if lasted_ns < self._interval_ns and self._tally.count < self._samples:
+        if not self.is_over(now_ns - self._tally.began_ns, self._tally.count):
             return None
         interval = self._tally.interval(now_ns)
         self._tally.clear(now_ns)
         return self.decide(interval)
 
     # -- intervals -----------------------------------------------------------------------------------------------------
+
+    def is_over(self, lasted_ns: int, count: int) -> bool:
+        """Whether an interval of that length, in which so many requests ended, is one to decide by."""
+        if count < self._samples_min or lasted_ns < LATENCIES * self.algorithm.unqueued_ns:
+            return False
+        return lasted_ns >= (self._shortest_ns if count >= self._samples else self._interval_ns)
 
     def decide(self, interval: Interval) -> Decision:
         """The next limit, from what was measured on the whole machine."""

@@ -80,6 +80,10 @@ class QueueDelay(Algorithm):
         return self._waiting.floor_ns
 
     @property
+    def unqueued_ns(self) -> int:
+        return self._waiting.unqueued_ns
+
+    @property
     def target_ns(self) -> int:
         return self._waiting.target_ns
 

@@ -14,7 +14,7 @@ between two requests.
 
 **A new floor.** An upstream that has become slower looks like one with a queue. The difference shows when the limit
 falls: by Little's law a queue shortens in proportion, and the time of service does not. So when a limit that was in
-force was cut by a sixth or more, is in force again, and answers did not become quicker by half of what that promises,
+force was cut by a fifth or more, is in force again, and answers did not become quicker by half of what that promises,
 nothing waits: what they take now is the floor. No limit is narrowed to find out; it is read off a cut that was due.
 And a limit that cannot fall any further, with a queue that has been too long for half a minute all the same, is as
 good as it gets: there, too, what answers take now is the floor, or else the limit would never come up again.
@@ -32,8 +32,8 @@ __all__ = ["Waiting"]
 
 SPREAD_SAMPLES_MIN = 20
 """Of fewer, the distance between the slowest tenth and the quickest is that of two requests."""
-TELLING_CUT = 0.85
-"""A cut that leaves more of the limit changes latency by no more than noise does."""
+TELLING_CUT = 0.8
+"""A cut that leaves more in flight changes latency by no more than noise does."""
 IN_FORCE = 0.8
 """A limit is in force when never less than this share of it was in flight: each place that came free was filled."""
 UNUSED = 0.5
@@ -59,8 +59,8 @@ class Waiting:
         self._now_ns = 0
         # Since when waiting has been too long under a limit that is in force and does not fall any more.
         self._stuck_since_ns = -1
-        # The limit that was in force and how long answers took under it: what a cut is compared with. 0: none was.
-        self._forced_limit = 0.0
+        # What was in flight under a limit in force, and how long answers took: a cut is compared with it. 0: nothing.
+        self._forced_flight = 0.0
         self._forced_mean_ns = 0
 
     def __repr__(self) -> str:
@@ -121,7 +121,7 @@ class Waiting:
         return is_new
 
     def _is_stuck(self, interval: Interval, limit: float) -> bool:
-        is_least = limit >= self._forced_limit and interval.in_flight_min >= IN_FORCE * limit
+        is_least = interval.in_flight_max >= self._forced_flight and interval.in_flight_min >= IN_FORCE * limit
         if not is_least or self.in_targets <= 1:
             self._stuck_since_ns = -1
             return False
@@ -130,20 +130,22 @@ class Waiting:
         return interval.ended_ns - self._stuck_since_ns >= self._window_ns
 
     def _has_cut_shown_a_floor(self, interval: Interval, limit: float) -> bool:
-        before, before_ns = self._forced_limit, self._forced_mean_ns
+        before, before_ns = self._forced_flight, self._forced_mean_ns
         if interval.in_flight_min < IN_FORCE * limit:
-            self._forced_limit = 0.0
+            self._forced_flight = 0.0
             return False
-        is_cut = 0 < limit <= TELLING_CUT * before
-        if is_cut or limit >= before:
-            self._forced_limit, self._forced_mean_ns = limit, interval.latency_mean_ns
-        return is_cut and interval.latency_mean_ns >= before_ns * (1 + limit / before) / 2
+        # Not the limits are compared but what was in flight: one may be in force and not quite used.
+        flight = (interval.in_flight_min + interval.in_flight_max) / 2
+        is_cut = 0 < flight <= TELLING_CUT * before
+        if is_cut or flight >= before:
+            self._forced_flight, self._forced_mean_ns = flight, interval.latency_mean_ns
+        return is_cut and interval.latency_mean_ns >= before_ns * (1 + flight / before) / 2
 
     def export(self, now_ns: int) -> dict[str, float]:
         """What was learned, without any point in time."""
         learned = self._floor.export(now_ns, "floor") | self._spread.export(now_ns, "spread")
-        if self._forced_limit:
-            learned |= {"forced_limit": self._forced_limit, "forced_mean_ns": self._forced_mean_ns}
+        if self._forced_flight:
+            learned |= {"forced_flight": self._forced_flight, "forced_mean_ns": self._forced_mean_ns}
         if self._now_ns:
             learned["waiting_ns"] = self._now_ns
         if self._stuck_since_ns >= 0:
@@ -155,7 +157,7 @@ class Waiting:
         self._floor.restore(learned, now_ns, "floor")
         self._spread.restore(learned, now_ns, "spread")
         self._now_ns = int(finite(learned, "waiting_ns", 0.0))
-        self._forced_limit = finite(learned, "forced_limit", 0.0)
+        self._forced_flight = finite(learned, "forced_flight", 0.0)
         self._forced_mean_ns = int(finite(learned, "forced_mean_ns", 0.0))
         self._stuck_since_ns = -1
         if "stuck_age_s" in learned:
