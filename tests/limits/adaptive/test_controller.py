@@ -168,8 +168,10 @@ def test_statistics_tell_where_it_stands_and_why():
 
 def test_a_bound_is_suggested_from_healthy_peaks_only():
     controller = Controller(Doubler(100), suggest=True)
-    controller.decide(interval(1, in_flight=80))
-    controller.decide(interval(2, in_flight=4000, drops=50))
+    controller.decide(interval(1, in_flight=40))
+    assert controller.statistics().suggested == 50, "although less than half the limit was used"
+    controller.decide(interval(2, in_flight=80))
+    controller.decide(interval(3, in_flight=4000, drops=50))
     assert controller.statistics().suggested == 100
     controller = Controller(Halver(100), suggest=True)
     controller.decide(interval(1, in_flight=80))

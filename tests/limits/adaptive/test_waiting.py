@@ -23,18 +23,18 @@ def test_spread_of_a_healthy_upstream_is_no_waiting():
     waiting = Waiting()
     for at in range(1, 100):
         waiting.take(jittered(at, 45, 55), 100)
-        assert waiting.now_ns == 0
+        assert waiting.waiting_ns == 0
     waiting = Waiting()
     for at in range(1, 100):
         waiting.take(jittered(at, 5, 500), 100)
-        assert waiting.now_ns == 0
+        assert waiting.waiting_ns == 0
 
 
 def test_a_queue_moves_the_quickest_too_and_is_seen_in_full():
     waiting = Waiting()
     waiting.take(jittered(1, 45, 55), 100)
     waiting.take(jittered(2, 95, 105), 100)
-    assert waiting.now_ns == 50 * MS
+    assert waiting.waiting_ns == 50 * MS
     assert waiting.floor_ns == 45 * MS
 
 
@@ -50,7 +50,7 @@ def test_target_is_a_share_of_an_unqueued_answer_and_at_least_5_ms():
 def test_what_is_measured_is_believed():
     waiting = Waiting()
     waiting.take(interval(1, 50, waiting_p90_ns=7 * MS), 100)
-    assert waiting.now_ns == 7 * MS
+    assert waiting.waiting_ns == 7 * MS
 
 
 def test_two_answers_have_no_spread():
@@ -66,7 +66,7 @@ def test_a_cut_that_makes_nothing_quicker_shows_a_new_floor():
     assert not waiting.take(interval(2, 800, in_flight=100), 100)
     assert waiting.take(interval(4, 800, in_flight=70), 70)
     assert waiting.floor_ns == 800 * MS
-    assert waiting.now_ns == 0
+    assert waiting.waiting_ns == 0
 
 
 def test_a_cut_that_makes_answers_quicker_in_proportion_leaves_the_floor():
@@ -75,7 +75,7 @@ def test_a_cut_that_makes_answers_quicker_in_proportion_leaves_the_floor():
     waiting.take(interval(2, 500, in_flight=100), 100)
     assert not waiting.take(interval(3, 350, in_flight=70), 70)
     assert waiting.floor_ns == 50 * MS
-    assert waiting.now_ns == 300 * MS
+    assert waiting.waiting_ns == 300 * MS
 
 
 def test_a_cut_that_was_not_in_force_shows_nothing():

@@ -68,7 +68,7 @@ class Bbr(Algorithm):
 
     @property
     def queue_delay_ns(self) -> int:
-        return self._waiting.now_ns
+        return self._waiting.waiting_ns
 
     def update(self, interval: Interval) -> Why:
         before = self.limit

@@ -176,12 +176,12 @@ class Controller:
             interval = msgspec.structs.replace(interval, count=answered, drops=0)
         why = self.algorithm.update(interval)
         limit = self.algorithm.limit
+        if self._suggestion is not None and limit >= before and not is_overload:
+            self._suggestion.take(interval.ended_ns, interval.in_flight_max)
         if is_overload and limit >= before:
             limit, why = before * DROPS_BACKOFF, Why.DROPS
         elif limit > before and interval.in_flight_max < before * USED_SHARE:
             limit, why = before, Why.APPLICATION_LIMITED
-        elif self._suggestion is not None and limit >= before and not is_overload:
-            self._suggestion.take(interval.ended_ns, interval.in_flight_max)
         bounded = self._bounded(limit)
         if bounded != limit:
             why = Why.AT_FLOOR if bounded > limit else Why.AT_CEILING

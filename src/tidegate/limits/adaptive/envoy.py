@@ -54,7 +54,7 @@ class Envoy(Algorithm):
 
     @property
     def queue_delay_ns(self) -> int:
-        return self._waiting.now_ns
+        return self._waiting.waiting_ns
 
     def update(self, interval: Interval) -> Why:
         self._waiting.take(interval, self.limit)

@@ -89,7 +89,7 @@ class QueueDelay(Algorithm):
 
     @property
     def queue_delay_ns(self) -> int:
-        return self._waiting.now_ns
+        return self._waiting.waiting_ns
 
     def update(self, interval: Interval) -> Why:
         has_new_floor = self._waiting.take(interval, self.limit)

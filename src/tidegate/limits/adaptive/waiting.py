@@ -4,8 +4,7 @@ Time in the upstream is work and waiting, and only their sum is seen. Two things
 
 - the **floor**, the least of the last half minute (`floor`);
 - the **spread** that answers have while nothing waits, which is the least distance, of the last half minute, between
-the
-  slowest tenth and the quickest of an interval. A backend that takes 45 to 55 ms, or 5 to 500, has a spread and no
+  the slowest tenth and the quickest of an interval. A backend that takes 45 to 55 ms, or 5 to 500, has a spread and no
   queue; a queue in front of it moves the quickest answer as well as the slowest.
 
 What is left of the slowest tenth is waiting. It is long when it is over half of what that tenth takes without
@@ -56,7 +55,7 @@ class Waiting:
         self._window_ns = window_ns
         self._floor = Floor(window_ns)
         self._spread = Floor(window_ns)
-        self._now_ns = 0
+        self._waiting_ns = 0
         # Since when waiting has been too long under a limit that is in force and does not fall any more.
         self._stuck_since_ns = -1
         # What was in flight under a limit in force, and how long answers took: a cut is compared with it. 0: nothing.
@@ -64,12 +63,12 @@ class Waiting:
         self._forced_mean_ns = 0
 
     def __repr__(self) -> str:
-        return f"<Waiting {self._now_ns / 1e6:.1f}ms over {self.unqueued_ns / 1e6:.1f}ms>"
+        return f"<Waiting {self._waiting_ns / 1e6:.1f}ms over {self.unqueued_ns / 1e6:.1f}ms>"
 
     @property
-    def now_ns(self) -> int:
+    def waiting_ns(self) -> int:
         """How long the slowest tenth waited in the last interval."""
-        return self._now_ns
+        return self._waiting_ns
 
     @property
     def floor_ns(self) -> int:
@@ -89,7 +88,7 @@ class Waiting:
     @property
     def in_targets(self) -> float:
         """Waiting over target: the signal S."""
-        return self._now_ns / self.target_ns
+        return self._waiting_ns / self.target_ns
 
     def take(self, interval: Interval, limit: float) -> bool:
         """Learns from an interval.
@@ -115,9 +114,9 @@ class Waiting:
             if interval.answered >= SPREAD_SAMPLES_MIN:
                 self._spread.take(interval.ended_ns, spread_ns, is_trusted=is_trusted)
         if interval.waiting_p90_ns is not None:
-            self._now_ns = interval.waiting_p90_ns
+            self._waiting_ns = interval.waiting_p90_ns
         else:
-            self._now_ns = max(0, interval.latency_p90_ns - self.unqueued_ns)
+            self._waiting_ns = max(0, interval.latency_p90_ns - self.unqueued_ns)
         return is_new
 
     def _is_stuck(self, interval: Interval, limit: float) -> bool:
@@ -146,8 +145,8 @@ class Waiting:
         learned = self._floor.export(now_ns, "floor") | self._spread.export(now_ns, "spread")
         if self._forced_flight:
             learned |= {"forced_flight": self._forced_flight, "forced_mean_ns": self._forced_mean_ns}
-        if self._now_ns:
-            learned["waiting_ns"] = self._now_ns
+        if self._waiting_ns:
+            learned["waiting_ns"] = self._waiting_ns
         if self._stuck_since_ns >= 0:
             learned["stuck_age_s"] = (now_ns - self._stuck_since_ns) / 1e9
         return learned
@@ -156,7 +155,7 @@ class Waiting:
         """Goes on from what ``export`` gave."""
         self._floor.restore(learned, now_ns, "floor")
         self._spread.restore(learned, now_ns, "spread")
-        self._now_ns = int(finite(learned, "waiting_ns", 0.0))
+        self._waiting_ns = int(finite(learned, "waiting_ns", 0.0))
         self._forced_flight = finite(learned, "forced_flight", 0.0)
         self._forced_mean_ns = int(finite(learned, "forced_mean_ns", 0.0))
         self._stuck_since_ns = -1
