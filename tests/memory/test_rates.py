@@ -143,6 +143,19 @@ def test_two_views_are_one_table():
     assert one.peek(fingerprint(1), NOW, S, 2 * S) == 2 * S
 
 
+def test_a_table_over_what_was_another_limits_counts_as_in_fresh_memory():
+    region = Region.create(1, 1, 1, rates=bytes_for(SETS))
+    before = RateTable(region.mapping, 0, SETS)
+    after = RateTable(region.mapping, 3 * 128, 20)  # its header is a set of the other's
+    region.close()
+    for key in range(1000, 2000):
+        before.charge(fingerprint(key), NOW, 3600 * S, 0)
+    for key in range(40):
+        passed = [after.charge(fingerprint(key), NOW, 10**6 * S, 4 * 10**6 * S) >= 0 for _ in range(6)]
+        assert passed == [True] * 5 + [False]
+        before.charge(fingerprint(3000 + key), NOW, 3600 * S, 0)  # by a worker that is still at the snapshot before
+
+
 class Bucket:
     """The same arithmetic with a dictionary, for one process that never runs out of room."""
 

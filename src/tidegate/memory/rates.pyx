@@ -44,7 +44,7 @@ cdef class RateTable:
 
     @property
     def evictions(self) -> int:
-        """Cells that were given up before they expired, for want of room; only ever grows."""
+        """Cells that were given up before they expired, for want of room. Only its growth says something: see ``tables``."""
         return load_relaxed(&self.table.header.evictions)
 
     @property

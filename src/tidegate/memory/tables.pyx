@@ -1,6 +1,9 @@
 """Where the cells of a limit are: its part of a section of the region, and how large that has to be.
 
-Which limit has which part is decided once for all processes, by who makes the snapshot.
+Which limit has which part is decided once for all processes, by who makes the snapshot. A part may have been another
+limit's, cut up in another way, and be so still for workers that finish on the snapshot before: cells of the one are
+nobody's cells in the other, and go as others do. Only a header's counters may then begin anywhere. A view of a table is
+made by the process that uses it, never before a fork: it has nonces of its own.
 """
 
 from libc.stdint cimport uint32_t, uint64_t
