@@ -55,8 +55,8 @@ OWED = {}
 WORKER_PACKAGES = ["wire", "memory", "net", "limits", "routing", "upstream", "exchange", "filters", "observe", "edge"]
 NEVER_IN_A_WORKER = ["pydantic", "fastapi", "starlette", "uvicorn", "typer", "rich"]
 
-# The wire reads no clock and does no I/O; balancing and adaptive limits are arithmetic on numbers they are given.
-NO_CLOCK_NO_IO = ["wire/*", "upstream/balance*", "limits/adaptive/*"]
+# The wire reads no clock and does no I/O; balancing and limits are arithmetic on numbers they are given.
+NO_CLOCK_NO_IO = ["wire/*", "upstream/balance*", "limits/*", "limits/adaptive/*"]
 CLOCKS_AND_IO = {"asyncio", "uvloop", "time", "socket", "select", "ssl", "threading", "libc.time", "posix.time"}
 
 VAGUE_NAMES = {"util", "utils", "helper", "helpers", "common", "manager", "data", "info", "misc"}
