@@ -14,17 +14,18 @@ RACE = ROOT / "tests" / "memory" / "cells_race.c"
 DECISION = Path(__file__).with_name("decision.c")
 
 
-def build(source: Path, into: Path) -> Path:
-    """The executable of a C file, in the directory ``into``."""
+def build(source: Path, into: Path, *flags: str, headers: Path = ROOT / "src") -> Path:
+    """The executable of a C file, in the directory ``into``; our headers are looked for in ``headers`` first."""
     target = into / source.stem
     compiler = os.environ.get("CC") or shutil.which("gcc")
     if compiler is None:
         raise CompileError(f"{source.name} is C and needs gcc (Debian: apt install gcc libc6-dev)")
     machine = ["-mcx16"] if platform.machine() == "x86_64" else []
-    argv = [compiler, "-O3", "-std=gnu11", "-Wall", *machine, f"-I{ROOT / 'src'}", "-pthread"]
-    done = subprocess.run([*argv, str(source), "-o", str(target)], capture_output=True, text=True, check=False)
+    argv = [compiler, "-O3", "-std=gnu11", "-Wall", "-Wextra", "-Werror", *machine, f"-I{headers}", f"-I{ROOT / 'src'}"]
+    argv += ["-pthread", *flags, str(source), "-o", str(target)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise CompileError(f"{source}:\n{done.stderr}")
+        raise CompileError(f"{' '.join(argv)}\n{done.stderr}")
     return target
 
 

@@ -9,30 +9,20 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from benchmarks.limits.compiled import RACE, build
 
 pytestmark = pytest.mark.skipif(
     os.environ.get("TIDEGATE_SANITIZE") == "1", reason="its program is its own build, and the same beside every other"
 )
 
 ROOT = Path(__file__).parents[2]
-SOURCE = Path(__file__).with_name("cells_race.c")
 SECONDS = "2"  # then it ends with what it had: on a busy machine two processes seldom run at once
 COMPILER = os.environ.get("CC", "gcc")
 
 
-def compiled(folder: Path, *flags: str, header: Path | None = None) -> Path:
-    """``header``: a copy of cells.h that takes the place of ours."""
-    program = folder / "cells_race"
-    includes = [f"-I{header}"] if header else []
-    machine = ["-mcx16"] if os.uname().machine == "x86_64" else []
-    common = ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", *machine, *includes, f"-I{ROOT / 'src'}", "-pthread"]
-    subprocess.run([COMPILER, *common, *flags, str(SOURCE), "-o", str(program)], check=True, timeout=60)
-    return program
-
-
 @pytest.fixture(scope="module")
 def processes(tmp_path_factory):
-    return compiled(tmp_path_factory.mktemp("processes"))
+    return build(RACE, tmp_path_factory.mktemp("processes"))
 
 
 def asked(program: Path, *words: str, prefix: tuple[str, ...] = ()) -> dict[str, int]:
@@ -88,7 +78,7 @@ def test_the_race_is_lost_without_the_look_at_the_other_cells(tmp_path):
     assert ours.count(last) == 1
     (tmp_path / "tidegate/memory").mkdir(parents=True)
     (tmp_path / "tidegate/memory/cells.h").write_text(ours.replace(last, "return at;"))
-    program = compiled(tmp_path, "-Wno-unused-function", header=tmp_path)
+    program = build(RACE, tmp_path, "-Wno-unused-function", headers=tmp_path)
     assert any(asked(program, "deaths", "4", "3", "20", f"{seed}")["over"] for seed in range(10))
 
 
@@ -106,7 +96,7 @@ def threads(tmp_path_factory):
     for prefix in ((), fixed):
         run = subprocess.run([*prefix, str(folder / "probe")], capture_output=True, text=True, check=False, timeout=60)
         if run.returncode == 0:
-            return compiled(folder, "-g", "-DTHREADS", "-fsanitize=thread"), prefix
+            return build(RACE, folder, "-g", "-DTHREADS", "-fsanitize=thread"), prefix
     return pytest.skip(f"ThreadSanitizer's runtime does not start here: {run.stderr.strip()[:200]}")
 
 
