@@ -101,6 +101,15 @@ def test_who_has_left_or_was_served_is_not_there_any_more(room):
     assert len(room) == 0
 
 
+def test_the_newest_of_a_class_is_told_and_everybody_can_be_sent_away(room):
+    names = enter_all(room, ["a.1", "b.1", "a.2"]) | enter_all(room, ["c.1"], class_=3)
+    assert names[room.newest(0)] == "a.2"
+    assert room.newest(1) is None
+    assert [names[waiter] for waiter in room.clear()] == ["a.1", "b.1", "a.2", "c.1"]
+    assert len(room) == 0
+    assert room.newest(0) is None
+
+
 def test_who_has_waited_too_long_is_taken_out(room):
     names = enter_all(room, ["a.1", "b.1", "a.2"], step_ns=10 * MS)
     names |= enter_all(room, ["a.3"], class_=2, now_ns=5 * MS)

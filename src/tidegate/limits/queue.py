@@ -156,6 +156,10 @@ class WaitingRoom:
         self._lines[waiter.class_].leave(waiter)
         return True
 
+    def newest(self, class_: int) -> Waiter | None:
+        """The one of a class that came last; it stays."""
+        return next(reversed(self._lines[class_].arrivals), None)
+
     def expire(self, now_ns: int) -> list[Waiter]:
         """Takes all out who have waited for ``timeout_ns``, the longest first within a class."""
         expired = []
@@ -165,6 +169,13 @@ class WaitingRoom:
                 expired.append(oldest)
         self._waiting -= len(expired)
         return expired
+
+    def clear(self) -> list[Waiter]:
+        """Takes everybody out, the longest first within a class."""
+        everybody = [waiter for line in self._lines for waiter in line.arrivals]
+        for waiter in everybody:
+            self.leave(waiter)
+        return everybody
 
     def next_timeout_ns(self) -> int | None:
         """When the next of them has waited too long; None: nobody waits."""

@@ -21,5 +21,6 @@ cdef class Bells:
     cdef bint unmark(self, uint32_t row, uint32_t rank, uint32_t slot) noexcept nogil
     # After something was freed by a sequentially consistent store: rings one waiting slot and returns it; -1: nobody waits.
     cdef int ring(self, uint32_t row) noexcept nogil
+    cdef int ring_rank(self, uint32_t row, uint32_t rank) noexcept nogil       # the same, of one rank only
     cdef int take(self, uint64_t* mask, uint32_t begin) noexcept nogil
     cdef void clear(self, uint32_t slot) noexcept nogil

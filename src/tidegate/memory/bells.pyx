@@ -97,22 +97,31 @@ cdef class Bells:
         return fetch_and_seq(self.mask(row, rank) + (slot >> 6), ~bit) & bit != 0
 
     cdef int ring(self, uint32_t row) noexcept nogil:
-        cdef uint64_t* latest = self.base + <uint64_t>row * self.stride
-        cdef uint64_t* mask = latest + 1
-        cdef uint64_t one = 1
-        cdef uint32_t at
+        cdef uint32_t rank
         cdef int slot
-        for at in range(BELL_RANKS * self.words):       # mostly nobody waits, and that is all there is to it
-            if load_seq(mask + at) == 0:
-                continue
-            slot = self.take(mask + at - at % self.words, (<uint32_t>load_relaxed(latest) + 1) % self.slots)
+        for rank in range(BELL_RANKS):
+            slot = self.ring_rank(row, rank)
             if slot >= 0:
-                store_relaxed(latest, slot)     # of two at once one is forgotten: the turn is fair enough
-                # A full counter is readable already. Any other failure is a bell that was lost.
-                while self.descriptors[slot] >= 0 and write(self.descriptors[slot], &one, 8) < 0 and errno == EINTR:
-                    pass
                 return slot
         return -1
+
+    cdef int ring_rank(self, uint32_t row, uint32_t rank) noexcept nogil:
+        cdef uint64_t* latest = self.base + <uint64_t>row * self.stride
+        cdef uint64_t* mask = self.mask(row, rank)
+        cdef uint64_t one = 1, there = 0
+        cdef uint32_t at
+        cdef int slot
+        for at in range(self.words):        # mostly nobody waits, and that is all there is to it
+            there |= load_seq(mask + at)
+        if there == 0:
+            return -1
+        slot = self.take(mask, (<uint32_t>load_relaxed(latest) + 1) % self.slots)
+        if slot >= 0:
+            store_relaxed(latest, slot)     # of two at once one is forgotten: the turn is fair enough
+            # A full counter is readable already. Any other failure is a bell that was lost.
+            while self.descriptors[slot] >= 0 and write(self.descriptors[slot], &one, 8) < 0 and errno == EINTR:
+                pass
+        return slot
 
     cdef int take(self, uint64_t* mask, uint32_t begin) noexcept nogil:
         # Takes the bit of the next slot in turn out of a mask, ``begin`` first; -1: there is none.

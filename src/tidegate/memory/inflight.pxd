@@ -13,7 +13,7 @@ cdef extern from "tidegate/memory/inflight.h":
         PERMIT_REFUSED
         PERMIT_NO_ROOM                      # keyed: each row that this key could have is in use
         PERMIT_GONE                         # the row is not that of the key any more: claim it anew
-    ctypedef enum permit_asker:
+    enum permit_asker:
         PERMIT_ARRIVAL                      # has just come: after those of its class and of better ones who wait
         PERMIT_SECOND_TRY                   # the same, and is itself counted as waiting by now
         PERMIT_TURN                         # first of those who wait, after a bell or by the timer
@@ -50,6 +50,7 @@ cdef extern from "tidegate/memory/inflight.h":
     uint64_t permit_owed(const permit_rules*, const permit_counts* held, const permit_counts* waiting,
                          unsigned class_) noexcept nogil
     uint64_t permit_forget(const permit_view*, uint64_t block, uint32_t slot) noexcept nogil
+    uint64_t permit_live(uint64_t fingerprint) noexcept nogil       # name of a row that is in use by the key
     uint64_t* permit_name(const permit_view*, int64_t row) noexcept nogil
 
 cdef class Inflight:

@@ -10,6 +10,7 @@ import fcntl
 import os
 from collections.abc import Sequence
 
+from tidegate.memory.adaptive import Adaptive, adaptive_size
 from tidegate.memory.bells import Bells, bells_size, make_descriptors
 from tidegate.memory.health import HEALTH_SIZE
 from tidegate.memory.inflight import NOBODY, Inflight, inflight_size
@@ -78,6 +79,7 @@ class Region:
                 ("rates", 0, rates),
                 ("quotas", 0, quotas),
                 ("inflight", 0, inflight_size(inflight_blocks, slots)),
+                ("adaptive", 0, adaptive_size(slots)),
                 *((name, 0, journal_size(*shape)) for name, shape in JOURNALS.items()),
             ],
             workers=workers,
@@ -145,6 +147,10 @@ class Region:
     def inflight(self, slot: int = NOBODY) -> Inflight:
         """The permits of all limits, as the worker in ``slot`` sees them; without one only to look, and to forget."""
         return Inflight(self.mapping, slot)
+
+    def adaptive(self, slot: int) -> Adaptive:
+        """Samples and limits of the adaptive limits, as the worker in ``slot`` sees them."""
+        return Adaptive(self.mapping, slot)
 
     def journal(self, name: str) -> Journal:
         """One of ``JOURNALS``."""

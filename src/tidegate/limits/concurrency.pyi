@@ -1,0 +1,47 @@
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from tidegate.limits.queue import Waiter, WaitingRoom
+from tidegate.memory.bells import Bells
+from tidegate.memory.inflight import PermitTable
+
+class ConcurrencyStatistics(NamedTuple):
+    maximum: int
+    in_flight: tuple[int, ...]
+    guaranteed: tuple[int, ...]
+    waiting: tuple[int, ...]
+    waiting_here: int
+    oldest_ns: int
+    is_standing: bool
+
+class LimitBell:
+    bells: Bells
+    row: int
+    slot: int
+    def __init__(self, bells: Bells, row: int, slot: int) -> None: ...
+
+class ConcurrencyLimit:
+    table: PermitTable
+    bell: LimitBell
+    room: WaitingRoom
+    maximum: int
+    def __init__(
+        self,
+        table: PermitTable,
+        fingerprint: int,
+        bell: LimitBell,
+        *,
+        maximum: int,
+        queue: int = 0,
+        queue_timeout_ns: int = 0,
+        target_ns: int = 0,
+        shares: Sequence[float] = (),
+    ) -> None: ...
+    def take(self, class_: int = 0) -> bool: ...
+    def give_back(self, class_: int = 0) -> None: ...
+    def enqueue(self, tenant: str, class_: int, weight: float, now_ns: int) -> tuple[Waiter | None, Waiter | None]: ...
+    def on_bell(self, now_ns: int) -> list[Waiter]: ...
+    def leave(self, waiter: Waiter) -> bool: ...
+    def timed_out(self, now_ns: int) -> list[Waiter]: ...
+    def close(self) -> list[Waiter]: ...
+    def statistics(self, now_ns: int) -> ConcurrencyStatistics: ...

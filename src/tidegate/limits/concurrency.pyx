@@ -1,0 +1,351 @@
+"""One limit on what is in flight at the same time, as one worker sees it: permits, and a waiting room for them.
+
+The counts are the machine's (``memory.inflight``): who is in flight and who waits, by class. Waiters themselves are the
+worker's (``limits.queue``). So the limit, the bound of the queue and the shares of classes are exact over all workers,
+and a worker that dies leaves nothing of it behind.
+
+Rules:
+
+1. Who comes takes a permit if there is one that nobody waiting has a better claim to; else it takes a place in the
+   queue, marks its worker's bell, tries once more, and waits. No place: it is refused.
+2. The queue is bounded over all classes. When it is full, one who comes may displace the newest waiter of a less
+   important class in this worker, but none of a class that has no more places than its share of the queue; one of a
+   class that has less than its share may displace one of any class that has more.
+3. A class that has a guarantee may borrow beyond it what the others do not want. What is lent comes back with the next
+   permits that are released: while somebody waits who has a right to one, no class beyond its guarantee gets it.
+4. Who releases rings the class that has a right to the permit, or else the most important that waits. Who hears its bell,
+   or its timer after BELL_TIMER_MS, serves as many of its own as it gets permits for.
+5. Who defers to others although there is room rings one of them; so does who stops waiting. The room may be theirs.
+6. A worker that is stopped while some of its own wait keeps from the others what these have a right to, their class's
+   guarantee at most, until it goes on or is replaced. Beyond that nobody waits for it longer than the timer.
+
+Nothing here waits or reads a clock: ``now_ns`` comes in, and what came of it goes out. The caller polls the bell's
+descriptor, and looks again by timer while anybody waits (``room``, ``next_timeout_ns``).
+"""
+
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+
+from tidegate.memory.bells cimport Bells
+from tidegate.memory.inflight cimport (
+    PERMIT_ARRIVAL,
+    PERMIT_CLASSES,
+    PERMIT_GONE,
+    PERMIT_SECOND_TRY,
+    PERMIT_TURN,
+    PermitTable,
+    permit_acquire,
+    permit_asker,
+    permit_claim,
+    permit_close,
+    permit_counts,
+    permit_live,
+    permit_name,
+    permit_owed,
+    permit_release,
+    permit_sum,
+    permit_waiting_fingerprint,
+)
+
+from typing import NamedTuple
+
+from tidegate.limits.queue import WaitingRoom
+
+
+class ConcurrencyStatistics(NamedTuple):
+    """A limit as it is now: over all workers, and ``waiting_here`` and what follows in this one."""
+
+    maximum: int
+    in_flight: tuple
+    guaranteed: tuple
+    waiting: tuple
+    waiting_here: int
+    oldest_ns: int
+    is_standing: bool
+
+
+cdef class LimitBell:
+    """``row``: which bell; ``slot``: of the worker that uses this."""
+
+    def __cinit__(self, Bells bells, uint32_t row, uint32_t slot):
+        bells._check(row, 0, slot)
+        self.bells = bells
+        self.row = row
+        self.slot = slot
+
+    cdef void mark(self, unsigned class_) noexcept nogil:
+        self.bells.mark(self.row, class_, self.slot)
+
+    cdef bint unmark(self, unsigned class_) noexcept nogil:
+        return self.bells.unmark(self.row, class_, self.slot)
+
+    cdef void ring(self, unsigned class_) noexcept nogil:
+        if self.bells.ring_rank(self.row, class_) < 0:
+            self.bells.ring(self.row)
+
+
+cdef class ConcurrencyLimit:
+    """``table``: the limit's block, ``fingerprint``: of its name, ``maximum``: permits on the machine.
+
+    ``queue``: how many may wait on the machine, each ``queue_timeout_ns`` at most; beyond ``target_ns`` of age the
+    newest is served first. ``shares``: the part of the maximum, 0 to 1, that each class has a right to, the most
+    important first; together 1 at most.
+    """
+
+    def __cinit__(
+        self,
+        PermitTable table,
+        uint64_t fingerprint,
+        LimitBell bell,
+        *,
+        uint64_t maximum,
+        uint64_t queue=0,
+        int64_t queue_timeout_ns=0,
+        int64_t target_ns=0,
+        shares=(),
+    ):
+        if len(shares) > PERMIT_CLASSES or any(share < 0 for share in shares) or sum(shares) > 1 + 1e-9:
+            raise ValueError(f"expected at most {PERMIT_CLASSES} shares that are 1 together, got {shares}")
+        self.table = table
+        self.fingerprint = fingerprint
+        self.waiting_fingerprint = permit_waiting_fingerprint(fingerprint)
+        self.bell = bell
+        self.room = WaitingRoom(queue, queue_timeout_ns, target_ns)
+        self.shares = (*shares, *[0.0] * (PERMIT_CLASSES - len(shares)))
+        self.places.maximum = queue
+        for class_, share in enumerate(self.shares):
+            self.places.guarantee[class_] = max(<uint64_t>(share * queue + 1e-6), 1 if share else 0)
+        self.row = self.waiting_row = -1
+        self.maximum = maximum
+
+    @property
+    def maximum(self) -> int:
+        """Permits on the machine; when it rises, who waits is rung."""
+        return self.rules.maximum
+
+    @maximum.setter
+    def maximum(self, uint64_t maximum):
+        cdef uint64_t before = self.rules.maximum
+        self.rules.maximum = maximum
+        for class_, share in enumerate(self.shares):
+            # 0.29 * 100 is 28.999…: what was meant is not rounded away
+            self.rules.guarantee[class_] = <uint64_t>(share * maximum + 1e-6)
+        if maximum > before:
+            self.ring_next(False)
+
+    # -- permits -------------------------------------------------------------------------------------------------------
+
+    cdef bint claim(self) noexcept nogil:
+        # The limit's rows in its block. Without one, which means that others still hold permits in all of them, nobody
+        # can be admitted.
+        self.row = permit_claim(self.table.view, &self.table.table, self.fingerprint)
+        if self.row < 0:
+            self.table.crowded += 1
+        return self.row >= 0
+
+    cdef bint acquire(self, unsigned class_, permit_asker asker) noexcept nogil:
+        cdef int64_t got, waiting_row = -1
+        cdef int tries
+        if self.places.maximum and self.waiting_row >= 0:
+            if permit_name(self.table.view, self.waiting_row)[0] == permit_live(self.waiting_fingerprint):
+                waiting_row = self.waiting_row
+        if self.places.maximum and waiting_row < 0:
+            self.waiting_row = permit_claim(self.table.view, &self.table.table, self.waiting_fingerprint)
+            waiting_row = self.waiting_row
+        for tries in range(3):
+            if self.row < 0 and not self.claim():
+                return False
+            got = permit_acquire(
+                self.table.view, self.row, self.fingerprint, class_, &self.rules, waiting_row, asker
+            )
+            if got != PERMIT_GONE:
+                return got >= 0
+            permit_close(self.table.view, self.row)
+            self.row = -1
+        return False
+
+    cdef bint acquire_nowait(self, unsigned class_) noexcept nogil:
+        return self.acquire(class_, PERMIT_ARRIVAL)
+
+    cdef void release(self, unsigned class_) noexcept nogil:
+        if self.row >= 0:       # it cannot be lost while a permit is held
+            permit_release(self.table.view, self.row, class_)
+            if self.places.maximum:
+                self.ring_next(True)
+
+    cdef permit_counts held(self) noexcept nogil:
+        cdef permit_counts none = permit_counts([0, 0, 0, 0], 0)
+        return none if self.row < 0 else permit_sum(self.table.view, self.row)
+
+    cdef permit_counts waiting(self) noexcept nogil:
+        cdef permit_counts none = permit_counts([0, 0, 0, 0], 0)
+        return none if self.waiting_row < 0 else permit_sum(self.table.view, self.waiting_row)
+
+    cdef void ring_next(self, bint has_freed) noexcept nogil:
+        # Who has a right to what is free, or else the most important. Who has freed something rings though it looks full:
+        # somebody may have counted in only to find that he has to defer.
+        cdef permit_counts waiting = self.waiting()
+        cdef permit_counts held
+        cdef unsigned class_
+        cdef int first = -1
+        if waiting.total == 0:
+            return
+        held = self.held()
+        if held.total >= self.rules.maximum and not has_freed:
+            return
+        for class_ in range(PERMIT_CLASSES):
+            if permit_owed(&self.rules, &held, &waiting, class_):
+                first = class_
+                break
+            if first < 0 and waiting.of[class_]:
+                first = class_
+        self.bell.ring(first)
+
+    # -- waiting -------------------------------------------------------------------------------------------------------
+
+    def enqueue(self, tenant: str, unsigned class_, double weight, int64_t now_ns):
+        """A place in the queue, and who had to make way for it: (waiter, displaced waiter).
+
+        The waiter is None when all places are taken on the machine, and mostly nobody is displaced. If the waiter ``is_admitted``, it
+        did not have to wait. One that was displaced waits no more: it is refused.
+        """
+        self._check(class_)
+        displaced = None
+        if not self._take_place(class_):
+            displaced = self._displace(class_)
+            if displaced is None or not self._take_place(class_):
+                self.ring_next(False)
+                return None, displaced
+        waiter = self.room.enter(tenant, class_, weight, now_ns)
+        self.bell.mark(class_)
+        if self.room.waiting(class_) > 1:
+            return waiter, displaced        # those before it have tried
+        if self.acquire(class_, PERMIT_SECOND_TRY):
+            waiter.is_admitted = True
+            self.room.leave(waiter)
+            self.left(class_)
+        else:
+            self.ring_next(False)
+        return waiter, displaced
+
+    def _displace(self, unsigned class_):
+        cdef permit_counts waiting = self.waiting()
+        cdef bint has_less = waiting.of[class_] < self.places.guarantee[class_]
+        cdef unsigned other
+        for other in reversed(range(PERMIT_CLASSES)):
+            if other == class_ or (other < class_ and not has_less):
+                continue
+            newest = self.room.newest(other)
+            if newest is not None and waiting.of[other] > self.places.guarantee[other]:
+                self.room.leave(newest)
+                self.left(other)
+                return newest
+        return None
+
+    def _take_place(self, unsigned class_):
+        cdef int64_t got
+        cdef int tries
+        if self.places.maximum == 0:
+            return False
+        for tries in range(3):
+            if self.waiting_row < 0:
+                self.waiting_row = permit_claim(self.table.view, &self.table.table, self.waiting_fingerprint)
+                if self.waiting_row < 0:
+                    self.table.crowded += 1
+                    return False
+            got = permit_acquire(
+                self.table.view, self.waiting_row, self.waiting_fingerprint, class_, &self.places, -1, PERMIT_TURN
+            )
+            if got != PERMIT_GONE:
+                return got >= 0
+            permit_close(self.table.view, self.waiting_row)
+            self.waiting_row = -1
+        return False
+
+    cdef void left(self, unsigned class_) noexcept:
+        # One of a class waits no more, and was taken out of the room.
+        permit_release(self.table.view, self.waiting_row, class_)
+        if self.room.waiting(class_) == 0 and not self.bell.unmark(class_):
+            self.ring_next(False)        # a bell was rung for us that we have no use for
+
+    def on_bell(self, int64_t now_ns):
+        """Those of the room who are admitted now, after a bell or by the timer; each holds a permit of its class."""
+        cdef unsigned class_
+        cdef bint is_full = False
+        admitted = []
+        for class_ in range(PERMIT_CLASSES):
+            if self.room.waiting(class_):
+                self.bell.mark(class_)
+        while not is_full:
+            is_full = True
+            for class_ in range(PERMIT_CLASSES):
+                if self.room.waiting(class_) and self.acquire(class_, PERMIT_TURN):
+                    waiter = self.room.serve(class_, now_ns)
+                    waiter.is_admitted = True
+                    admitted.append(waiter)
+                    self.left(class_)
+                    is_full = False
+                    break
+        return admitted
+
+    def leave(self, waiter) -> bool:
+        """Its client has gone; False: it does not wait any more, so that it may hold a permit."""
+        if not self.room.leave(waiter):
+            return False
+        self.left(waiter.class_)
+        self.ring_next(False)            # what was owed to it may be lent now
+        return True
+
+    def timed_out(self, int64_t now_ns):
+        """Those who have waited for too long; they wait no more."""
+        expired = self.room.expire(now_ns)
+        for waiter in expired:
+            self.left(waiter.class_)
+        if expired:
+            self.ring_next(False)
+        return expired
+
+    def close(self):
+        """Takes everybody out who waits here, and gives back the rows if nobody uses them; those who waited."""
+        waiting = self.room.clear()
+        for waiter in waiting:
+            self.left(waiter.class_)
+        for row in (self.row, self.waiting_row):
+            if row >= 0:
+                permit_close(self.table.view, row)
+        self.ring_next(False)
+        return waiting
+
+    # -- for Python code off the request path --------------------------------------------------------------------------
+
+    def take(self, unsigned class_=0) -> bool:
+        """A permit at once, or False."""
+        self._check(class_)
+        return self.acquire_nowait(class_)
+
+    def give_back(self, unsigned class_=0) -> None:
+        """Ends a permit of that class."""
+        self._check(class_)
+        self.release(class_)
+
+    def statistics(self, int64_t now_ns):
+        """The limit as it is now."""
+        cdef permit_counts held = self.held(), waiting = self.waiting()
+        room = self.room.statistics(now_ns)
+        classes = range(PERMIT_CLASSES)
+        return ConcurrencyStatistics(
+            maximum=self.rules.maximum,
+            in_flight=tuple(held.of[i] for i in classes),
+            guaranteed=tuple(self.rules.guarantee[i] for i in classes),
+            waiting=tuple(waiting.of[i] for i in classes),
+            waiting_here=len(self.room),
+            oldest_ns=room.oldest_ns,
+            is_standing=room.is_standing,
+        )
+
+    def _check(self, unsigned class_):
+        if class_ >= PERMIT_CLASSES:
+            raise IndexError(f"there are {PERMIT_CLASSES} classes, there is no class {class_}")
+
+    def __repr__(self):
+        cdef permit_counts held = self.held(), waiting = self.waiting()
+        return f"<ConcurrencyLimit {held.total}/{self.rules.maximum} in flight, {waiting.total} waiting>"
