@@ -40,7 +40,7 @@ def test_limits_are_told_in_the_order_in_which_they_are_asked(gateway: Gateway) 
         ("http://a.test/api/x", [], "401 key_missing", ["edge", "guesses"]),
         ("http://a.test/api/x", [("x-api-key", "lake")], "401 key_unknown", ["edge", "guesses"]),
         ("http://a.test/other", [], "404 no_route", ["edge"]),
-        ("http://a.test/api/%2e%2e/%2F", [], "400 encoded_slash", []),
+        ("http://a.test/api/%2e%2e/%2F", [], "400 path_encoded_dot_segment", []),
     ],
 )
 def test_request_that_goes_no_further_meets_the_limits_up_to_there(

@@ -50,7 +50,7 @@ def test_each_kind_has_a_section_of_its_own() -> None:
         "rate": Limit(rate="1/s"),
         "quota": Limit(quota=5, window=60.0),
         "one": Limit(concurrency=5),
-        "keyed": Limit(concurrency=5, key=("path",), keys=1000),
+        "keyed": Limit(concurrency=5, key=("path",), keys=500),
     }
     places, without = allot({}, limits, MEMORY)
     assert without == []
@@ -58,8 +58,8 @@ def test_each_kind_has_a_section_of_its_own() -> None:
     assert places == {
         "rate": Place("rates", 0, 3),
         "quota": Place("quotas", 0, 3),
-        "keyed": Place("inflight", 0, 256),
-        "one": Place("inflight", 256, 1),
+        "keyed": Place("inflight", 0, 128),
+        "one": Place("inflight", 128, 1),
     }
     assert allot({}, {"huge": Limit(concurrency=1, key=("path",), keys=BLOCKS * 8)}, MEMORY) == ({}, ["huge"])
 

@@ -365,9 +365,11 @@ def test_no_more_are_under_way_than_concurrency_allows() -> None:
         assert json.loads(refused.body)["title"] == "Too many requests at once"
         first[1].send(OK)
         assert first[0].answer().status == 200
-        with holding(plane, slow, 1) as (third,):
+        with plane.connect() as third:
+            third.send(b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n")
+            first[1].request()  # over the connection that was kept
             assert plane.get().status == 503
-            for client, server in (second, third):
+            for client, server in (second, (third, first[1])):
                 server.send(OK)
                 assert client.answer().status == 200
         assert verdicts(plane, "two") == {"admitted": 3, "refused": 2}
@@ -410,10 +412,11 @@ def test_permit_that_is_refused_charges_no_rate() -> None:
             assert [plane.get().status for _ in range(3)] == [503] * 3
             for client, server in pairs:
                 server.send(OK)
-                client.answer()
+                assert client.answer().status == 200
+        # Both connections to the upstream are closed by now, so that the next one comes to be accepted.
         with holding(plane, slow, 1) as ((client, server),):
             server.send(OK)
-            client.answer()
+            assert client.answer().status == 200
         assert plane.get().status == 429
 
 

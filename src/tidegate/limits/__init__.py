@@ -5,6 +5,8 @@ or sliding; ``unit_delay`` slows down what is beyond a bound on concurrency; ``a
 upstream bears at once. ``concurrency`` is one limit on what is in flight, as one worker sees it: permits of
 ``memory.inflight``, and for those who have to wait for one a waiting room (``queue``).
 
-What rates and quotas remember of each key is in ``memory``: tables that all processes charge at once, where a key is
-there by its fingerprint. Where in the life of an exchange a limit is asked is the affair of ``exchange``.
+``keys`` tells requests apart by a fingerprint, ``limit`` is one limit of a snapshot with all it allows whom, and a
+``group`` asks the limits of one step as one: all are charged, or none is. What rates and quotas remember of each key is
+in ``memory``: tables that all processes charge at once. Who waits, and where in the life of an exchange a limit is
+asked, is the affair of ``exchange``.
 """
