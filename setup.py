@@ -64,6 +64,8 @@ def modules() -> list[Extension]:
     """The extensions, translated to C unless the command only asks which files there are (a minute less)."""
     if {"sdist", "egg_info", "dist_info"} & set(sys.argv):
         return extensions()
+    if os.environ.get("TIDEGATE_BUILT") == "1":
+        return []  # built in place already; an editable installation would compile each again, in a folder of its own
     return cythonize(
         extensions(),
         build_dir="build/cython-sanitized" if SANITIZE else "build/cython",
