@@ -80,8 +80,8 @@ def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks reloads", description=__doc__.partition("\n")[0])
     parser.add_argument("--routes", type=int, default=10_000, help="routes beside those that are asked for (10,000)")
     parser.add_argument("--reloads", type=int, default=20, help="how many (20)")
-    parser.add_argument("--rate", type=float, default=10_000, help="requests per second (10,000)")
-    parser.add_argument("--websockets", type=int, default=200, help="that send each second (200)")
+    parser.add_argument("--rate", type=float, default=1_000, help="requests per second (1,000)")
+    parser.add_argument("--websockets", type=int, default=50, help="that send each second (50)")
     options = parser.parse_args(argv)
     come_first()
     seconds = STEADY_S + options.reloads * EACH_S + 5.0
