@@ -100,7 +100,7 @@ class Model:
     def then(self, i: int, keys: str) -> Any:
         if not keys:
             return "done", ()
-        return ("acquire", (i, keys, 0, 0)) if self.pinned else ("claim", (i, keys))
+        return ("acquire", (i, keys, 0)) if self.pinned else ("claim", (i, keys))
 
     def go_on(self, i: int, keys: str) -> Next:
         at, arguments = self.then(i, keys)
@@ -132,11 +132,11 @@ class Model:
             if there == FREE or there[0] != key:
                 continue
             if there[1] == "live":
-                return "acquire", i, keys, row, 0
+                return "acquire", i, keys, row
             wanted = own if there[1] == "announced" else (key, "live", -1)
             if not (yield "swap", row, there, wanted):
                 return "claim", i, keys
-            return ("confirm", i, keys, row) if wanted == own else ("acquire", i, keys, row, 0)
+            return ("confirm", i, keys, row) if wanted == own else ("acquire", i, keys, row)
         if unused < 0:
             for row in range(self.rows):
                 while (yield from self.close(row, i)):
@@ -145,7 +145,7 @@ class Model:
         is_early = self.flaw == "a row is live without an announcement"
         if not (yield "swap", unused, FREE, (key, "live", -1) if is_early else own):
             return "claim", i, keys
-        return ("acquire", i, keys, unused, 0) if is_early else ("confirm", i, keys, unused)
+        return ("acquire", i, keys, unused) if is_early else ("confirm", i, keys, unused)
 
     def confirm(self, i: int, keys: str, own: int) -> Steps:
         key, announced = keys[0], (keys[0], "announced", i)
@@ -162,9 +162,9 @@ class Model:
                 if row > own and (yield "swap", row, there, FREE):
                     continue
             yield "swap", own, announced, FREE
-            return ("acquire", i, keys, row, 0) if there[1] == "live" else ("claim", i, keys)
+            return ("acquire", i, keys, row) if there[1] == "live" else ("claim", i, keys)
         is_live = yield "swap", own, announced, (key, "live", -1)
-        return ("acquire", i, keys, own, 0) if is_live else ("claim", i, keys)
+        return ("acquire", i, keys, own) if is_live else ("claim", i, keys)
 
     def keep(self, row: int, key: str) -> Part:
         while True:
@@ -174,11 +174,9 @@ class Model:
             if there[1] == "live" or (yield "swap", row, there, (key, "live", -1)):
                 return True
 
-    def acquire(self, i: int, keys: str, row: int, tries: int) -> Steps:
+    def acquire(self, i: int, keys: str, row: int) -> Steps:
         own, key = self.cell(row, i), keys[0]
         is_mine = held = None
-        if tries and (yield from self.sum(row)) >= self.maximum:
-            return self.left(i, keys[1:], row)
         if self.flaw == "the name is read before the cell is added to":
             is_mine = yield from self.keep(row, key)
         if self.flaw == "the row is summed before the cell is added to":
@@ -196,7 +194,8 @@ class Model:
         yield "add", own, -1
         if not is_mine:
             return self.left(i, keys, row)
-        return self.left(i, keys[1:], row) if tries else ("acquire", i, keys, row, 1)
+        is_full = (yield from self.sum(row)) >= self.maximum
+        return self.left(i, keys[1:], row) if is_full else ("acquire", i, keys, row)
 
     def hold(self, i: int, keys: str, row: int) -> Steps:
         yield "add", self.cell(row, i), -1

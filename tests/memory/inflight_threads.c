@@ -1,13 +1,24 @@
 /* Permits under threads, each in the place of a worker: for ThreadSanitizer, which sees what is read or written without
-   order, and to count who holds at the same time. Rows come and go in a table that is too small, one worker dies again and
-   again: its thread forgets what it holds, and the supervisor's part is played by whoever holds the turn.
+   order, and to count who holds at the same time. Rows come and go in a table that is too small, and workers die again
+   and again: the thread forgets what it holds, and does the supervisor's part for itself. Between any two accesses another
+   one may go first, so that two cores see what would take many.
 
    usage: inflight_threads THREADS ROUNDS; prints what went wrong and ends with 1. */
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+static __thread unsigned fortune;
+
+static void let_others_go_first(void) {
+    fortune = fortune * 1103515245u + 12345u;
+    if (fortune >> 27 == 0)
+        sched_yield();
+}
+
+#define PERMIT_STEP() let_others_go_first()
 #include "tidegate/memory/inflight.h"
 
 enum { KEYS = 12, BLOCKS = 2, THREADS_MAX = 16, MAXIMUM = 2, HELD_MAX = 8 };
@@ -23,7 +34,7 @@ static uint64_t fingerprint(unsigned key) { return (uint64_t)(key + 1) << 40 | k
 static void *work(void *argument) {
     const permit_view *view = argument;
     permit_rules rules = {MAXIMUM, {0}};
-    unsigned chance = view->holder * 2654435761u + 1;
+    unsigned chance = fortune = view->holder * 2654435761u + 1;
     struct { unsigned key; int64_t row; unsigned class; } held[HELD_MAX];
     int count = 0;
     for (long i = 0; i < rounds; i++) {
@@ -48,7 +59,7 @@ static void *work(void *argument) {
         }
         if (chance % 1024 == 0) {       /* dies, is reaped, and begins anew */
             permit_view supervisor = *view;
-            supervisor.holder = PERMIT_NOBODY - view->holder;     /* a closer of its own: there is one supervisor in truth */
+            supervisor.holder = PERMIT_NOBODY - view->holder;   /* in truth there is one supervisor */
             while (count)
                 __atomic_sub_fetch(&holders[held[--count].key], 1, __ATOMIC_SEQ_CST);
             for (uint64_t block = 0; block < BLOCKS; block++)

@@ -132,6 +132,15 @@ def test_rows_of_keys_are_made_on_demand_and_freed_at_zero(region, table):
     assert sum(worker.crowded for worker in workers) == 0
 
 
+def test_permits_taken_in_turn_leave_nothing(region, table):
+    one, other = table(0), table(1)
+    keys = [key(1), key(2), key(3)]
+    assert other.take(keys[1], 1) is not None
+    assert one.cycle(keys, 1, 300) == 100
+    assert one.cycle(keys, 2, 300) == 0
+    assert region.inflight().rows_in_use() == 1
+
+
 def test_a_key_without_a_row_is_refused_and_counted(region, table):
     one = table(0)
     rows = [one.take(key(number), 1) for number in range(8)]

@@ -19,11 +19,8 @@ def run(program):
 
 def compiled(tmp_path, source, *flags):
     program = tmp_path / (source.stem + "".join(flags).replace("=", "-"))
-    made = run(
-        ["cc", "-std=gnu11", "-O1", "-g", "-Wall", "-Wextra", "-Werror", *flags, f"-I{INCLUDE}", str(source)]
-        + ["-o", str(program), "-pthread"]
-    )
-    return program, made
+    strict = ["-std=gnu11", "-g", "-Wall", "-Wextra", "-Werror", "-pthread", f"-I{INCLUDE}"]
+    return program, run(["cc", *strict, *flags, str(source), "-o", str(program)])
 
 
 def test_threads_exceed_no_limit_and_leave_no_row(tmp_path):
@@ -41,7 +38,7 @@ def test_thread_sanitizer_finds_nothing(tmp_path):
     launcher = WITHOUT_RANDOM_PLACES if shutil.which("setarch") else []
     if made.returncode or run([*launcher, str(program)]).returncode:
         pytest.skip("this machine's compiler has no ThreadSanitizer that runs here")
-    program, made = compiled(tmp_path, SOURCE, "-fsanitize=thread")
+    program, made = compiled(tmp_path, SOURCE, "-O1", "-fsanitize=thread")
     assert made.returncode == 0, made.stderr
     ended = run([*launcher, str(program), "4", "20000"])
     assert ended.returncode == 0, ended.stdout + ended.stderr

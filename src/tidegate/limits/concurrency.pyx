@@ -13,11 +13,13 @@ Rules:
    class that has less than its share may displace one of any class that has more.
 3. A class that has a guarantee may borrow beyond it what the others do not want. What is lent comes back with the next
    permits that are released: while somebody waits who has a right to one, no class beyond its guarantee gets it.
-4. Who releases rings the class that has a right to the permit, or else the most important that waits. Who hears its bell,
-   or its timer after BELL_TIMER_MS, serves as many of its own as it gets permits for.
+4. Who releases rings the class that has a right to the permit, or else the most important that waits. Who hears its
+   bell, or its timer after BELL_TIMER_MS, serves as many of its own as it gets permits for.
 5. Who defers to others although there is room rings one of them; so does who stops waiting. The room may be theirs.
 6. A worker that is stopped while some of its own wait keeps from the others what these have a right to, their class's
    guarantee at most, until it goes on or is replaced. Beyond that nobody waits for it longer than the timer.
+
+The rules of waiting are searched exhaustively in ``tests/limits/test_concurrency_model.py``.
 
 Nothing here waits or reads a clock: ``now_ns`` comes in, and what came of it goes out. The caller polls the bell's
 descriptor, and looks again by timer while anybody waits (``room``, ``next_timeout_ns``).
@@ -181,8 +183,8 @@ cdef class ConcurrencyLimit:
         return none if self.waiting_row < 0 else permit_sum(self.table.view, self.waiting_row)
 
     cdef void ring_next(self, bint has_freed) noexcept nogil:
-        # Who has a right to what is free, or else the most important. Who has freed something rings though it looks full:
-        # somebody may have counted in only to find that he has to defer.
+        # Who has a right to what is free, or else the most important. Who has freed something rings though it looks
+        # full: somebody may have counted in only to be refused, and does not ask for a place.
         cdef permit_counts waiting = self.waiting()
         cdef permit_counts held
         cdef unsigned class_
@@ -205,8 +207,8 @@ cdef class ConcurrencyLimit:
     def enqueue(self, tenant: str, unsigned class_, double weight, int64_t now_ns):
         """A place in the queue, and who had to make way for it: (waiter, displaced waiter).
 
-        The waiter is None when all places are taken on the machine, and mostly nobody is displaced. If the waiter ``is_admitted``, it
-        did not have to wait. One that was displaced waits no more: it is refused.
+        The waiter is None when all places are taken on the machine. If it ``is_admitted``, it did not have to wait.
+        One that was displaced waits no more: it is refused. Mostly nobody is.
         """
         self._check(class_)
         displaced = None

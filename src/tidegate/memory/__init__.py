@@ -9,6 +9,9 @@ goes on in it.
 Limits count in tables of 16-byte cells that all processes charge at once: ``rates`` and ``quotas``, by the protocol in
 ``cells.h``. ``tables`` says where a limit's table is and how large, ``fingerprints`` what is known of a key.
 
+``inflight`` counts permits to be in flight, a cell for each worker slot, so that those of the dead can be given back;
+``adaptive`` holds what limits that learn measure, and what they have learned.
+
 ``health`` is what control knows of each endpoint, one word each; ``bells`` wake the next who waits for something
 shared; ``turns`` let one process speak for all; a ``journal`` keeps the latest of what was put into it.
 """

@@ -8,6 +8,10 @@
 
 #include <stdint.h>
 
+#ifndef PERMIT_STEP
+#define PERMIT_STEP() ((void)0) /* before each access to what is shared: where a harness lets others go first */
+#endif
+
 enum {
     PERMIT_CLASSES = 4,         /* counts in a cell, 16 bits each: the ranks of the bells */
     PERMIT_CELL_MAX = 0xFFFF,   /* of one class in one worker */
@@ -52,8 +56,12 @@ typedef struct {
 enum { PERMIT_ANNOUNCED = 1, PERMIT_CLOSING = 2, PERMIT_LIVE = 3, PERMIT_STATE = 3 };
 #define PERMIT_FINGERPRINT (~(uint64_t)0x1FFF)
 
-static inline uint64_t permit_load(const uint64_t *word) { return __atomic_load_n(word, __ATOMIC_SEQ_CST); }
+static inline uint64_t permit_load(const uint64_t *word) {
+    PERMIT_STEP();
+    return __atomic_load_n(word, __ATOMIC_SEQ_CST);
+}
 static inline int permit_swap(uint64_t *word, uint64_t expected, uint64_t wanted) {
+    PERMIT_STEP();
     return __atomic_compare_exchange_n(word, &expected, wanted, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 }
 static inline uint64_t permit_live(uint64_t fingerprint) { return (fingerprint & PERMIT_FINGERPRINT) | PERMIT_LIVE; }
@@ -96,9 +104,9 @@ static inline uint64_t permit_owed(const permit_rules *rules, const permit_count
     return wanted < open ? wanted : open;
 }
 
-/* Whether one permit of `class`, which `held` counts already, may be kept. Within its guarantee a class defers to nobody
-   but those of its own that came before. Beyond it, to what is owed to others; and whoever has just come, to everybody of
-   his class and of the more important ones who waits already. */
+/* Whether one permit of `class`, which `held` counts already, may be kept. Within its guarantee a class defers to
+   nobody but those of its own that came before. Beyond it, to what is owed to others; and whoever has just come, to
+   everybody of his class and of the more important ones who waits already. */
 static inline int permit_fits(const permit_view *view, const permit_rules *rules, const permit_counts *held,
                               unsigned class, int64_t waiting_row, enum permit_asker asker) {
     if (held->total > rules->maximum)
@@ -154,22 +162,16 @@ static inline int permit_close(const permit_view *view, int64_t row) {
     return 0;
 }
 
-/* The row, or PERMIT_REFUSED, or PERMIT_GONE: it is not the row of `fingerprint` (any more). `waiting_row` < 0: nobody waits. */
+/* The row, or PERMIT_REFUSED, or PERMIT_GONE: it is not the row of `fingerprint` (any more). `waiting_row` < 0: nobody
+   waits. Refused is only who has looked and counted in nowhere: two that took the last permit at once have both put it
+   back, and the later one to look finds it. */
 static inline int64_t permit_acquire(const permit_view *view, int64_t row, uint64_t fingerprint,
                                      unsigned class, const permit_rules *rules, int64_t waiting_row,
                                      enum permit_asker asker) {
     uint64_t *own = permit_cells(view, row) + view->holder, one = (uint64_t)1 << 16 * class;
-    for (int tries = 0; tries < 2; tries++) {
-        permit_counts held;
-        if ((permit_load(own) >> 16 * class & PERMIT_CELL_MAX) == PERMIT_CELL_MAX)
-            return PERMIT_REFUSED;
-        if (tries) {        /* two that took the last permit at once have both put it back; who is late only looks */
-            held = permit_sum(view, row);
-            held.of[class]++;
-            held.total++;
-            if (!permit_fits(view, rules, &held, class, waiting_row, asker))
-                return PERMIT_REFUSED;
-        }
+    permit_counts held;
+    int fits = (permit_load(own) >> 16 * class & PERMIT_CELL_MAX) < PERMIT_CELL_MAX;
+    for (int tries = 0; fits && tries < PERMIT_TRIES; tries++) {
         __atomic_fetch_add(own, one, __ATOMIC_SEQ_CST);
         int is_gone = !permit_keep(view, row, permit_live(fingerprint));
         if (!is_gone) {
@@ -180,6 +182,10 @@ static inline int64_t permit_acquire(const permit_view *view, int64_t row, uint6
         __atomic_fetch_sub(own, one, __ATOMIC_SEQ_CST);
         if (is_gone)
             return PERMIT_GONE;
+        held = permit_sum(view, row);
+        held.of[class]++;
+        held.total++;
+        fits = permit_fits(view, rules, &held, class, waiting_row, asker);
     }
     return PERMIT_REFUSED;
 }

@@ -8,8 +8,8 @@ configuration harms nobody who was given the block by a new one.
 Rules, each step one sequentially consistent access:
 
 1. Acquire adds to the own cell, sums the row, and takes back what is over the limit. Of all who hold, the one that
-   added last has seen the others: the limit is never exceeded. Two who both saw each other have both taken back, so
-   one looks once more, and tries again if there is room by now.
+   added last has seen the others: the limit is never exceeded. Who has taken back looks again before it is refused, and
+   tries again if there is room: of two who only saw each other, the later one to look gets it.
 2. A dead worker's cells are set to zero by the supervisor, after it was reaped and before a successor starts.
 3. A row in use has the name of its key, "live". It is freed by name → "closing", sum, then free or restore. Acquire
    adds first and reads the name after: one of the two sees the other. Whoever wants a row that is being closed
@@ -34,6 +34,8 @@ killed and stopped in ``tests/memory/test_inflight_killed.py``.
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from tidegate.memory.mapping cimport Mapping
+
+from array import array
 
 CLASSES = PERMIT_CLASSES
 """Classes that are counted apart; as many as there are ranks of bells."""
@@ -158,6 +160,25 @@ cdef class PermitTable:
         ):
             raise IndexError(f"row {row} is not in this table")
         self.release(row, class_)
+
+    def cycle(self, fingerprints, uint64_t maximum, uint64_t times) -> int:
+        """Takes a permit of each key in turn and gives it back at once, ``times`` in all; how many were refused."""
+        self._check(0)
+        cdef bytes packed = array("Q", fingerprints).tobytes()
+        cdef const uint64_t* keys = <const uint64_t*><const char*>packed
+        cdef uint64_t count = len(fingerprints), i, refused = 0
+        cdef permit_rules rules
+        cdef int64_t row
+        rules.maximum = maximum
+        rules.guarantee = [0, 0, 0, 0]
+        with nogil:
+            for i in range(times):
+                row = self.acquire(keys[i % count], 0, &rules)
+                if row < 0:
+                    refused += 1
+                else:
+                    self.release(row, 0)
+        return refused
 
     def counts(self, uint64_t fingerprint) -> tuple[int, ...]:
         """Permits held of a key by all workers, by class."""
