@@ -3,6 +3,8 @@
 import pytest
 from tests.limits.waiting_model import FLAWS, Model
 
+pytestmark = pytest.mark.timeout(300)
+
 
 @pytest.mark.parametrize(("workers", "maximum", "holders"), [(2, 1, 0), (2, 1, 1), (3, 2, 2)])
 @pytest.mark.parametrize("leaver", [-1, 0])
@@ -13,7 +15,6 @@ def test_without_a_death_nobody_waits_for_what_is_free_even_without_the_timer(wo
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_three_workers_for_one_permit():
     states, violation = Model(3, 1, holders=1).search()
     assert violation == ""

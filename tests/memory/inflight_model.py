@@ -127,7 +127,7 @@ class Model:
         unused = -1
         for row in range(self.rows):
             there = yield "load", row
-            if there == FREE and unused < 0:
+            if there == FREE and (unused < 0 or i % 2):  # who chooses which does not matter
                 unused = row
             if there == FREE or there[0] != key:
                 continue

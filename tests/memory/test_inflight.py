@@ -159,6 +159,21 @@ def test_a_table_half_full_turns_nobody_away(region, table):
     assert region.inflight().rows_in_use() == BLOCKS * 4
 
 
+@pytest.mark.slow
+def test_a_million_keys_in_a_table_of_twice_as_many_rows_all_have_one_and_heal():
+    made = Region.create(2, 1, 1, inflight_blocks=1 << 18)
+    dead, alive = (PermitTable(made.inflight(slot), 0, 1 << 18) for slot in (0, 1))
+    chance = random.Random(5)
+    keys = [chance.getrandbits(64) for _ in range(1_000_000)]
+    assert all(dead.take(one, 1) is not None for one in keys)
+    assert dead.crowded == 0
+    assert alive.cycle(keys[:1000], 1, 1000) == 1000
+    assert made.inflight().forget(0) == 1_000_000
+    assert made.inflight().rows_in_use() == 0
+    assert alive.cycle(keys, 1, 1_000_000) == 0
+    made.close()
+
+
 def test_blocks_given_to_another_limit_are_used_by_both_until_the_first_has_ended(region, table):
     old, new = table(0, 0, 4), table(1, 0, 2)
     held = [(old, old.take(key(number), 1)) for number in range(9)]

@@ -4,6 +4,9 @@ import pytest
 from tests.memory.inflight_model import KEY_FLAWS, ROW_FLAWS, Model
 
 
+pytestmark = pytest.mark.timeout(300)
+
+
 @pytest.mark.parametrize(
     ("wanted", "maximum", "deaths"),
     [(("k", "k", "k"), 1, 0), (("k", "k", "k"), 2, 0), (("kk", "kk"), 1, 2), (("k", "k", "k"), 2, 1)],

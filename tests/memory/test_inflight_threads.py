@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.timeout(600)
+
 SOURCE = Path(__file__).with_name("inflight_threads.c")
 INCLUDE = Path(__file__).parents[2] / "src"
 PROBE = "int main(void) { return 0; }\n"
@@ -14,7 +16,7 @@ WITHOUT_RANDOM_PLACES = ["setarch", "-R"]
 
 
 def run(program):
-    return subprocess.run(program, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(program, capture_output=True, text=True, timeout=240, check=False)
 
 
 def compiled(tmp_path, source, *flags):

@@ -97,25 +97,20 @@ cdef class Bells:
         return fetch_and_seq(self.mask(row, rank) + (slot >> 6), ~bit) & bit != 0
 
     cdef int ring(self, uint32_t row) noexcept nogil:
-        cdef uint32_t rank
+        cdef uint64_t* masks = self.base + <uint64_t>row * self.stride + 1
+        cdef uint32_t at
         cdef int slot
-        for rank in range(BELL_RANKS):
-            slot = self.ring_rank(row, rank)
-            if slot >= 0:
-                return slot
+        for at in range(BELL_RANKS * self.words):       # mostly nobody waits, and that is all there is to it
+            if load_seq(masks + at):
+                slot = self.ring_rank(row, at // self.words)
+                if slot >= 0:
+                    return slot
         return -1
 
     cdef int ring_rank(self, uint32_t row, uint32_t rank) noexcept nogil:
         cdef uint64_t* latest = self.base + <uint64_t>row * self.stride
-        cdef uint64_t* mask = self.mask(row, rank)
-        cdef uint64_t one = 1, there = 0
-        cdef uint32_t at
-        cdef int slot
-        for at in range(self.words):        # mostly nobody waits, and that is all there is to it
-            there |= load_seq(mask + at)
-        if there == 0:
-            return -1
-        slot = self.take(mask, (<uint32_t>load_relaxed(latest) + 1) % self.slots)
+        cdef uint64_t one = 1
+        cdef int slot = self.take(self.mask(row, rank), (<uint32_t>load_relaxed(latest) + 1) % self.slots)
         if slot >= 0:
             store_relaxed(latest, slot)     # of two at once one is forgotten: the turn is fair enough
             # A full counter is readable already. Any other failure is a bell that was lost.

@@ -268,12 +268,12 @@ static inline int64_t permit_claim(const permit_view *view, const permit_table *
     permit_places places = permit_places_of(table, fingerprint);
     uint64_t announced = permit_marked(view, fingerprint, PERMIT_ANNOUNCED);
     for (int tries = 0; tries < PERMIT_TRIES; tries++) {
-        int own = -1, unused = -1, is_changed = 0;
+        int own = -1, is_changed = 0, frees[2] = {0, 0}, firsts[2] = {-1, -1};
         for (int at = 0; at < places.count && own < 0 && !is_changed; at++) {
             int64_t row = permit_row_at(&places, at);
             uint64_t *name = permit_name(view, row), there = permit_load(name);
-            if (there == 0 && unused < 0)
-                unused = at;
+            if (there == 0 && frees[at >= PERMIT_WAYS]++ == 0)
+                firsts[at >= PERMIT_WAYS] = at;
             if (!permit_is_of(there, fingerprint))
                 continue;
             if ((there & PERMIT_STATE) != PERMIT_ANNOUNCED) {
@@ -285,6 +285,7 @@ static inline int64_t permit_claim(const permit_view *view, const permit_table *
         }
         if (is_changed)
             continue;
+        int unused = firsts[frees[1] > frees[0]];       /* the emptier block: with two to choose from few are ever full */
         if (own < 0 && unused < 0) {
             for (int at = 0; at < places.count && unused < 0; at++)
                 if (permit_close(view, permit_row_at(&places, at)))     /* left empty by somebody who died */

@@ -20,8 +20,9 @@ Rules, each step one sequentially consistent access:
    (its process died or is stopped) is taken over by the next who wants that key.
 5. Whoever takes the last permit back or gives it back frees the row; a row left empty by the dead is freed by the
    supervisor, or by the next who finds no free one.
-6. A key has 16 rows to choose from. When each is in use the request is refused and counted (``crowded``): more is not
-   known of it. There are never more rows than requests in flight, so a table of twice as many does not fill up.
+6. A key has 16 rows to choose from, in two blocks of which it takes the emptier. When each is in use the request is
+   refused and counted (``crowded``): more is not known of it. There are never more rows than requests in flight, so a
+   table of twice as many does not fill up.
 
 A limit whose requests may wait has a second row of the same shape that counts those who do, bounded in the same way.
 With it permits are lent exactly: a class beyond its guarantee leaves what is owed to others who wait, and one who has
