@@ -3,7 +3,6 @@
 import pytest
 from tests.memory.inflight_model import KEY_FLAWS, ROW_FLAWS, Model
 
-
 pytestmark = pytest.mark.timeout(300)
 
 

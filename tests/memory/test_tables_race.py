@@ -4,12 +4,12 @@
 """
 
 import os
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 from benchmarks.limits.compiled import RACE, build
+from tests.memory.thread_sanitizer import launcher
 
 pytestmark = pytest.mark.skipif(
     os.environ.get("TIDEGATE_SANITIZE") == "1", reason="its program is its own build, and the same beside every other"
@@ -17,7 +17,6 @@ pytestmark = pytest.mark.skipif(
 
 ROOT = Path(__file__).parents[2]
 SECONDS = "2"  # then it ends with what it had: on a busy machine two processes seldom run at once
-COMPILER = os.environ.get("CC", "gcc")
 
 
 @pytest.fixture(scope="module")
@@ -84,20 +83,10 @@ def test_the_race_is_lost_without_the_look_at_the_other_cells(tmp_path):
 
 @pytest.fixture(scope="module")
 def threads(tmp_path_factory):
-    """(program, what to start it with); skips where ThreadSanitizer is not installed or cannot run."""
+    """(program, what to start it with)."""
     folder = tmp_path_factory.mktemp("threads")
-    probe = folder / "probe.c"
-    probe.write_text("int main(void) { return 0; }\n")
-    made = [COMPILER, "-fsanitize=thread", str(probe), "-o", str(folder / "probe")]
-    if subprocess.run(made, capture_output=True, check=False, timeout=60).returncode:
-        pytest.skip(f"{COMPILER} has no ThreadSanitizer runtime (Debian: libtsan, with gcc)")
-    # Its runtime refuses to start where the kernel randomizes more address bits than it knows.
-    fixed = ("setarch", os.uname().machine, "-R") if shutil.which("setarch") else ()
-    for prefix in ((), fixed):
-        run = subprocess.run([*prefix, str(folder / "probe")], capture_output=True, text=True, check=False, timeout=60)
-        if run.returncode == 0:
-            return build(RACE, folder, "-g", "-DTHREADS", "-fsanitize=thread"), prefix
-    return pytest.skip(f"ThreadSanitizer's runtime does not start here: {run.stderr.strip()[:200]}")
+    prefix = launcher(folder)
+    return build(RACE, folder, "-g", "-DTHREADS", "-fsanitize=thread"), prefix
 
 
 @pytest.mark.slow
