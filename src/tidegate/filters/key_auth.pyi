@@ -1,5 +1,7 @@
 from tidegate.config.auth import Auth
 
+def digest_of(key: bytes, is_plain: bool = False) -> bytes: ...
+
 class Identity:
     """Whom a request is from; empty texts where there is nothing to say."""
 

@@ -16,7 +16,15 @@ from tidegate.wire.names cimport field_id
 
 cdef extern from "sha256.h":
     void sha256(const char* data, size_t size, uint8_t* out) nogil
+    void sha256_by(const char* data, size_t size, uint8_t* out, bint is_plain) nogil
     bint sha256_same(const uint8_t* one, const uint8_t* other) nogil
+
+
+def digest_of(bytes key not None, bint is_plain=False):
+    """The SHA-256 of a key; is_plain: without the processor's instructions for it."""
+    cdef uint8_t[DIGEST_SIZE] digest
+    sha256_by(PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key), digest, is_plain)
+    return (<const char*>digest)[:DIGEST_SIZE]
 
 
 cdef class Identity:
