@@ -429,6 +429,101 @@ def test_dry_run_of_concurrency_refuses_nobody() -> None:
         assert verdicts(plane, "two") == {"admitted": 1, "would_refuse": 2}
 
 
+QUEUE = '[limits.two]\nconcurrency = 1\nqueue = 2\nqueue_timeout = "30s"\n'
+
+
+@contextmanager
+def queued(plane: Plane, count: int, fields: str = "") -> Iterator[list[Peer]]:
+    """So many clients whose requests wait for a permit, in this order."""
+    with ExitStack() as opened:
+        clients = []
+        for number in range(count):
+            client = opened.enter_context(plane.connect())
+            waiting = plane.statistics().exchanges
+            client.send(f"GET /{number} HTTP/1.1\r\nHost: a.test\r\n{fields}\r\n".encode())
+            until(lambda: plane.statistics().exchanges == waiting + 1, "it waits")  # noqa: B023 - called here only
+            clients.append(client)
+        yield clients
+
+
+def test_queue_serves_in_order_and_refuses_beyond_its_places() -> None:
+    with Upstream() as slow, slowly(slow, QUEUE) as plane:
+        with holding(plane, slow, 1) as ((client, server),), queued(plane, 2) as waiting:
+            assert plane.get().status == 503
+            for number, one in enumerate((client, *waiting)):
+                server.send(OK)
+                assert one.answer().status == 200
+                if number < 2:
+                    assert server.request()[0] == f"GET /{number} HTTP/1.1"
+        assert verdicts(plane, "two") == {"admitted": 1, "delayed": 2, "refused": 1}
+        assert plane.counters()["exchanges_async_limit"] == 2
+
+
+def test_who_waits_for_too_long_is_refused() -> None:
+    limit = QUEUE.replace("30s", "200ms")
+    with Upstream() as slow, slowly(slow, limit) as plane, holding(plane, slow, 1) as ((client, server),):
+        assert plane.get().status == 503
+        server.send(OK)
+        assert client.answer().status == 200
+
+
+@pytest.mark.parametrize("how", ["client", "timeout"])
+def test_who_leaves_the_queue_leaves_his_place(how: str) -> None:
+    route = 'limits = ["two"]\ntimeout = "300ms"' if how == "timeout" else 'limits = ["two"]'
+    with Upstream() as slow, slowly(slow, QUEUE, route) as plane:
+        for _ in range(3):
+            with holding(plane, slow, 1) as ((client, server),), queued(plane, 2) as waiting:
+                assert plane.get().status == 503
+                if how == "client":
+                    for one in waiting:
+                        leave(one)
+                    until(lambda: plane.statistics().exchanges == 1, "they have left")
+                    server.send(OK)
+                    assert client.answer().status == 200
+                else:
+                    assert {one.answer().status for one in (client, *waiting)} == {504}
+                until(lambda: plane.statistics().exchanges == 0, "all have ended")
+
+
+def test_who_waits_in_a_queue_is_charged_nothing_until_it_is_served() -> None:
+    limits = QUEUE + '[limits.day]\nrate = "1/d"\nburst = 1\nkey = "upstream"\n'
+    with Upstream() as slow, slowly(slow, limits, 'limits = ["day", "two"]') as plane:
+        with holding(plane, slow, 1) as ((client, server),):
+            with queued(plane, 2) as waiting:
+                for one in waiting:
+                    leave(one)
+                until(lambda: plane.statistics().exchanges == 1, "they have left")
+            with queued(plane, 2) as (second, third):
+                server.send(OK)
+                assert client.answer().status == 200
+                server.request()
+                server.send(OK)
+                assert second.answer().status == 200
+                # It got its permit, and by then the rate was used up: the look after a wait is a look at all.
+                assert third.answer().get("Tidegate-Limit") == "day"
+        assert verdicts(plane, "day") == {"admitted": 2, "refused": 1}
+
+
+def test_tenants_wait_in_turn() -> None:
+    limits = AUTH + QUEUE.replace("queue = 2", "queue = 5")
+    with Upstream() as slow, slowly(slow, limits, 'auth = "partners"\nlimits = ["two"]') as plane:
+        acme, globex = "X-API-Key: a\r\n", "X-API-Key: c\r\n"
+        with (
+            holding(plane, slow, 1, acme) as ((client, server),),
+            queued(plane, 3, acme) as many,
+            queued(plane, 1, globex) as few,
+        ):
+            server.send(OK)
+            assert client.answer().status == 200
+            order = []
+            for _ in range(4):
+                order.append(server.request()[0])
+                server.send(OK)
+            assert {one.answer().status for one in (*many, *few)} == {200}
+        # /0 of globex is before /1 of acme, though it came after /2.
+        assert order == [f"GET /{number} HTTP/1.1" for number in (0, 0, 1, 2)]
+
+
 def test_limit_that_means_the_same_goes_on_over_a_reload(upstream: Serving) -> None:
     with limited(upstream, EDGE) as plane, plane.connect() as client:
         text = f'[upstreams.u]\nendpoints = ["{upstream.address}"]\n[[routes]]\nname = "all"\nupstream = "u"\n'

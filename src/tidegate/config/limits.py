@@ -54,6 +54,16 @@ class Limit(Section):
     concurrency: Annotated[
         Permits | None, Doc("Requests that may be under way at once towards upstreams, of all workers together.")
     ] = None
+    queue: Annotated[
+        int,
+        Ge(0),
+        Le(60_000),
+        Doc(
+            "Requests that may wait for a permit, of all workers together; one more is refused. Tenants are served in "
+            "turn, and once the oldest has waited for half of its time the newest goes first."
+        ),
+    ] = 0
+    queue_timeout: Annotated[float, Duration(), Doc("How long one waits in the queue before it is refused.")] = 1.0
     burst: Annotated[Burst, Doc("Requests that may come ahead of the rate; they are paid back at the rate.")] = 0
     excess: Annotated[
         Literal["reject", "delay"],

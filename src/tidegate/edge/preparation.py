@@ -106,8 +106,9 @@ class Preparation:
         limits = self._snapshot.gateway.limits
         has_permits = any(settings.kind == "concurrency" for settings in limits.values())
         inflight = self._region.inflight(self._slot) if has_permits else None
+        bells = self._region.bells() if has_permits else None
         return {
-            name: Limit(name, settings, self._snapshot.places[name], mapping, secret, inflight)
+            name: Limit(name, settings, self._snapshot.places[name], mapping, secret, inflight, bells)
             for name, settings in limits.items()
         }
 

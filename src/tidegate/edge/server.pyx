@@ -11,6 +11,7 @@ from libc.stdint cimport uint64_t
 from tidegate.edge.listener cimport Bounds, Listener
 from tidegate.exchange.context cimport Context
 from tidegate.exchange.delays cimport DelayQueue
+from tidegate.exchange.permits cimport PermitQueue
 from tidegate.exchange.plan cimport Plan
 from tidegate.exchange.refusal cimport Refusals
 from tidegate.exchange.witness cimport Witness
@@ -58,7 +59,7 @@ cdef class Server:
         meters = place.take_meters()
         self.context = Context(
             self.reactor, meters, error_log or _Silent(), self._switch, Witness(meters, mapping, slot),
-            DelayQueue(self.reactor), Refusals(),
+            DelayQueue(self.reactor), PermitQueue(self.reactor, region.bell_fds[slot] if region.bell_fds else -1), Refusals(),
         )
         self.context.snapshot_word = mapping.snapshot_word
         self.ring = place.take_log_ring()
@@ -231,6 +232,7 @@ cdef class Server:
             give_up(made, self._holders())      # ends its look-ups
         while self.retiring:
             give_up(self.retiring.pop(), self._holders())
+        self.context.permits.close()
         self.pools.close()
         self.reactor.close()
 

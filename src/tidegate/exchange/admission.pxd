@@ -24,8 +24,8 @@ cdef class Admission(Relay):
     cdef bint passes(self, Group group, Member* members)        # False: answered, or it waits for its turn
     cdef void count(self, Group group, Member* members, int64_t wait_ns)
     cdef void turn_away(self, Group group, int number, Member* members)
-    cdef bint has_permits_again(self)
-    cdef void give_turn_back(self)
+    cdef int acquire(self, Group group, Member* members)
+    cdef void leave_queues(self)
     cdef void end_permits(self) noexcept
     # the endpoint
     cdef Endpoint choose(self)

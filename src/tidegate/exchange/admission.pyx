@@ -10,6 +10,8 @@
   chooses the endpoint. A second attempt is the same request, and not charged again; the permits end first in ``finish``.
 
 A limit that delays gives out a turn; the exchange waits for it in the worker's queue, and one that leaves before gives it back.
+A bound on concurrency may have a queue for permits. Who waits holds nothing, and begins with a look at all limits once more;
+but what was charged for a turn that has come is not charged again.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
@@ -19,9 +21,10 @@ from libc.stdint cimport int64_t, uint64_t
 from tidegate.exchange.delays cimport DelayQueue
 from tidegate.exchange.edits cimport EDIT_REMOVE, Edits
 from tidegate.exchange.keys cimport hash_key, sticky_endpoint
+from tidegate.exchange.permits cimport NO_PLACE, QUEUED, PermitQueue
 from tidegate.exchange.plan cimport Plan, Route
 from tidegate.exchange.refusal cimport Refusals
-from tidegate.exchange.state cimport NOTHING, RUNNING, TURN, WAITING, client_address, reserve
+from tidegate.exchange.state cimport NOTHING, PERMIT, RUNNING, TURN, WAITING, client_address, reserve
 from tidegate.exchange.views cimport Response
 from tidegate.filters.key_auth cimport Identity, KeyAuth
 from tidegate.limits.group cimport NOBODY_REFUSED, Group
@@ -55,7 +58,7 @@ cdef class Admission(Relay):
             return True
         self.fill_asked(&asked)
         now = self.moment(self.edge)
-        refused = self.edge.look(&asked, None, &now, self.edge_members)
+        refused = self.edge.look(&asked, None, &now, self.edge_members, True)
         if refused == NOBODY_REFUSED:
             # What answers is at hand: nobody waits for that.
             refused = self.edge.charge(&now, self.edge_members, &wait_ns)
@@ -72,6 +75,7 @@ cdef class Admission(Relay):
         self.edge = route.edge if plan.listener_limits is None else route.edge_behind(plan, self.client.listener)
         if self.edge is not None and not self.passes(self.edge, self.edge_members):
             return
+        self.is_admitted = True
         self.authenticate()
 
     cdef void authenticate(self):
@@ -123,7 +127,7 @@ cdef class Admission(Relay):
         cdef Asked asked
         cdef int refused
         self.fill_asked(&asked)
-        refused = group.look(&asked, self.tier(), &now, self.contract_members)
+        refused = group.look(&asked, self.tier(), &now, self.contract_members, False)
         if refused == NOBODY_REFUSED:
             return True
         self.turn_away(group, refused, self.contract_members)
@@ -134,12 +138,12 @@ cdef class Admission(Relay):
         cdef Route route = self.route
         cdef Endpoint endpoint
         if not self.is_charged:
-            self.is_charged = True
             self.contract = route.contract if (
                 self.destination is None or self.destination.limits is None
             ) else route.contract_before(self.destination)
             if self.contract is not None and not self.passes(self.contract, self.contract_members):
                 return
+            self.is_charged = True
         if self.destination is None:
             self.answer_locally()
             return
@@ -217,31 +221,59 @@ cdef class Admission(Relay):
         cdef Moment now = self.moment(group)
         cdef int64_t wait_ns = 0
         cdef Asked asked
-        cdef int refused
-        self.fill_asked(&asked)
-        refused = group.look(&asked, self.tier(), &now, members)
+        cdef int refused = NOBODY_REFUSED
+        if not self.is_paid:
+            self.fill_asked(&asked)
+            refused = group.look(&asked, self.tier(), &now, members, True)
         if refused == NOBODY_REFUSED and group.has_permits:
-            refused = group.acquire(members)
-        if refused == NOBODY_REFUSED:
+            refused = self.acquire(group, members)
+            if self.waits_for == PERMIT:
+                return False
+        if refused == NOBODY_REFUSED and not self.is_paid:
             refused = group.charge(&now, members, &wait_ns)
-            if group.has_permits and (refused != NOBODY_REFUSED or wait_ns != 0):
-                group.release(members, group.count)     # who waits for a turn holds nothing meanwhile
         if refused != NOBODY_REFUSED:
+            group.release(members, group.count)
+            group.refund(&now, members, group.count)
             self.turn_away(group, refused, members)
             return False
+        if self.is_paid:
+            return True
         self.count(group, members, wait_ns)
         if wait_ns == 0:
             return True
+        group.release(members, group.count)     # who waits for a turn holds nothing meanwhile
+        self.is_paid = self.is_admitted
         self.left_sync(EXCHANGES_ASYNC_LIMIT)
         self.stage = WAITING
         self.waits_for = TURN
         (<DelayQueue>self.context.delays).put(self, now.now_ns + wait_ns)
         return False
 
+    cdef int acquire(self, Group group, Member* members):
+        """All permits of the group, or the number of the limit that refuses; or a place in its queue, holding nothing."""
+        cdef PermitQueue queue = self.context.permits
+        cdef int refused, answer
+        while True:
+            refused = group.acquire(members)
+            if refused == NOBODY_REFUSED or (<Limit>group.limits[refused]).gate is None:
+                return refused
+            answer = queue.put(self, <Limit>group.limits[refused])
+            if answer == NO_PLACE:
+                return refused
+            self.has_queued = True
+            if answer == QUEUED:
+                self.queued_for = refused
+                self.left_sync(EXCHANGES_ASYNC_LIMIT)
+                self.stage = WAITING
+                self.waits_for = PERMIT
+                return refused
+            members[refused].standing = HELD
+
     cdef void count(self, Group group, Member* members, int64_t wait_ns):
         """One more that each of them has let in."""
         cdef Meters meters = self.context.meters
         cdef Limit limit
+        cdef bint has_waited
         cdef int i
         for i in range(group.count):
             limit = <Limit>group.limits[i]
@@ -250,8 +282,11 @@ cdef class Admission(Relay):
                 limit.has_series = True
             if members[i].standing == WOULD_REFUSE:
                 meters.record_verdict(limit.series, VERDICT_WOULD_REFUSE)
-            elif members[i].standing == CHARGED or members[i].standing == HELD:
+            elif members[i].standing == CHARGED:
                 meters.record_verdict(limit.series, VERDICT_DELAYED if wait_ns and limit.delays else VERDICT_ADMITTED)
+            elif members[i].standing == HELD:
+                has_waited = self.has_queued and limit.gate is not None
+                meters.record_verdict(limit.series, VERDICT_DELAYED if has_waited else VERDICT_ADMITTED)
 
     cdef void turn_away(self, Group group, int number, Member* members):
         """Nothing of the group has been charged; the answer says who refused, and when to come again."""
@@ -273,37 +308,44 @@ cdef class Admission(Relay):
         try:
             self.waits_for = NOTHING
             self.stage = RUNNING
-            if not self.is_charged:
-                self.authenticate()
-            elif self.has_permits_again():
+            if self.is_admitted:
                 self.pick()
+            else:
+                self.is_admitted = True
+                self.authenticate()
         except Exception as error:
             self.caught(number, error)
 
-    cdef bint has_permits_again(self):
-        """After its turn came; False: they are taken by now, what it was charged is given back, and that has been answered."""
+    cdef void permit_came(self, bint is_there):
+        cdef uint64_t number = self.number
         cdef Group group = self.contract
         cdef Moment now
-        cdef int refused
-        if not group.has_permits:
-            return True
-        refused = group.acquire(self.contract_members)
-        if refused == NOBODY_REFUSED:
-            return True
-        now = self.moment(group)
-        group.refund(&now, self.contract_members, group.count)
-        self.turn_away(group, refused, self.contract_members)
-        return False
+        if self.stage != WAITING or self.waits_for != PERMIT:
+            return
+        try:
+            self.waits_for = NOTHING
+            self.stage = RUNNING
+            if is_there:
+                self.contract_members[self.queued_for].standing = HELD
+                self.pick()     # begins with a look at all of them once more: it has taken a while
+                return
+            now = self.moment(group)
+            group.refund(&now, self.contract_members, group.count)
+            self.turn_away(group, self.queued_for, self.contract_members)
+        except Exception as error:
+            self.caught(number, error)
 
     cdef void end_permits(self) noexcept:
         if self.contract is not None and self.contract.has_permits:
             self.contract.release(self.contract_members, self.contract.count)
 
-    cdef void give_turn_back(self):
+    cdef void leave_queues(self):
         """It leaves before its turn: who comes next need not wait for it."""
-        cdef Group group = self.contract if self.is_charged else self.edge
-        cdef Member* members = &self.contract_members[0] if self.is_charged else &self.edge_members[0]
+        cdef Group group = self.contract if self.is_admitted else self.edge
+        cdef Member* members = &self.contract_members[0] if self.is_admitted else &self.edge_members[0]
         cdef Moment now = self.moment(group)
+        if self.waits_for == PERMIT:
+            (<PermitQueue>self.context.permits).leave(self)
         group.refund(&now, members, group.count)
 
     # == the endpoint ===================================================================================================

@@ -13,6 +13,7 @@ cdef class Context:
     cdef Meters meters
     cdef readonly Witness witness
     cdef readonly object delays             # delays.DelayQueue
+    cdef readonly object permits            # permits.PermitQueue
     cdef object refusals                    # refusal.Refusals
     cdef readonly object error_log          # .say(kind, message, **fields)
     cdef const uint64_t* snapshot_word      # number of the active snapshot

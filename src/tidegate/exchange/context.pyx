@@ -38,13 +38,14 @@ cpdef bytes http_date(int64_t unix_s):
 cdef class Context:
     """What the worker has of each; ``switch_plan()`` makes the snapshot active that the shared word names."""
 
-    def __init__(self, reactor, meters, error_log, switch_plan, witness, delays, refusals):
+    def __init__(self, reactor, meters, error_log, switch_plan, witness, delays, permits, refusals):
         self.reactor = reactor
         self.loop = self.reactor.loop
         self.meters = meters
         self.error_log = error_log
         self.witness = witness
         self.delays = delays
+        self.permits = permits
         self.refusals = refusals
         self.switch_plan = switch_plan
         self.spare = []

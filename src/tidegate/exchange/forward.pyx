@@ -15,7 +15,7 @@ from tidegate.exchange.compose cimport compose_interim
 from tidegate.exchange.plan cimport Destination
 from tidegate.exchange.relay cimport HIGH_WATER, Relay
 from tidegate.exchange.state cimport (
-    DIAL, NOTHING, POOL, RESPONDING, RUNNING, SENT, TUNNEL, TURN, WAITING, Client,
+    DIAL, NOTHING, PERMIT, POOL, RESPONDING, RUNNING, SENT, TUNNEL, TURN, WAITING, Client,
 )
 from tidegate.exchange.views cimport Response
 from tidegate.memory.meters cimport (
@@ -460,8 +460,8 @@ cdef class Forward(Admission):
 
     cdef void leave_upstream(self):
         """Ends whatever is under way towards the upstream, the wait for a turn to ask it included."""
-        if self.waits_for == TURN:
-            self.give_turn_back()
+        if self.waits_for == TURN or self.waits_for == PERMIT:
+            self.leave_queues()
         if self.task is not None:
             task = self.task
             self.task = None

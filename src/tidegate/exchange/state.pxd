@@ -68,6 +68,7 @@ cdef enum WaitsFor:
     POOL
     DIAL
     TURN                        # its slot of a rate with excess = "delay"
+    PERMIT                      # to be in flight
 
 cdef class ExchangeState(Asker):
     # process
@@ -84,7 +85,12 @@ cdef class ExchangeState(Asker):
     cdef Group contract                     # … and afterwards, those of the upstream with them
     cdef Member edge_members[MEMBERS_MAX]
     cdef Member contract_members[MEMBERS_MAX]
-    cdef bint is_charged                    # the contract is: a second attempt at an upstream is the same request
+    cdef bint is_admitted                   # the edge has let it in
+    cdef bint is_paid                       # the contract is charged, its permits may be wanting still
+    cdef bint is_charged                    # all of it is done: a second attempt at an upstream is the same request
+    cdef bint has_queued                    # it waited for a permit
+    cdef object waiter                      # its place in the queue for one
+    cdef int queued_for                     # number of that limit in its group
     cdef bytes refused_by                   # name of the limit
     # exchange: where to
     cdef Identity identity                  # whom the request is from; None: the route asks nobody
@@ -162,6 +168,7 @@ cdef class ExchangeState(Asker):
     cdef bint went_async
     cdef uint8_t async_cause
     cdef void turn_came(self)               # it has waited for its turn, and has it
+    cdef void permit_came(self, bint is_there)      # … for a permit, and has it; or there is none for it
     cdef void forget(self)                  # lets go of everything, keeps the buffers
 
 cdef bytes client_address(ExchangeState x)      # text of the client's address, as far as trusted proxies vouch for it

@@ -77,6 +77,9 @@ cdef class ExchangeState(Asker):
     cdef void turn_came(self):
         raise NotImplementedError
 
+    cdef void permit_came(self, bint is_there):
+        raise NotImplementedError
+
     cdef void forget(self):
         self.client = None
         self.client_address = None
@@ -87,7 +90,11 @@ cdef class ExchangeState(Asker):
         self.identity = None
         self.edge = None
         self.contract = None
+        self.is_admitted = False
+        self.is_paid = False
         self.is_charged = False
+        self.has_queued = False
+        self.waiter = None
         self.refused_by = None
         self.endpoint = None
         self.holds_endpoint = False

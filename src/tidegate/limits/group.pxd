@@ -14,10 +14,11 @@ cdef class Group:
     cdef int count
     cdef readonly bint has_permits          # some limit bounds what is in flight
     cdef readonly bint needs_wall           # some limit goes by the wall clock
+    cdef bint is_single                     # one limit is charged, and no look at it can spare another a charge
     # Each gives the number of the limit that refuses, or NOBODY_REFUSED. ``look`` changes nothing but ``members``;
     # ``acquire`` takes permits, ``charge`` follows in the same stretch, and each leaves all as it was when one refuses.
     # ``wait_ns``: the longest of theirs.
-    cdef int look(self, const Asked* asked, str tier, const Moment* now, Member* members) noexcept
+    cdef int look(self, const Asked* asked, str tier, const Moment* now, Member* members, bint is_charged_next) noexcept
     cdef int acquire(self, Member* members) noexcept
     cdef int charge(self, const Moment* now, Member* members, int64_t* wait_ns) noexcept
     cdef void refund(self, const Moment* now, Member* members, int count) noexcept

@@ -1,7 +1,7 @@
 """The limits of one step of a request, asked as one.
 
 Three rounds within one stretch in which nothing else of this worker happens. First a look at each rate and quota, which changes
-nothing and finds nearly every refusal. Then the permits to be in flight. Then all are charged; where another worker has been
+nothing and finds nearly every refusal; where there is but one to be charged, the charge is the look. Then the permits to be in flight. Then all are charged; where another worker has been
 faster in between and one refuses after all, what this stretch has charged is taken back, which is exact, because nobody has
 been let in on it.
 
@@ -10,6 +10,7 @@ A dry run is charged like any other while it would let in, so that it refuses on
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport int64_t
+from libc.string cimport memset
 
 from tidegate.limits.keys cimport Asked, ask_of
 from tidegate.limits.limit cimport (
@@ -30,15 +31,18 @@ cdef class Group:
         for limit in limits:
             self.has_permits |= limit.kind == CONCURRENCY
             self.needs_wall |= limit.kind == QUOTA
+        charged = [limit for limit in limits if limit.kind != CONCURRENCY]
+        self.is_single = len(charged) == 1 and not charged[0].charges_failures and not self.has_permits
 
-    cdef int look(self, const Asked* asked, str tier, const Moment* now, Member* members) noexcept:
+    cdef int look(self, const Asked* asked, str tier, const Moment* now, Member* members, bint is_charged_next) noexcept:
         cdef Limit limit
         cdef Member* member
         cdef bint is_missing
         cdef int i
         for i in range(self.count):
             members[i].fingerprint = 0      # whatever they were in another request
-            members[i].standing = PASSED_BY
+            if members[i].standing != HELD:
+                members[i].standing = PASSED_BY
         for i in range(self.count):
             limit = <Limit>self.limits[i]
             member = &members[i]
@@ -54,7 +58,9 @@ cdef class Group:
                 continue
             if limit.tiers is not None or limit.overrides != NULL:
                 member.which = limit.allowance(member.fingerprint, tier)
-            if limit.kind != CONCURRENCY and limit.look(member, now) < 0:
+            if limit.kind == CONCURRENCY or (is_charged_next and self.is_single):
+                continue
+            if limit.look(member, now) < 0:
                 if not limit.is_dry:
                     return i
                 member.standing = WOULD_REFUSE
@@ -65,14 +71,14 @@ cdef class Group:
         cdef int i
         for i in range(self.count):
             limit = <Limit>self.limits[i]
-            if limit.kind != CONCURRENCY or members[i].fingerprint == 0:
+            if limit.kind != CONCURRENCY or members[i].fingerprint == 0 or members[i].standing == HELD:
                 continue
             if limit.acquire(&members[i]):
                 members[i].standing = HELD
             elif limit.is_dry:
                 members[i].standing = WOULD_REFUSE
             else:
-                self.release(members, i)
+                self.release(members, self.count)
                 return i
         return NOBODY_REFUSED
 
@@ -148,7 +154,8 @@ cdef class Group:
         ask_of(head, &parsed, &asked)
         asked.tenant.at = PyBytes_AS_STRING(tenant)
         asked.tenant.size = PyBytes_GET_SIZE(tenant)
-        return self.look(&asked, tier, &now, members)
+        memset(members, 0, MEMBERS_MAX * sizeof(Member))
+        return self.look(&asked, tier, &now, members, False)
 
     def ask_times(self, bytes head not None, long times):
         cdef Member[MEMBERS_MAX] members
@@ -159,10 +166,11 @@ cdef class Group:
         cdef int refused
         cdef long i
         ask_of(head, &parsed, &asked)
+        memset(members, 0, sizeof(members))
         now.wall_ms = 0
         for i in range(times):
             now.now_ns = i
-            refused = self.look(&asked, None, &now, members)
+            refused = self.look(&asked, None, &now, members, True)
             if refused == NOBODY_REFUSED and self.has_permits:
                 refused = self.acquire(members)
             if refused == NOBODY_REFUSED:

@@ -2,6 +2,7 @@
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
+from tidegate.limits.concurrency cimport ConcurrencyLimit
 from tidegate.limits.keys cimport RequestKey
 from tidegate.limits.quota cimport QuotaWindow
 from tidegate.memory.inflight cimport PermitTable, permit_rules
@@ -64,6 +65,7 @@ cdef class Limit:
     cdef uint32_t overrides_mask
     # what it remembers
     cdef readonly PermitTable permits
+    cdef readonly ConcurrencyLimit gate     # the same with a queue; None: nobody waits for a permit
     # where it is counted
     cdef uint32_t series
     cdef bint has_series

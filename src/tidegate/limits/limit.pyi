@@ -1,6 +1,8 @@
 from tidegate.config.allotment import Place
 from tidegate.config.limits import Limit as LimitSettings
+from tidegate.limits.concurrency import ConcurrencyLimit
 from tidegate.limits.keys import RequestKey
+from tidegate.memory.bells import Bells
 from tidegate.memory.inflight import Inflight, PermitTable
 from tidegate.memory.mapping import Mapping
 
@@ -16,6 +18,7 @@ class Limit:
     delays: bool
     policies: list[str]
     permits: PermitTable | None
+    gate: ConcurrencyLimit | None
     def __init__(
         self,
         name: str,
@@ -24,6 +27,7 @@ class Limit:
         mapping: Mapping,
         secret: bytes,
         inflight: Inflight | None = None,
+        bells: Bells | None = None,
     ) -> None: ...
     def held(self, key: bytes = b"") -> int:
         """Permits that all workers hold of a key of one part, or of a limit without key."""

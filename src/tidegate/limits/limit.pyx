@@ -8,10 +8,12 @@ from cpython.bytearray cimport PyByteArray_AS_STRING
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
+from tidegate.limits.concurrency cimport ConcurrencyLimit, LimitBell
 from tidegate.limits.keys cimport RequestKey
 from tidegate.limits.quota cimport QuotaLimit
 from tidegate.limits.rate cimport RateLimit
-from tidegate.memory.inflight cimport PERMIT_CLASSES, Inflight, PermitTable, permit_rules
+from tidegate.memory.bells cimport BELL_ROWS, Bells
+from tidegate.memory.inflight cimport Inflight, PermitTable, permit_rules
 from tidegate.memory.mapping cimport Mapping
 from tidegate.memory.quotas cimport QuotaTable
 from tidegate.memory.rates cimport RateTable
@@ -25,10 +27,11 @@ cdef int64_t MILLISECOND_NS = 1000000
 
 cdef class Limit:
     """name, settings: of the configuration. place: config.allotment.Place. mapping: of the region. secret: the region's.
-    inflight: the worker's view of the permits, for a limit of concurrency."""
+    inflight, bells: the worker's view of the permits and the bells, for a limit of concurrency."""
 
     def __init__(
-        self, str name not None, settings, place, Mapping mapping not None, bytes secret not None, Inflight inflight=None
+        self, str name not None, settings, place, Mapping mapping not None, bytes secret not None, Inflight inflight=None,
+        Bells bells=None,
     ):
         cdef uint64_t room = 4
         cdef uint64_t at, fingerprint
@@ -51,6 +54,13 @@ cdef class Limit:
         else:
             table = None
             self.permits = PermitTable(inflight, place.at, place.units)
+            if settings.queue:
+                timeout_ns = round(settings.queue_timeout * 1e9)
+                self.gate = ConcurrencyLimit(
+                    self.permits, self.key.of_nothing(), LimitBell(bells, place.at % BELL_ROWS, inflight.view.holder),
+                    maximum=settings.concurrency, queue=settings.queue, queue_timeout_ns=timeout_ns,
+                    target_ns=timeout_ns // 2,
+                )
         self.rules_owner = bytearray(sizeof(permit_rules) * (1 + len(settings.tiers) + len(settings.overrides)))
         self.rules = <permit_rules*>PyByteArray_AS_STRING(self.rules_owner)
         self.allowed = []
@@ -138,11 +148,16 @@ cdef class Limit:
             (<QuotaLimit>self.allowed[member.which]).refund(&member.window, self.cost)
 
     cdef bint acquire(self, Member* member) noexcept:
+        if self.gate is not None:
+            return self.gate.acquire_nowait(0)
         member.row = self.permits.acquire(member.fingerprint, 0, &self.rules[member.which])
         return member.row >= 0
 
     cdef void release(self, Member* member) noexcept:
-        self.permits.release(member.row, 0)
+        if self.gate is not None:
+            self.gate.release(0)
+        else:
+            self.permits.release(member.row, 0)
 
     def held(self, bytes key=b""):
         cdef uint64_t fingerprint

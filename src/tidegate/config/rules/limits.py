@@ -16,7 +16,7 @@ KEY_PARTS_MAX = 8
 KINDS = {
     "rate": ("burst", "excess", "delay_after", "max_delay", "cost", "charge"),
     "quota": ("window", "window_kind", "cost", "charge"),
-    "concurrency": (),
+    "concurrency": ("queue", "queue_timeout"),
 }
 
 
@@ -69,6 +69,10 @@ def _check_options(subject: Subject, path: Path, limit: Limit) -> None:
         _check_rate(subject, path, limit)
     elif limit.kind == "quota":
         _check_quota(subject, path, limit)
+    elif limit.queue and limit.key:
+        subject.find((*path, "queue"), "is for a limit without `key`")
+    elif not limit.queue and subject.says((*path, "queue_timeout")):
+        subject.find((*path, "queue_timeout"), "has no effect without `queue`")
 
 
 def _check_quota(subject: Subject, path: Path, limit: Limit) -> None:

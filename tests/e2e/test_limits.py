@@ -1,0 +1,70 @@
+"""Limits of a gateway with several workers: one count for all of them, over reloads and deaths."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+
+import pytest
+from tests.e2e.test_options import gateway, metrics, status
+from tests.e2e.test_processes import ask
+from tests.process.gateway import eventually
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+
+LIMIT = '[limits.edge]\nrate = "1/d"\nburst = {burst}\n[[routes]]\nname = "all"\nlimits = ["edge"]\nrespond = {{}}\n'
+
+
+def statuses(address, times, target="/"):
+    """Of so many requests, each on a connection of its own, and so at any worker."""
+    return [ask(address, target)[0] for _ in range(times)]
+
+
+def test_all_workers_count_together_and_go_on_over_a_reload(tmp_path):
+    with gateway(tmp_path, LIMIT.format(burst=19), server="workers = 2") as running_gateway:
+        found = statuses(running_gateway.listener, 40)
+        assert found == [200] * 20 + [429] * 20
+        verdicts = metrics(running_gateway)
+        assert verdicts["tidegate_limit_requests_total", ("limit", "edge"), ("verdict", "admitted")] == 20
+        assert verdicts["tidegate_limit_requests_total", ("limit", "edge"), ("verdict", "refused")] == 20
+        (limit,) = status(running_gateway)["limits"]
+        assert (limit["name"], limit["admitted_total"], limit["refused_total"]) == ("edge", 20, 20)
+        file = tmp_path / "gateway.toml"
+        # Another limit before it in the file: whose place is whose is settled by what is active, not by the order.
+        other = '[limits.aaa]\nrate = "1/s"\nkey = "client.ip"\n'
+        file.write_text(
+            file.read_text().replace("burst = 19", "burst = 24").replace("[limits.edge]", f"{other}[limits.edge]")
+        )
+        running_gateway.signal(signal.SIGHUP)
+        eventually(lambda: len(status(running_gateway)["limits"]) == 2, "the reload is active", deadline_s=60)
+        assert statuses(running_gateway.listener, 10) == [200] * 5 + [429] * 5
+
+
+def test_permits_of_a_killed_worker_are_there_again(tmp_path):
+    with contextlib.ExitStack() as opened:
+        listening = opened.enter_context(socket.create_server(("127.0.0.1", 0), backlog=128))
+        text = (
+            "[limits.servers]\nconcurrency = 20\n"
+            f'[upstreams.slow]\nendpoints = ["127.0.0.1:{listening.getsockname()[1]}"]\nlimits = ["servers"]\n'
+            '[[routes]]\nname = "slow"\nupstream = "slow"\n'
+        )
+        running_gateway = opened.enter_context(gateway(tmp_path, text, server="workers = 2"))
+
+        def hold(count):
+            """Requests that are under way: the upstream has accepted them and answers nothing."""
+            for _ in range(count):
+                client = opened.enter_context(socket.create_connection(running_gateway.address, timeout=20))
+                client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+                server, _ = listening.accept()
+                opened.enter_context(server)
+
+        listening.settimeout(30)
+        hold(20)
+        assert statuses(running_gateway.listener, 3) == [503] * 3
+        for pid in running_gateway.workers():
+            os.kill(pid, signal.SIGKILL)
+        eventually(lambda: len(running_gateway.workers()) == 2, "they are followed", deadline_s=60)
+        hold(20)
+        assert statuses(running_gateway.listener, 3) == [503] * 3
