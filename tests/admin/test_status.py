@@ -3,12 +3,16 @@ import time
 import pytest
 
 from tidegate.admin.status import status_document
+from tidegate.config.allotment import SET_BYTES, allot, room_of
 from tidegate.config.limits import Limit
 from tidegate.config.listeners import Listener
 from tidegate.config.schema import Gateway
 from tidegate.config.server import Server
 from tidegate.config.snapshot import Snapshot
 from tidegate.config.upstreams import Endpoint, Upstream
+from tidegate.limits.limit import Limit as CompiledLimit
+from tidegate.memory.fingerprints import Fingerprints
+from tidegate.memory.rates import RateTable
 from tidegate.memory.region import Region
 from tidegate.memory.slot import SlotState
 from tidegate.observe.metrics import Metrics
@@ -89,3 +93,48 @@ def test_what_an_upstream_was_told_of_is_there(view):
     (upstream,) = status_document(view)["upstreams"]
     assert (upstream["failures_total"], upstream["connections"], upstream["waiting"]) == (2, 4, 3)
     assert upstream["rtt_ms"] == 1.5
+
+
+def test_what_limits_remember_is_told():
+    limits = {
+        "edge": Limit(rate="1/d", key=("client.ip",), keys=64),
+        "day": Limit(quota=5, window=60.0),
+        "servers": Limit(concurrency=5),
+    }
+    gateway = Gateway(listeners=(Listener(bind="127.0.0.1:1"),), limits=limits)
+    memory = 1 << 20
+    places, _ = allot({}, limits, memory)
+    region = Region.create(2, **room_of(memory))
+    view = GatewayView(
+        snapshot=Snapshot.build(gateway, places=places),
+        region=region,
+        generation=1,
+        started_ns=time.monotonic_ns(),
+        supervisor_pid=41,
+        admin_address="127.0.0.1:2",
+        ask_to_stop=lambda at_once: True,
+        ask_to_upgrade=lambda asked: True,
+        metrics=Metrics(region),
+    )
+    servers = CompiledLimit(
+        "servers",
+        limits["servers"],
+        places["servers"],
+        region.mapping,
+        region.secret,
+        region.inflight(0),
+        region.bells(),
+    )
+    place = places["edge"]
+    table = RateTable(region.mapping, place.at * SET_BYTES, place.units - 1)
+    for number in range(1, 2000):
+        table.charge(number * 0x9E3779B97F4A7C15 % 2**64, time.monotonic_ns(), 86_400 * 10**9, 0)
+    row = servers.permits.take(Fingerprints(region.secret, "servers").of_key(b""), 5)
+    told = {one["name"]: one for one in status_document(view)["limits"]}
+    assert told["edge"]["evictions_total"] > 1000
+    assert (told["edge"]["in_flight"], told["day"]["evictions_total"]) == (None, 0)
+    assert (told["servers"]["in_flight"], told["servers"]["evictions_total"]) == (1, None)
+    assert servers.held() == 1
+    servers.permits.give_back(row)
+    assert servers.held() == 0
+    region.close()

@@ -8,8 +8,13 @@ from typing import Any
 
 import msgspec
 
+from tidegate.config.allotment import SET_BYTES
 from tidegate.config.limits import Limit
+from tidegate.memory.fingerprints import Fingerprints
+from tidegate.memory.inflight import Inflight, PermitTable
 from tidegate.memory.meters import VERDICTS, MeterReader, SeriesSums
+from tidegate.memory.quotas import QuotaTable
+from tidegate.memory.rates import RateTable
 from tidegate.observe.sample import Sample
 from tidegate.observe.saturation import WorkerSaturation
 from tidegate.process.view import GatewayView, WorkerView
@@ -48,7 +53,7 @@ def status_document(view: GatewayView) -> dict[str, Any]:
             }
             for name, upstream in gateway.upstreams.items()
         ],
-        "limits": [_limit(name, limit, reader) for name, limit in gateway.limits.items()],
+        "limits": [_limit(name, limit, reader, view) for name, limit in gateway.limits.items()],
         "machine": None if vitals.sample is None else _machine(vitals.sample),
         "upgrades": [] if view.roster is None else [msgspec.structs.asdict(one) for one in view.roster.upgrades],
         "access_log": None if view.log_writer is None else view.log_writer.statistics()._asdict(),
@@ -103,7 +108,7 @@ def _worker(
     }
 
 
-def _limit(name: str, limit: Limit, reader: MeterReader) -> dict[str, Any]:
+def _limit(name: str, limit: Limit, reader: MeterReader, view: GatewayView) -> dict[str, Any]:
     counts = reader.read("limit", name, reader.places().get(("limit", name), [])).classes
     return {
         "name": name,
@@ -116,8 +121,26 @@ def _limit(name: str, limit: Limit, reader: MeterReader) -> dict[str, Any]:
         "concurrency": limit.concurrency,
         "key": list(limit.key or ()),
         "dry_run": limit.dry_run,
+        **_remembered(name, limit, view),
         **{f"{verdict}_total": count for verdict, count in zip(VERDICTS, counts, strict=False)},
     }
+
+
+def _remembered(name: str, limit: Limit, view: GatewayView) -> dict[str, Any]:
+    """What shared memory says of a limit; None is what it does not say.
+
+    ``evictions_total``: keys that were forgotten before their time, for want of room. ``in_flight``: permits that are
+    held, of a limit without key.
+    """
+    place, mapping = view.snapshot.places.get(name), view.region.mapping
+    evictions = in_flight = None
+    if place is not None and limit.kind != "concurrency":
+        table = RateTable if limit.kind == "rate" else QuotaTable
+        evictions = table(mapping, place.at * SET_BYTES, place.units - 1).evictions
+    elif place is not None and not limit.key:
+        permits = PermitTable(Inflight(mapping), place.at, place.units)
+        in_flight = sum(permits.counts(Fingerprints(view.region.secret, name).of_key(b"")))
+    return {"evictions_total": evictions, "in_flight": in_flight}
 
 
 def _measured(sums: SeriesSums | None) -> dict[str, Any]:
