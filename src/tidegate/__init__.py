@@ -1,9 +1,9 @@
 """Tidegate: an API gateway and push gateway with a compiled data plane.
 
 What people who write filters import: ``Filter`` with ``option`` and ``required``; the views ``Request``,
-``ResponseHead`` and ``Headers``; ``Response``; the kinds of values an option may hold beside plain types (``Duration``,
-``Size`` …), ``Section`` for options that are tables of their own, and ``reveal`` for secrets. They are loaded at first
-use: supervisor and command line need none.
+``ResponseHead`` and ``Headers``; ``Response``; ``Identity``, whom a request is from; the kinds of values an option may
+hold beside plain types (``Duration``, ``Size`` …), ``Section`` for options that are tables of their own, and ``reveal``
+for secrets. They are loaded at first use: supervisor and command line need none.
 """
 
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tidegate.config.section import Section
     from tidegate.exchange.filter import Filter
     from tidegate.exchange.views import Headers, Request, Response, ResponseHead
+    from tidegate.filters.key_auth import Identity
 
 __version__ = "0.1.0.dev0"
 
@@ -25,6 +26,7 @@ __all__ = [
     "File",
     "Filter",
     "Headers",
+    "Identity",
     "Kind",
     "Regex",
     "Request",
@@ -45,6 +47,7 @@ _HOMES = {
     "File": "tidegate.config.kinds",
     "Filter": "tidegate.exchange.filter",
     "Headers": "tidegate.exchange.views",
+    "Identity": "tidegate.filters.key_auth",
     "Kind": "tidegate.config.kinds",
     "Regex": "tidegate.config.kinds",
     "Request": "tidegate.exchange.views",

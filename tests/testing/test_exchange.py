@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tidegate import Filter, Request, Response, ResponseHead, testing
+from tidegate import Filter, Identity, Request, Response, ResponseHead, testing
 from tidegate.testing.exchange import repeat
 
 
@@ -112,3 +112,9 @@ def test_repeated_calls_each_find_the_request_as_it_came() -> None:
 
     repeat(testing.request(), method, 3)
     assert seen == [(None, {})] * 3
+
+
+def test_request_is_from_whom_it_is_said_to_be() -> None:
+    known = testing.request(auth=Identity("ci", "acme", tier="gold"))
+    assert (known.auth.subject, known.auth.tenant, known.auth.tier, known.auth.priority) == ("ci", "acme", "gold", 0)
+    assert testing.request().auth.subject == ""

@@ -5,6 +5,9 @@ def digest_of(key: bytes, is_plain: bool = False) -> bytes: ...
 class Identity:
     """Whom a request is from; empty texts where there is nothing to say."""
 
+    def __init__(
+        self, subject: str = "", tenant: str = "", tier: str = "", priority: int = 0, digest: bytes = b""
+    ) -> None: ...
     @property
     def subject(self) -> str: ...
     @property

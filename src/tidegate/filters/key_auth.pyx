@@ -28,24 +28,22 @@ def digest_of(bytes key not None, bint is_plain=False):
 
 
 cdef class Identity:
+    """Whom a request is from. Filters get one from the gateway; tests may make their own."""
+
+    def __init__(self, str subject not None="", str tenant not None="", str tier not None="", int priority=0, bytes digest=b""):
+        self.subject = subject
+        self.tenant = tenant
+        self.tier = tier
+        self.priority = priority
+        self.subject_text = subject.encode()
+        self.tenant_text = tenant.encode()
+        self.digest = digest
 
     def __repr__(self):
         return f"<Identity {self.subject!r} of {self.tenant!r}, {self.tier!r}, priority {self.priority}>"
 
 
-cdef Identity _identity(str subject, str tenant, str tier, int priority, bytes digest):
-    cdef Identity made = Identity.__new__(Identity)
-    made.subject = subject
-    made.tenant = tenant
-    made.tier = tier
-    made.priority = priority
-    made.subject_text = subject.encode()
-    made.tenant_text = tenant.encode()
-    made.digest = digest
-    return made
-
-
-NOBODY = _identity("", "", "", 0, b"")
+NOBODY = Identity()
 
 
 cdef inline uint32_t _first(const uint8_t* digest) noexcept:
@@ -79,7 +77,7 @@ cdef class KeyAuth:
         self.places = <uint32_t*>PyByteArray_AS_STRING(owner)
         for one in settings.keys:
             raw = bytes.fromhex(one.key.removeprefix("sha256:"))
-            self.identities.append(_identity(one.subject, one.tenant or one.subject, one.tier, one.priority, raw))
+            self.identities.append(Identity(one.subject, one.tenant or one.subject, one.tier, one.priority, raw))
             self.digests += raw
         for number in range(<uint32_t>len(self.identities)):
             digest = <const uint8_t*>PyByteArray_AS_STRING(self.digests) + number * DIGEST_SIZE

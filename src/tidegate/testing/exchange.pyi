@@ -2,6 +2,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from tidegate.exchange.views import Request, ResponseHead
+from tidegate.filters.key_auth import Identity
 
 class StandIn: ...
 
@@ -17,6 +18,7 @@ def request(
     route: str = "test",
     upstreams: Sequence[str] = ("app",),
     store: Mapping[str, Any] | None = None,
+    auth: Identity | None = None,
 ) -> Request: ...
 def repeat(request: Request, method: Callable[[Request], object], times: int) -> None: ...
 def response(

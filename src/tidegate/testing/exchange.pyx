@@ -10,6 +10,7 @@ from libc.string cimport memcpy
 from tidegate.exchange.plan cimport Destination, Plan, Route
 from tidegate.exchange.state cimport NOTHING, RUNNING, SENT, Client, ExchangeState, fill, reserve
 from tidegate.exchange.views cimport Request, ResponseHead, request_view, response_view
+from tidegate.filters.key_auth cimport Identity
 from tidegate.routing.router cimport Router
 from tidegate.upstream.endpoint cimport Upstream
 from tidegate.wire.http1 cimport (
@@ -37,12 +38,12 @@ cdef class StandIn(Client):
 
 def request(
     method="GET", target="/", *, headers=(), str client_ip="192.0.2.1", scheme="http", http_version="1.1", path="/*",
-    str route="test", upstreams=("app",), store=None,
+    str route="test", upstreams=("app",), store=None, Identity auth=None,
 ):
     """A request as a filter gets it in ``on_request``.
 
     headers: names to values, or pairs; Host is "gateway.test" unless given. path: the pattern of the route, whose captures the
-    request then has. upstreams: names there are, the first being the route's; none: a route that answers by itself.
+    request then has. auth: whom it is from, nobody unless given. upstreams: names there are, the first being the route's; none: a route that answers by itself.
     Raises ValueError for what a gateway would refuse, and for a target that the route does not want.
     """
     cdef ExchangeState x = ExchangeState.__new__(ExchangeState)
@@ -92,6 +93,7 @@ def request(
     x.request_id_size = len(id)
     x.stage = RUNNING
     x.waits_for = NOTHING
+    x.identity = auth
     if store is not None:
         x.store = dict(store)
     return request_view(x)
