@@ -141,7 +141,7 @@ cdef class ConcurrencyLimit:
         # can be admitted.
         self.row = permit_claim(self.table.view, &self.table.table, self.fingerprint)
         if self.row < 0:
-            self.table.crowded += 1
+            self.table.crowded = self.table.crowded + 1
         return self.row >= 0
 
     cdef bint acquire(self, unsigned class_, permit_asker asker) noexcept nogil:
@@ -252,7 +252,7 @@ cdef class ConcurrencyLimit:
             if self.waiting_row < 0:
                 self.waiting_row = permit_claim(self.table.view, &self.table.table, self.waiting_fingerprint)
                 if self.waiting_row < 0:
-                    self.table.crowded += 1
+                    self.table.crowded = self.table.crowded + 1
                     return False
             got = permit_acquire(
                 self.table.view, self.waiting_row, self.waiting_fingerprint, class_, &self.places, -1, PERMIT_TURN

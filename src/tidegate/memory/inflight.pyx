@@ -132,7 +132,8 @@ cdef class PermitTable:
 
     cdef int64_t acquire(self, uint64_t fingerprint, unsigned class_, const permit_rules* rules) noexcept nogil:
         cdef int64_t row = permit_acquire_keyed(self.view, &self.table, fingerprint, class_, rules)
-        self.crowded += row == PERMIT_NO_ROOM
+        if row == PERMIT_NO_ROOM:
+            self.crowded = self.crowded + 1     # ``+=`` asks for the lock where Cython checks for None
         return row
 
     cdef void release(self, int64_t row, unsigned class_) noexcept nogil:
