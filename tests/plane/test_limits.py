@@ -532,3 +532,23 @@ def test_limit_that_means_the_same_goes_on_over_a_reload(upstream: Serving) -> N
         assert [ask(client).status for _ in range(2)] == [200, 429]
         plane.reload(text, server=SERVER)
         assert ask(client).status == 200
+
+
+def test_limit_that_is_removed_while_it_is_held_is_free_when_it_comes_back() -> None:
+    with Upstream() as slow, slowly(slow, TWO) as plane, holding(plane, slow, 2) as pairs:
+        assert plane.get().status == 503
+        rest = f'[upstreams.u]\nendpoints = ["{slow.address}"]\n[[routes]]\nname = "all"\nupstream = "u"\n'
+        plane.reload(rest, server=SERVER)
+        with holding(plane, slow, 1) as ((client, server),):
+            server.send(OK)
+            assert client.answer().status == 200
+        for client, server in pairs:
+            server.send(OK)
+            assert client.answer().status == 200
+            server.sock.close()
+        plane.reload(TWO + rest + 'limits = ["two"]\n', server=SERVER)
+        with holding(plane, slow, 2) as again:
+            assert plane.get().status == 503
+            for client, server in again:
+                server.send(OK)
+                assert client.answer().status == 200
