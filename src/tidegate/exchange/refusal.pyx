@@ -3,7 +3,7 @@
 A refusal has to cost less than serving, or whoever is refused has what he came for. So its head is made once for each second
 that it names, and kept; a body is three pieces put together.
 
-``RateLimit`` and ``RateLimit-Policy`` are those of draft-ietf-httpapi-ratelimit-headers-11: the policy is the bucket, what it
+``RateLimit`` and ``RateLimit-Policy`` are those of draft-ietf-httpapi-ratelimit-headers-10: the policy is the bucket, what it
 holds and how long it takes to fill.
 """
 
