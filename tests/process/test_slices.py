@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import time
+import weakref
 from collections.abc import Iterator
 
 import pytest
@@ -105,3 +106,39 @@ def test_what_was_made_while_the_collector_rested_is_old_without_a_look() -> Non
     oldest = {id(one) for one in gc.get_objects(generation=2)}
     assert oldest.issuperset(map(id, made))
     assert len(more) == 10
+
+
+@pytest.fixture
+def frozen() -> Iterator[None]:
+    """As in a worker, which froze what it had when it began to serve."""
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
+@pytest.mark.usefixtures("frozen")
+def test_a_heap_that_was_frozen_stays_so_and_what_was_made_joins_it() -> None:
+    before = gc.get_freeze_count()
+    with collector_at_rest():
+        made = [[number] for number in range(50_000)]
+    assert gc.get_freeze_count() >= before + len(made)
+    # A full collection looks at none of it.
+    assert {id(one) for one in gc.get_objects()}.isdisjoint(map(id, made))
+
+
+class Node:
+    me: "Node"
+
+
+@pytest.mark.usefixtures("frozen")
+def test_a_young_cycle_is_not_frozen_for_ever() -> None:
+    node = Node()
+    node.me = node
+    dead = weakref.ref(node)
+    del node
+    with collector_at_rest():
+        pass
+    assert dead() is None
