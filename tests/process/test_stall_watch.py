@@ -5,15 +5,23 @@ import json
 import os
 import re
 import signal
+import subprocess
+import sys
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 from tests.e2e.test_processes import ask
 from tests.process.gateway import DEADLINE_S, eventually, stop_signal
 from tests.process.stalling import begin, finish, get, place_of, stalling
 
+from tidegate.memory.region import Region
+from tidegate.memory.slot import SlotState
+from tidegate.process.child import Child
+from tidegate.process.place import WorkerPlace
 from tidegate.process.stack_pipe import SIGNAL
+from tidegate.process.stall_watch import StallWatch
 
 pytestmark = pytest.mark.e2e
 
@@ -265,3 +273,56 @@ def test_stall_is_in_the_metrics_and_the_status(tmp_path):
         assert metric("tidegate_loop_stall_seconds") == 0
         assert metric("tidegate_loop_stalls_total") >= 1
         assert metric("tidegate_loop_stall_max_seconds") >= 3
+
+
+TRACED = """
+import ctypes, os, signal, sys
+libc = ctypes.CDLL(None)
+pid = os.fork()
+if pid == 0:
+    libc.ptrace(0, 0, 0, 0)  # PTRACE_TRACEME
+    os.kill(os.getpid(), signal.SIGSTOP)
+    os._exit(0)
+os.waitpid(pid, os.WUNTRACED)
+print(pid, flush=True)
+sys.stdin.read()
+os.kill(pid, signal.SIGKILL)
+"""
+
+
+@pytest.fixture
+def traced():
+    """The pid of a process that stands still because another one traces it."""
+    with subprocess.Popen([sys.executable, "-c", TRACED], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as tracer:
+        yield int(tracer.stdout.readline())
+        tracer.stdin.close()
+
+
+@pytest.mark.parametrize("by", ["py-spy", "a debugger"])
+def test_worker_that_stands_still_because_we_look_into_it_has_no_debugger(traced, by):
+    """One that hangs for good is noticed anew while py-spy has it: that is no reason to leave it alone for ever."""
+    region = Region.create(1)
+    place = WorkerPlace("worker 0", slot=region.slot(0), seat=0)
+    place.slot.state = SlotState.READY
+    place.slot.heartbeat_ns = 10**9
+    place.fill(Child("worker 0", traced, None))
+    killed = []
+    place.child.kill = lambda: killed.append(traced)
+    workers = SimpleNamespace(places=[place], snapshot_number=0, is_draining=False)
+    native = SimpleNamespace(pid=traced if by == "py-spy" else 0, take=lambda: None, ask=lambda _: False)
+    said = []
+    now_ns = 10**9
+    watch = StallWatch(region, workers, lambda kind, *_, **__: said.append(kind), native, lambda: now_ns)
+    try:
+        for _ in range(60 * 20):  # a minute, in steps of the watch
+            now_ns += 50_000_000
+            watch.look()
+    finally:
+        os.close(place.child.pidfd)
+        region.close()
+    if by == "py-spy":
+        assert killed
+        assert "worker_stopped" not in said
+    else:
+        assert not killed
+        assert "worker_stopped" in said

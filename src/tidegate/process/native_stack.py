@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tidegate.observe.stalls import parse_native_stack
+from tidegate.process.child import Child
 
 __all__ = ["NativeStacks", "program"]
 
@@ -45,7 +46,7 @@ class NativeStacks:
         self._clock = clock
         self._due_s = float("-inf")
         # the one under way
-        self.pid = 0  # whose stack is being read; 0: nobody's
+        self._child: Child | None = None  # whose stack is being read
         self._spy: subprocess.Popen[bytes] | None = None
         self._output_fd = -1
         self._deadline_s = 0.0
@@ -53,8 +54,13 @@ class NativeStacks:
     def __repr__(self) -> str:
         return f"<NativeStacks of {self.pid or 'nobody'}>"
 
-    def ask(self, pid: int) -> bool:
-        """Begins to read the stack of ``pid``; False when that is not possible, or not now."""
+    @property
+    def pid(self) -> int:
+        """Whose stack is being read; 0: nobody's."""
+        return 0 if self._child is None else self._child.pid
+
+    def ask(self, child: Child) -> bool:
+        """Begins to read the stack of ``child``; False when that is not possible, or not now."""
         now_s = self._clock()
         if self._spy is not None or now_s < self._due_s:
             return False
@@ -62,16 +68,16 @@ class NativeStacks:
         if found is None:
             self._due_s = now_s + _REFUSED_S
             return False
-        self._output_fd = os.memfd_create("native-stack", os.MFD_CLOEXEC)
-        argv = [found, "dump", "--native", "--json", "--pid", str(pid)]
+        argv = [found, "dump", "--native", "--json", "--pid", str(child.pid)]
         try:
+            self._output_fd = os.memfd_create("native-stack", os.MFD_CLOEXEC)
             self._spy = subprocess.Popen(
                 argv, stdin=subprocess.DEVNULL, stdout=self._output_fd, stderr=subprocess.DEVNULL, process_group=0
             )
         except OSError:
             self._end(_REFUSED_S)
             return False
-        self.pid = pid
+        self._child = child
         self._deadline_s = now_s + _DEADLINE_S
         return True
 
@@ -105,12 +111,15 @@ class NativeStacks:
 
     def _let_go_on(self) -> None:
         # Killed between attaching and waiting, it leaves the signal behind that was to stop the process.
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGCONT)
+        # By its pidfd: the pid may be somebody else's by now, who has nothing to do with it.
+        if self._child is not None:
+            with contextlib.suppress(OSError):
+                self._child.signal(signal.SIGCONT)
 
     def _end(self, wait_s: float) -> None:
-        os.close(self._output_fd)
+        if self._output_fd >= 0:
+            os.close(self._output_fd)
         self._spy = None
         self._output_fd = -1
-        self.pid = 0
+        self._child = None
         self._due_s = self._clock() + wait_s

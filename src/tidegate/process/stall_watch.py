@@ -222,7 +222,7 @@ class StallWatch:
         """Asks for its stack, unless nobody is there who could answer."""
         child = watched.child
         assert child is not None  # noqa: S101 - narrows the type
-        stall.condition = _condition(child.pid)
+        stall.condition = self._condition(child.pid)
         stall.text = b""
         stall.is_settled = stall.condition in ("T", "t") or watched.place.stacks is None
         if stall.is_settled:
@@ -232,20 +232,24 @@ class StallWatch:
             stall.asked_ns = now_ns
             self._be_back_in(_STACK_NS)
 
+    def _condition(self, pid: int) -> str:
+        """What the kernel has for a worker; "" while it may be stopped only because we look into it."""
+        return "" if self._native.pid == pid else _condition(pid)
+
     def _follow(self, watched: _Watched, stall: _Stall, now_ns: int) -> None:
         """It goes on."""
+        child = watched.child
+        assert child is not None  # noqa: S101 - narrows the type
         if not stall.is_settled:
             self._hear(watched, stall, now_ns)
-        elif now_ns - stall.began_ns < 1_000_000_000:
+        elif now_ns - stall.began_ns < 1_000_000_000 or self._native.pid == child.pid:
             self._be_back_in(_CLOSE_NS)
-        elif self._native.pid == watched.place.slot.pid:
-            self._be_back_in(_CLOSE_NS)  # it is stopped by us, for a moment
-        elif stall.condition not in ("T", "t") and _condition(watched.place.slot.pid) in ("T", "t"):
+        elif stall.condition not in ("T", "t") and (condition := self._condition(child.pid)) in ("T", "t"):
             # Held, and then stopped as well: who looks into it is told.
-            stall.condition = _condition(watched.place.slot.pid)
+            stall.condition = condition
             self._tell(watched, stall, now_ns)
         elif stall.condition not in ("T", "t", "D") and not stall.is_looked_into and watched.held_ns >= self._out_ns:
-            stall.is_looked_into = self._native.ask(watched.place.slot.pid)
+            stall.is_looked_into = self._native.ask(child)
 
     def _hear_native(self, now_ns: int) -> None:
         """Says what was seen from outside, of a worker that is still in the same stall."""
@@ -367,7 +371,7 @@ class StallWatch:
         if self._kill_ns is None or watched.held_ns < self._kill_ns or child is None or child.last_words:
             return
         if stall is not None:
-            if stall.condition == "t":
+            if self._condition(child.pid) == "t":
                 return
             if not stall.is_last_asked:
                 stall.is_last_asked = True
