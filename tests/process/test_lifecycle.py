@@ -5,13 +5,14 @@ import re
 import signal
 
 import pytest
-from tests.process.gateway import supervised
+from tests.process.gateway import stop_signal, supervised
 from tests.process.upgradable import upgradable
 
 from tidegate.config.listeners import Listener
 from tidegate.config.logs import ErrorLog
 from tidegate.config.schema import Gateway
 from tidegate.config.server import Server
+from tidegate.process.lifecycle import Lifecycle
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -84,6 +85,64 @@ def test_worker_that_had_to_be_killed_is_said_at_the_end():
         assert "kind=stopped how=late" in said[-1]
         (drained,) = events(said, "drained")
         assert (drained["pid"], drained["left"]) == (str(pid), "0")
+
+
+def test_signal_when_all_is_served_cuts_nobody(tmp_path):
+    with supervised(workers=1, drain_timeout=60.0, has_control=True, runtime_dir=tmp_path / "run") as gateway:
+        gateway.wait_ready()
+        (control,) = gateway.control()
+        stop_signal(control)  # it has the logs to write out, and takes its time
+        gateway.signal(signal.SIGTERM)
+        gateway.hear("kind=drained .*left=0")
+        gateway.signal(signal.SIGTERM)
+        assert gateway.wait() == 0
+        said = gateway.everything_said()
+        assert "kind=stopped how=drained why=SIGTERM" in said[-1]
+        assert not events(said, "stopping_at_once")
+
+
+def test_signal_before_it_is_ready_is_why_it_stopped():
+    with supervised(workers=1, environment={"ECHO_TROUBLE": "hang"}) as gateway:
+        gateway.hear("kind=process_started")
+        gateway.signal(signal.SIGTERM)
+        gateway.wait()
+        said = gateway.everything_said()
+        assert "kind=stopped how=at_once why=SIGTERM" in said[-1]
+        assert "it was not ready yet" in said[-1]
+
+
+class Notes:
+    """An error log of what is noted last."""
+
+    def note(self, kind, message, **fields):
+        self.last = {"kind": kind, "message": message, **fields}
+
+
+@pytest.mark.parametrize(("drain_s", "how"), [(9.0, "drained"), (10.0, "deadline")])
+def test_writing_the_logs_is_no_part_of_the_drain(monkeypatch, drain_s, how):
+    now_s = 1000.0
+    monkeypatch.setattr("time.monotonic", lambda: now_s)
+    log = Notes()
+    lives = Lifecycle(log, 0)
+    lives.why = "SIGTERM"
+    lives.draining(10.0)
+    now_s += drain_s
+    lives.served()
+    now_s += 5.0
+    lives.stopped()
+    assert (log.last["kind"], log.last["how"], log.last["drain_s"]) == ("stopped", how, drain_s)
+
+
+@pytest.mark.e2e
+def test_worker_of_an_old_generation_that_was_late_is_no_late_end(tmp_path):
+    with upgradable(tmp_path, workers=1, upgrade_drain_timeout=0.2, drain_timeout=60.0) as it:
+        stop_signal(it.workers(1)[0])
+        assert it.upgrade()["phase"] == "done"
+        it.gateway.hear("kind=drain_late")
+        it.until_only(2)
+        it.gateway.signal(signal.SIGTERM)
+        assert it.gateway.wait() == 0
+        assert "kind=stopped how=drained" in it.gateway.everything_said()[-1]
 
 
 def test_start_that_fails_is_in_the_log_file(tmp_path):

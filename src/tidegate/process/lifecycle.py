@@ -1,7 +1,7 @@
 """What is said of lives, one line in the error log for each event: the gateway's and that of each of its processes.
 
     starting ── ready ── draining ── stopped            or start_failed
-    process_started ── process_ready ── process_died    or drained, of one that was told to end
+    process_started ── process_ready ── process_died    or drained, of one that none follows
 
 None of them is held back or counted together with others: how often they come is bounded by how fast processes may be
 started (`respawn`).
@@ -27,11 +27,12 @@ class Lifecycle:
         self._log = log
         self._started_ns = started_ns
         # the end
-        self.why = ""  # who asked for it
+        self.why = ""  # who asked for it first
         self.is_late = False  # a worker had to be killed
-        self.is_hurried = False
+        self._is_hurried = False
         self._drains_since_s: float | None = None
         self._drain_timeout_s = 0.0
+        self._drain_s: float | None = None  # what the drain took; None: it was none
 
     def __repr__(self) -> str:
         return f"<Lifecycle up {self._uptime_s():.0f} s{f' ends: {self.why}' if self.why else ''}>"
@@ -66,32 +67,36 @@ class Lifecycle:
         if self._log.sink.path != "-":
             self._log.note("start_failed", reason, "error")
 
-    def draining(self, why: str, timeout_s: float) -> None:
+    def draining(self, timeout_s: float) -> None:
         """It takes nothing new and finishes what it has."""
-        self.why = why
         self._drains_since_s, self._drain_timeout_s = time.monotonic(), timeout_s
         message = f"for at most {timeout_s:g} s; a second signal stops at once"
-        self._log.note("draining", message, why=why, timeout_s=timeout_s)
+        self._log.note("draining", message, why=self.why, timeout_s=timeout_s)
 
     def hurried(self, why: str) -> None:
         """What is still served is cut now."""
-        self.is_hurried = True
-        self.why = self.why or why
+        self._is_hurried = True
         self._log.note("stopping_at_once", "what is being served is cut", why=why)
+
+    def served(self) -> None:
+        """The workers are gone; the logs are still to be written."""
+        if self._drains_since_s is not None:
+            self._drain_s = time.monotonic() - self._drains_since_s
 
     def stopped(self) -> None:
         """All other processes have ended, and the logs are written."""
-        drain_s = None if self._drains_since_s is None else time.monotonic() - self._drains_since_s
-        fields: dict[str, Any] = {} if drain_s is None else {"drain_s": round(drain_s, 3)}
-        how, message = self._how_it_ended(drain_s)
+        fields: dict[str, Any] = {} if self._drain_s is None else {"drain_s": round(self._drain_s, 3)}
+        how, message = self._how_it_ended()
         self._log.note("stopped", message, how=how, why=self.why, uptime_s=round(self._uptime_s(), 3), **fields)
 
-    def _how_it_ended(self, drain_s: float | None) -> tuple[str, str]:
-        if self.is_hurried or drain_s is None:
+    def _how_it_ended(self) -> tuple[str, str]:
+        if self._is_hurried:
             return "at_once", "what was being served was cut"
+        if self._drain_s is None:
+            return "at_once", "it was not ready yet"
         if self.is_late:
             return "late", "a worker did not end by the deadline of the drain and was killed"
-        if drain_s >= self._drain_timeout_s:
+        if self._drain_s >= self._drain_timeout_s:
             return "deadline", f"what was left after {self._drain_timeout_s:g} s was closed"
         return "drained", "everything that was being served was finished"
 
@@ -106,21 +111,26 @@ class Lifecycle:
         took_s = round(time.monotonic() - place.started_s, 3)
         self._log.note("process_ready", f"{place.name} is ready", **_fields(place), took_s=took_s)
 
-    def process_died(self, place: Place, reason: str, pid: int, lived_s: float, delay_s: float) -> None:
-        """It is gone, or could not be made, and another one follows."""
-        when = "now" if delay_s == 0 else f"in {delay_s:.1f} s, as it keeps dying"
-        fields = {**_fields(place), "pid": pid, "lived_s": round(lived_s, 3)}
-        self._log.note(
-            "process_died", f"{place.name} is gone ({reason}); the next one starts {when}", "error", **fields
-        )
+    def process_died(self, place: Place, reason: str, pid: int, lived_s: float, delay_s: float | None) -> None:
+        """It is gone, or could not be made.
 
-    def died_draining(self, place: Place, reason: str, pid: int, lived_s: float) -> None:
-        """It did not get to the end of what it was to finish."""
+        Args:
+            place: where it was.
+            reason: how it ended.
+            pid: of the process.
+            lived_s: for how long it was there.
+            delay_s: until the next one starts; None: none follows, as it was to finish what it had, and did not.
+        """
+        if delay_s is None:
+            message = f"{place.name} is gone while draining ({reason})"
+        else:
+            when = "now" if delay_s == 0 else f"in {delay_s:.1f} s, as it keeps dying"
+            message = f"{place.name} is gone ({reason}); the next one starts {when}"
         fields = {**_fields(place), "pid": pid, "lived_s": round(lived_s, 3)}
-        self._log.note("process_died", f"{place.name} is gone while draining ({reason})", "error", **fields)
+        self._log.note("process_died", message, "error", **fields)
 
     def drained(self, place: Place, reason: str, pid: int, lived_s: float, left: int) -> None:
-        """It was told to finish what it has, and is gone; ``left`` others of its generation are not."""
+        """None is to follow: it has finished what it had, or was killed; ``left`` others of its generation are not."""
         fields = {**_fields(place), "pid": pid, "lived_s": round(lived_s, 3), "left": left}
         who = (
             place.name if not isinstance(place, WorkerPlace) else f"{place.name} of generation {place.slot.generation}"

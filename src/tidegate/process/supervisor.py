@@ -269,7 +269,7 @@ class Supervisor:
             for late in workforce.overdue(now_s):
                 assert late.child is not None  # noqa: S101 - narrows the type
                 if workforce.is_draining:
-                    self.lives.is_late = True
+                    self.lives.is_late |= self.stage is Stage.DRAINING  # of a generation before: no end of ours
                     self.log.say("drain_late", f"{late.name} has not finished in time: what it still serves is cut")
                 else:
                     late.child.last_words = "was not ready in time"
@@ -388,7 +388,7 @@ class Supervisor:
             delay_s = workforce.died(place, reason)
             if workforce.is_draining:
                 if reason != "exited with code 0" and math.isfinite(workforce.drain_deadline_s):
-                    self.lives.died_draining(place, reason, pid, lived_s)
+                    self.lives.process_died(place, reason, pid, lived_s, None)
                 left = sum(one.child is not None for one in workforce.places)
                 self.lives.drained(place, reason, pid, lived_s, left)
             else:
@@ -468,19 +468,20 @@ class Supervisor:
             self._stop("the start failed", at_once=True)
 
     def _stop(self, why: str, *, at_once: bool) -> None:
-        self._is_hurried |= at_once
-        if at_once and self._failure is None:
-            self.lives.hurried(why)
         if self.stage is Stage.FINISHING:
             self._deadline_s = time.monotonic() + _FINISH_AT_ONCE_S
             return
+        self.lives.why = self.lives.why or why
+        self._is_hurried |= at_once
+        if at_once and self._failure is None:
+            self.lives.hurried(why)
         self.attempts.fail("the gateway is told to stop")
         if at_once or self.stage is Stage.STARTING:
             for workforce in (self.workers, *self.retired):
                 workforce.kill()
         elif self.stage is Stage.RUNNING:
             timeout_s = self.active_snapshot().gateway.server.drain_timeout
-            self.lives.draining(why, timeout_s)
+            self.lives.draining(timeout_s)
             self.workers.drain(timeout_s)
             for workforce in self.retired:
                 workforce.give_way(timeout_s)
@@ -491,6 +492,7 @@ class Supervisor:
     def _finish(self) -> None:
         """The workers are gone: control writes out the logs, companions end."""
         self.stage = Stage.FINISHING
+        self.lives.served()
         self._deadline_s = time.monotonic() + (_FINISH_AT_ONCE_S if self._is_hurried else _FINISH_S)
         for place, _ in self._helpers():
             place.start_at_s = None
