@@ -26,6 +26,10 @@ def test_one_that_served_is_followed_at_once_however_often_it_is_killed():
     assert respawn.restarts == 60
 
 
+def test_starts_of_one_that_serves_and_dies_stay_a_second_apart():
+    assert Respawn().died(0.75, served_s=0.6) == 0.25
+
+
 def test_a_worker_that_dies_as_soon_as_it_serves_is_a_crash_loop():
     respawn = Respawn()
     assert [respawn.died(0.6, served_s=0.1) for _ in range(4)] == [0.0, 0.1, 0.2, 0.4]
