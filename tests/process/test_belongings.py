@@ -125,3 +125,54 @@ def test_state_directory_of_somebody_else_stays_his(open_path, identity):
     os.chown(directory, 4321, 4321)
     assert claim_state(directory, identity) == -1
     assert directory.stat().st_uid == 4321
+
+
+def test_only_what_a_gateway_keeps_is_given_away(open_path, identity):
+    directory = open_path / "state"
+    os.close(claim_state(directory, None))
+    for below in ("history", "recordings"):
+        (directory / below).mkdir(mode=0o700)
+    for name in ("mask.key", "last-good.yaml", ".last-good.yaml.17", "history/000001.json", "history/.000002.json.17"):
+        (directory / name).touch(mode=0o600)
+    for name in ("recording-20261127T005600Z-stall.jsonl.gz", ".recording-20261127T005600Z-stall-2.jsonl.gz.17.part"):
+        (directory / "recordings" / name).touch(mode=0o600)
+    os.close(claim_state(directory, identity))
+    assert {path.owner() for path in (directory, *directory.rglob("*"))} == {"nobody"}
+
+
+@pytest.mark.parametrize("other", ["id_rsa", "history/notes", "link", "hard link", "lost+found/"])
+def test_directory_that_holds_anything_else_stays_roots(open_path, identity, other):
+    directory = open_path / "state"
+    os.close(claim_state(directory, None))
+    (directory / "history").mkdir(mode=0o700)
+    (open_path / "shadow").touch(mode=0o600)
+    match other:
+        case "link":
+            (directory / "mask.key").symlink_to(open_path / "shadow")
+        case "hard link":
+            (directory / "mask.key").hardlink_to(open_path / "shadow")
+        case "lost+found/":
+            (directory / other).mkdir()
+        case _:
+            (directory / other).touch()
+    with pytest.raises(StartError, match=r"is not given to user nobody, as .* is not a gateway's"):
+        claim_state(directory, identity)
+    assert {path.lstat().st_uid for path in (directory, *directory.rglob("*"), open_path / "shadow")} == {0}
+
+
+def test_directory_that_others_may_look_into_stays_roots(open_path, identity):
+    directory = open_path / "state"
+    directory.mkdir(mode=0o755)
+    assert claim_state(directory, identity) == -1
+    assert directory.stat().st_uid == 0
+
+
+def test_giving_that_was_cut_short_is_finished(open_path, identity):
+    directory = open_path / "state"
+    os.close(claim_state(directory, None))
+    (directory / "history").mkdir(mode=0o700)
+    (directory / "history" / "000001.json").touch(mode=0o600)
+    for path in (directory / "history" / "000001.json", directory / "history"):
+        os.chown(path, identity.uid, identity.gid)
+    os.close(claim_state(directory, identity))
+    assert {path.owner() for path in (directory, *directory.rglob("*"))} == {"nobody"}

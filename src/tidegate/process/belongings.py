@@ -5,10 +5,12 @@ Rules:
 - Root makes or gives away only in places where the user, and whoever else is not root, can put nothing: otherwise a
   link of theirs would turn any file of the machine into theirs (as CVE-2016-1247 did with nginx's logs).
 - A state directory of root is claimed before anything of it is given away: a gateway of root may still run with it.
+  Only what a gateway keeps there is given, by its names; where anything else is, nothing is (``/root``, ``/etc``).
 """
 
 import contextlib
 import os
+import re
 import stat
 from pathlib import Path
 
@@ -22,6 +24,13 @@ from tidegate.process.identity import Identity
 __all__ = ["claim_state", "hand_over"]
 
 _LOG_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC
+
+# What a gateway keeps in a state directory, and below it in which directory.
+_KEPT = {
+    "": r"lock|mask\.key|last-good\.(toml|yaml)",
+    "history": r"\d+\.json",
+    "recordings": r"recording-[\w-]+\.jsonl\.gz",
+}
 
 
 def hand_over(gateway: Gateway, identity: Identity) -> None:
@@ -44,15 +53,21 @@ def hand_over(gateway: Gateway, identity: Identity) -> None:
 
 
 def claim_state(directory: Path, identity: Identity | None) -> int:
-    """`state_directory.claim` for who will use it. StartError: another gateway has it."""
+    """`state_directory.claim` for who will use it.
+
+    Raises:
+        StartError: another gateway has it, or it is root's and holds what is no gateway's.
+    """
     if identity is None:
         return state_directory.claim(directory)
     if directory.parent == state_directory.base():
         _make_passable(directory.parent)
     if _is_of_root(directory) and _is_safe(directory.parent, identity):
+        _kept(directory, identity)
         fd = state_directory.claim(directory)
-        with contextlib.suppress(OSError):  # what cannot be written is said when it is tried
-            _give(directory, identity)
+        if fd >= 0:
+            with contextlib.suppress(OSError):  # what cannot be written is said when it is tried
+                _give(directory, identity)
         return fd
     _make_directory(directory, identity)
     with identity.assumed():
@@ -115,11 +130,35 @@ def _is_of_root(directory: Path) -> bool:
 
 
 def _give(directory: Path, identity: Identity) -> None:
-    # From below: as long as the top is root's and closed, nobody can put anything in between.
-    for _, directories, files, fd in os.fwalk(directory, topdown=False):
-        for name in (*directories, *files):
-            os.chown(name, identity.uid, identity.gid, dir_fd=fd, follow_symlinks=False)
-    os.chown(directory, identity.uid, identity.gid, follow_symlinks=False)
+    # The top last: as long as it is root's and closed, nobody can put anything in between.
+    for path in (*_kept(directory, identity), directory):
+        os.chown(path, identity.uid, identity.gid, follow_symlinks=False)
+
+
+def _kept(directory: Path, identity: Identity) -> list[Path]:
+    """What a gateway has left in a directory of root, what is below a directory before that. StartError: other things.
+
+    A directory that is the user's already was given with what it holds, by a start that did not come to its end.
+    """
+    kept: list[Path] = []
+    for below, names in _KEPT.items():
+        place = directory / below
+        if below and not _is_of_root(place):
+            continue
+        own = re.compile(rf"{names}|\.({names})\.\d+(\.part)?")  # and what was being written when it was killed
+        for path in sorted(place.iterdir()):
+            found = path.lstat()
+            if stat.S_ISDIR(found.st_mode):
+                is_own = not below and path.name in _KEPT
+            else:
+                is_own = stat.S_ISREG(found.st_mode) and found.st_nlink == 1 and own.fullmatch(path.name) is not None
+            if not is_own or found.st_uid not in (0, identity.uid):
+                raise StartError(
+                    f"the state directory {directory} is not given to user {identity.name}, as {path} is not a "
+                    "gateway's (name a directory of its own as server.state_dir, or give it to that user yourself)"
+                )
+            kept.append(path)
+    return kept[::-1]
 
 
 def _is_safe(directory: Path, identity: Identity) -> bool:
