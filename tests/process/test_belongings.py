@@ -1,5 +1,6 @@
 """What is made for the user, and what is not given away."""
 
+import contextlib
 import os
 
 import pytest
@@ -65,14 +66,45 @@ def test_no_file_of_root_is_given_away_through_what_the_user_has_laid(open_path,
     assert secret.stat().st_uid == 0
 
 
-def test_hard_link_in_a_directory_of_all_is_not_given_away(open_path, identity):
-    open_path.chmod(0o1777)
-    (open_path / "secret").write_text("")
-    (open_path / "secret").chmod(0o600)
+def test_hard_link_is_not_given_away(open_path, identity):
+    (open_path / "secret").touch(mode=0o600)
     (open_path / "x.log").hardlink_to(open_path / "secret")
     with pytest.raises(StartError, match="it is no plain file of its own"):
         hand_over(gateway(open_path / "x.log"), identity)
     assert (open_path / "secret").stat().st_uid == 0
+
+
+def test_log_of_somebody_else_stays_his(open_path, identity):
+    log = open_path / "x.log"
+    log.touch(mode=0o600)
+    os.chown(log, 4321, 4321)
+    with pytest.raises(StartError, match="it belongs to another user"):
+        hand_over(gateway(log), identity)
+    assert log.stat().st_uid == 4321
+
+
+@pytest.mark.parametrize("mode", [0o1777, 0o777, 0o775, 0o1775])
+def test_log_where_others_may_write_is_not_given_away(open_path, identity, mode):
+    log = open_path / "x.log"
+    log.touch(mode=0o600)
+    open_path.chmod(mode)  # of root's group, which the user is not in: an access list would look the same
+    with pytest.raises(StartError, match="Permission denied"):
+        hand_over(gateway(log), identity)
+    assert log.stat().st_uid == 0
+
+
+@pytest.mark.parametrize(("middle", "is_given"), [("roots", True), ("his", False)])
+def test_every_link_on_the_way_to_a_log_has_to_be_roots(open_path, identity, middle, is_given):
+    for name in ("logs", "roots", "his"):
+        (open_path / name).mkdir()
+    os.chown(open_path / "his", identity.uid, identity.gid)
+    (open_path / middle / "on").symlink_to("../logs")
+    os.chown(open_path / middle / "on", 0 if is_given else identity.uid, 0, follow_symlinks=False)
+    (open_path / "first").symlink_to(open_path / middle / "on")
+    (open_path / "logs" / "x.log").touch(mode=0o600)
+    with contextlib.nullcontext() if is_given else pytest.raises(StartError, match="Permission denied"):
+        hand_over(gateway(open_path / "first" / "x.log"), identity)
+    assert (open_path / "logs" / "x.log").owner() == ("nobody" if is_given else "root")
 
 
 def test_directory_of_recordings_is_made_and_one_that_is_there_stays_as_it_is(open_path, identity):

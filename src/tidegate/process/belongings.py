@@ -9,6 +9,7 @@ Rules:
 """
 
 import contextlib
+import errno
 import os
 import re
 import stat
@@ -23,6 +24,8 @@ from tidegate.process.identity import Identity
 
 __all__ = ["claim_state", "hand_over"]
 
+_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+_LINKS_MAX = 40  # as the kernel's MAXSYMLINKS
 _LOG_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC
 
 # What a gateway keeps in a state directory, and below it in which directory.
@@ -62,7 +65,7 @@ def claim_state(directory: Path, identity: Identity | None) -> int:
         return state_directory.claim(directory)
     if directory.parent == state_directory.base():
         _make_passable(directory.parent)
-    if _is_of_root(directory) and _is_safe(directory.parent, identity):
+    if _is_of_root(directory) and _is_safe(directory.parent):
         _kept(directory, identity)
         fd = state_directory.claim(directory)
         if fd >= 0:
@@ -80,7 +83,7 @@ def _make_log(name: str, path: str, identity: Identity) -> None:
             with identity.assumed():
                 os.close(os.open(path, _LOG_FLAGS, 0o640))
         except PermissionError:
-            if not _is_safe(Path(path).parent, identity):
+            if not _is_safe(Path(path).parent):
                 raise
             _give_log(path, identity)
     except OSError as error:
@@ -94,7 +97,9 @@ def _give_log(path: str, identity: Identity) -> None:
     try:
         found = os.fstat(fd)
         if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
-            raise PermissionError(1, "it is no plain file of its own")
+            raise PermissionError(errno.EPERM, "it is no plain file of its own")
+        if found.st_uid != 0:
+            raise PermissionError(errno.EPERM, "it belongs to another user")
         os.fchown(fd, identity.uid, identity.gid)
         os.fchmod(fd, found.st_mode | 0o600)
     finally:
@@ -104,7 +109,7 @@ def _give_log(path: str, identity: Identity) -> None:
 def _make_directory(directory: Path, identity: Identity) -> None:
     """For the user alone, with what is missing above it; does nothing where that is not root's business."""
     missing = [one for one in (directory, *directory.parents) if not os.path.lexists(one)]
-    if not missing or not _is_safe(missing[-1].parent, identity):
+    if not missing or not _is_safe(missing[-1].parent):
         return
     with contextlib.suppress(OSError):
         for above in reversed(missing[1:]):
@@ -161,22 +166,37 @@ def _kept(directory: Path, identity: Identity) -> list[Path]:
     return kept[::-1]
 
 
-def _is_safe(directory: Path, identity: Identity) -> bool:
-    """Whether the user can put nothing into a directory or in place of what leads there.
+def _is_safe(directory: Path) -> bool:
+    """Whether nobody but root can put anything into a directory or in place of what leads there, link by link.
 
-    A directory that everybody may write to is safe when it is sticky (/tmp): what root has there stays where it is.
+    On the way there a directory that others may write to will do when it is sticky (/tmp): what root has there stays
+    where it is. Into the last one they could still put a file, or a hard link to one. That a group may write counts
+    whoever is in it: it can be the mask of an access list, too.
     """
-    for way in (Path(os.path.abspath(directory)), Path(os.path.realpath(directory))):  # noqa: PTH100 - as it is written
-        for place in (way, *way.parents):
-            try:
-                found = place.lstat()
-            except OSError:
-                return False
+    at = Path("/")
+    ahead = list(Path(os.path.abspath(directory)).parts[:0:-1])  # noqa: PTH100 - as it is written
+    links = 0
+    try:
+        while ahead:
+            name = ahead.pop()
+            if name == "..":  # of a link
+                at = at.parent
+                continue
+            found = (at / name).lstat()
             if found.st_uid != 0:
                 return False
             if stat.S_ISLNK(found.st_mode):
+                links += 1
+                target = (at / name).readlink()
+                ahead += [part for part in reversed(target.parts) if part != "/"]
+                at = Path("/") if target.is_absolute() else at
+                if links > _LINKS_MAX:
+                    return False
                 continue
-            is_open = found.st_mode & stat.S_IWOTH or (found.st_mode & stat.S_IWGRP and found.st_gid in identity.groups)
-            if is_open and not found.st_mode & stat.S_ISVTX:
+            if found.st_mode & _OTHERS_WRITE and not found.st_mode & stat.S_ISVTX:
                 return False
-    return True
+            at /= name
+        found = at.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == 0 and not found.st_mode & _OTHERS_WRITE
