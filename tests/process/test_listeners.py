@@ -1,7 +1,9 @@
 """Listening sockets: real addresses, real files."""
 
 import contextlib
+import grp
 import os
+import pwd
 import socket
 import stat
 from dataclasses import dataclass
@@ -178,6 +180,34 @@ def test_unknown_owner_is_named(tmp_path):
     with pytest.raises(StartError, match="nobody-of-that-name"):
         ListenerGroup.open(Settings(f"unix:{path}", owner="nobody-of-that-name"), 2)
     assert not path.exists()
+
+
+@pytest.mark.parametrize("has_owner", [True, False])
+def test_what_somebody_puts_in_place_of_a_unix_socket_keeps_mode_and_owner(tmp_path, monkeypatch, has_owner):
+    path, precious = tmp_path / "gate.sock", tmp_path / "precious"
+    precious.touch(mode=0o600)
+    set_umask = os.umask
+
+    def swap(mask):
+        if path.exists():  # it has just been bound
+            path.unlink()
+            path.symlink_to(precious)
+        return set_umask(mask)
+
+    monkeypatch.setattr("os.umask", swap)
+    settings = Settings(f"unix:{path}", mode=0o666, owner=pwd.getpwuid(os.geteuid()).pw_name if has_owner else None)
+    with pytest.raises(StartError, match="another file in its place") if has_owner else contextlib.nullcontext():
+        ListenerGroup.open(settings, 2).close()
+    assert stat.S_IMODE(precious.stat().st_mode) == 0o600
+
+
+def test_unix_socket_has_its_owner(tmp_path):
+    path = tmp_path / "gate.sock"
+    group = os.getgid()
+    if os.geteuid() == 0:
+        group = next(one.gr_gid for one in grp.getgrall() if one.gr_gid != 0)
+    with opened(Settings(f"unix:{path}", owner=f":{grp.getgrgid(group).gr_name}")):
+        assert path.lstat().st_gid == group
 
 
 def test_an_exclusive_socket_is_joined_by_nobody():

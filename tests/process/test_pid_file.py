@@ -85,6 +85,17 @@ def test_what_is_not_ours_is_left_alone(tmp_path):
     assert path.read_text() == "1\n"
 
 
+def test_link_that_somebody_has_laid_for_it_is_not_followed(tmp_path):
+    precious = tmp_path / "precious"
+    precious.write_text("precious")
+    (tmp_path / f".a.pid.{os.getpid()}").symlink_to(precious)
+    pid_file.write(tmp_path / "a.pid")
+    assert precious.read_text() == "precious"
+    assert not (tmp_path / "a.pid").is_symlink()
+    assert (tmp_path / "a.pid").read_text() == f"{os.getpid()}\n"
+    assert len(list(tmp_path.iterdir())) == 2
+
+
 def test_place_that_cannot_be_written_is_said(tmp_path):
     with pytest.raises(StartError, match=r"absent/a.pid cannot be written: No such file or directory"):
         pid_file.write(tmp_path / "absent" / "a.pid")

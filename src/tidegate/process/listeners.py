@@ -103,8 +103,9 @@ class ListenerGroup:
         one = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         is_ours = False
         try:
-            # Until it is `listen`ed to nobody can connect, so mode and owner are never wider than asked for.
-            umask = os.umask(0o177)
+            # Made with its mode: the directory may be another user's, and a link be there when the mode is set by name.
+            # Until it is `listen`ed to nobody can connect, so the owner is never another one than asked for.
+            umask = os.umask(0o777 & ~settings.mode)
             try:
                 one.bind(str(path))
                 is_ours = True
@@ -112,7 +113,6 @@ class ListenerGroup:
                 os.umask(umask)
             if settings.owner is not None:
                 _give_to(path, settings.owner)
-            path.chmod(settings.mode)
             one.listen(settings.backlog)
             one.setblocking(False)
         except OSError:
@@ -241,7 +241,13 @@ def _give_to(path: Path, owner: str) -> None:
         gid = grp.getgrnam(group).gr_gid if group else -1
     except KeyError as error:
         raise OSError(errno.EINVAL, f"owner {owner!r} does not exist on this machine") from error
-    os.chown(path, uid, gid)
+    fd = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISSOCK(os.fstat(fd).st_mode):
+            raise FileExistsError(errno.EEXIST, "somebody has put another file in its place")
+        os.chown(f"/proc/self/fd/{fd}", uid, gid)  # this very inode; `fchown` takes no O_PATH descriptor
+    finally:
+        os.close(fd)
 
 
 def _inode(path: Path) -> tuple[int, int] | None:

@@ -2,6 +2,9 @@
 
 Written whole (beside its place, then renamed) when the sockets are bound, removed at the end. One that a dead gateway
 left behind is replaced; one of a gateway that runs keeps another one from starting. An upgrade keeps the pid.
+
+Root writes it, and the directory may be another user's, who can tell the pid beforehand: no link is followed, and no
+file that is there already is written to.
 """
 
 import contextlib
@@ -36,7 +39,10 @@ def write(path: Path) -> None:
     """Writes it. StartError: it cannot be written."""
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        beside.write_text(f"{os.getpid()}\n")
+        beside.unlink(missing_ok=True)
+        fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+        with os.fdopen(fd, "w") as file:
+            file.write(f"{os.getpid()}\n")
         beside.replace(path)
     except OSError as error:
         with contextlib.suppress(OSError):
