@@ -5,9 +5,13 @@ import socket
 import subprocess
 import sys
 
-import pytest
 from benchmarks.ports import free_port
 from tests.cli.command import configuration, tidegate
+from tests.process.other_user import needs_root, nobody
+
+from tidegate.config.snapshot import Origin
+from tidegate.process import state_directory
+from tidegate.process.history import Entry, History
 
 
 def test_invalid_configuration_is_3_with_its_findings(tmp_path):
@@ -53,7 +57,7 @@ def test_port_in_use_is_1_in_one_line(tmp_path):
     )
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody who may not")
+@needs_root
 def test_port_without_permission_is_1_in_one_line(tmp_path):
     look = """
 import ctypes, encodings.idna, os, sys
@@ -86,3 +90,30 @@ def test_runtime_directory_of_somebody_else_is_1_in_one_line(tmp_path):
     assert done.returncode == 1
     assert "is open to other users" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+@needs_root
+def test_root_starts_with_no_configuration_that_another_user_may_have_written(tmp_path, monkeypatch):
+    monkeypatch.setenv("TIDEGATE_STATE_DIR", str(tmp_path / "states"))
+    path = tmp_path / "gateway.toml"
+    path.write_text("[[listeners]]\nbind = 17\n")
+    history = History(state_directory.for_file(path))
+    invalid = "[[listeners]]\nbind = 18\n"
+    history.add(Entry(number=4, etag="4", origin=Origin(kind="api", directory=str(tmp_path)), text=invalid))
+
+    of_root = tidegate("run", "--last-good", path)
+    assert of_root.returncode == 3
+    assert "configuration 4:2" in of_root.stderr
+    assert f"to start with it: tidegate run --last-good {path}\n" in tidegate("run", path).stderr
+
+    way = f"read {history.directory}/last-good.toml, and put it in place of {path}\n"
+    for his in (history.directory / "history", history.directory):
+        os.chown(his, nobody().pw_uid, nobody().pw_gid)
+        done = tidegate("run", "--last-good", path)
+        assert done.returncode == 1
+        assert done.stderr == (
+            f"tidegate: {history.directory} is not root's, so that another user may have written what is there, and a "
+            f"configuration says what root does; to start with the last good one: {way}"
+        )
+        assert f"to start with it: {way}" in tidegate("run", path).stderr
+        os.chown(his, 0, 0)

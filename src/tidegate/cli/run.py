@@ -14,7 +14,7 @@ from tidegate.process.failure import EXIT_INVALID, StartError
 
 if TYPE_CHECKING:
     from tidegate.config.snapshot import Snapshot
-    from tidegate.process.history import History
+    from tidegate.process.history import Entry, History
 
 __all__ = ["run"]
 
@@ -57,7 +57,7 @@ def _checked(file: Path) -> "Snapshot":
     if last is not None:
         print(
             f"tidegate: the last good configuration is number {last.number} in {history.directory}; "
-            f"to start with it: tidegate run --last-good {file}",
+            f"to start with it: {_way_to(last, file, history)}",
             file=sys.stderr,
         )
     raise typer.Exit(EXIT_INVALID)
@@ -72,6 +72,11 @@ def _last_good(file: Path) -> "Snapshot":
     entry = history.last()
     if entry is None:
         raise StartError(f"there is no last good configuration in {history.directory}")
+    if not _is_ours(history):
+        raise StartError(
+            f"{history.directory} is not root's, so that another user may have written what is there, and a "
+            f"configuration says what root does; to start with the last good one: {_way_to(entry, file, history)}"
+        )
     name = f"configuration {entry.number}"
     snapshot, findings = check_text(
         entry.text, file=name, directory=entry.origin.directory, is_yaml=entry.origin.is_yaml
@@ -100,12 +105,33 @@ def _history(file: Path, snapshot: "Snapshot | None") -> "History":
     return History(named_there or state_directory.for_file(file))
 
 
+def _is_ours(history: "History") -> bool:
+    """Whether what is kept there is as safe to start with as the file.
+
+    Root opens, gives away and imports what a configuration names. After ``server.user`` the history is of who became
+    that user, and whoever takes a process of his over can write to it.
+    """
+    if os.geteuid() != 0:
+        return True
+    try:
+        return all(place.stat().st_uid == 0 for place in (history.directory, history.directory / "history"))
+    except OSError:
+        return False
+
+
+def _way_to(entry: "Entry", file: Path, history: "History") -> str:
+    if _is_ours(history):
+        return f"tidegate run --last-good {file}"
+    kept = history.directory / ("last-good.yaml" if entry.origin.is_yaml else "last-good.toml")
+    return f"read {kept}, and put it in place of {file}"
+
+
 def _warn_of_replaced(file: Path, history: "History", snapshot: "Snapshot") -> None:
     last = history.last()
     if last is not None and last.origin.kind in ("api", "rollback") and last.etag != snapshot.etag:
         way = "the API" if last.origin.kind == "api" else "a rollback"
         print(
             f"tidegate: {file} replaces configuration {last.number}, which came through {way}; "
-            f"to start with that one: tidegate run --last-good {file}",
+            f"to start with that one: {_way_to(last, file, history)}",
             file=sys.stderr,
         )
