@@ -76,15 +76,29 @@ print("NoNewPrivs:\\t1" in open("/proc/self/status").read())
 
 
 @needs_root
-def test_root_that_may_not_become_anybody_says_what_it_takes():
-    code = """
-import ctypes
-for capability in (6, 7):  # CAP_SETGID, CAP_SETUID, gone with the next program
-    assert ctypes.CDLL(None).prctl(24, capability, 0, 0, 0) == 0
-import sys
-again = "from tidegate.config.server import Server; from tidegate.process.identity import Identity\\n"
-again += "try: Identity.wanted(Server(user='nobody')).take()\\nexcept Exception as error: print(error)"
-os.execv(sys.executable, [sys.executable, "-c", again])
+@pytest.mark.parametrize("lost", ["CAP_SETUID", "CAP_SETGID"])
+@pytest.mark.parametrize("way", ["with identity.assumed(): pass", "identity.take()"])
+def test_root_that_may_not_become_anybody_says_what_it_takes(lost, way):
+    number = {"CAP_SETGID": 6, "CAP_SETUID": 7}[lost]
+    again = f"""
+import os
+from tidegate.config.server import Server
+from tidegate.process.failure import StartError
+from tidegate.process.identity import Identity
+identity, groups = Identity.wanted(Server(user="nobody")), os.getgroups()
+try:
+    {way}
+except StartError as error:
+    print(error)
+print(os.getgroups() == groups, os.getresgid(), os.getresuid())
 """
-    message = "cannot become user nobody: Operation not permitted (that takes CAP_SETUID and CAP_SETGID)"
-    assert in_a_child(code) == [message]
+    code = f"""
+import ctypes
+assert ctypes.CDLL(None).prctl(24, {number}, 0, 0, 0) == 0  # gone with the next program
+import sys
+os.execv(sys.executable, [sys.executable, "-c", {again!r}])
+"""
+    message, who = in_a_child(code)
+    assert message == "cannot become user nobody: Operation not permitted (that takes CAP_SETUID and CAP_SETGID)"
+    if "assumed" in way:  # it is who it was; `take` is for good, and ends the start
+        assert who == "True (0, 0, 0) (0, 0, 0)"

@@ -61,17 +61,23 @@ class Identity:
 
     @contextlib.contextmanager
     def assumed(self) -> Iterator[None]:
-        """Files are looked for, made and opened with the user's rights meanwhile; root only."""
+        """Files are looked for, made and opened with the user's rights meanwhile; root only.
+
+        Raises:
+            StartError: it may not become that, and is who it was.
+        """
         groups, gid = os.getgroups(), os.getegid()
-        os.setgroups(self.groups)
-        os.setegid(self.gid)
-        os.seteuid(self.uid)
-        try:
+        with contextlib.ExitStack() as back:
+            try:
+                os.setgroups(self.groups)
+                back.callback(os.setgroups, groups)
+                os.setegid(self.gid)
+                back.callback(os.setegid, gid)
+                os.seteuid(self.uid)
+                back.callback(os.seteuid, 0)
+            except OSError as error:
+                raise self._refused(error) from error
             yield
-        finally:
-            os.seteuid(0)
-            os.setegid(gid)
-            os.setgroups(groups)
 
     def take(self) -> None:
         """This process, and all that it starts, is the user from now on. StartError: it may not become that."""
@@ -81,9 +87,10 @@ class Identity:
             os.setresuid(self.uid, self.uid, self.uid)
             _forbid_new_privileges()
         except OSError as error:
-            raise StartError(
-                f"cannot become user {self.name}: {error.strerror} (that takes CAP_SETUID and CAP_SETGID)"
-            ) from error
+            raise self._refused(error) from error
+
+    def _refused(self, error: OSError) -> StartError:
+        return StartError(f"cannot become user {self.name}: {error.strerror} (that takes CAP_SETUID and CAP_SETGID)")
 
 
 def _forbid_new_privileges() -> None:
