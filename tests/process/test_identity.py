@@ -21,9 +21,11 @@ def in_a_child(code):
     return done.stdout.splitlines()
 
 
-def test_nobody_is_wanted_when_none_is_named_or_it_is_so_already():
+def test_nobody_is_wanted_when_none_is_named_or_it_is_so_already(monkeypatch):
     assert Identity.wanted(Server()) is None
-    assert Identity.wanted(Server(user=str(os.geteuid()), group=str(os.getegid()))) is None
+    monkeypatch.setattr("os.getresuid", lambda: (4321,) * 3)
+    monkeypatch.setattr("os.getresgid", lambda: (1234,) * 3)
+    assert Identity.wanted(Server(user="4321", group="1234")) is None
 
 
 @needs_root
@@ -39,6 +41,9 @@ def test_what_is_wanted_and_cannot_be(monkeypatch):
         Identity.wanted(Server(user="no-such-user"))
     with pytest.raises(StartError, match="user 4294967294 has no entry on this machine that says its group"):
         Identity.wanted(Server(user="4294967294"))
+    for group in (None, "12345"):
+        with pytest.raises(StartError, match=r"server\.user: 0 is root, which is to be given up"):
+            Identity.wanted(Server(user="0", group=group))
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     with pytest.raises(StartError, match=r"cannot become user 4321, as the gateway was not started by root"):
         Identity.wanted(Server(user="4321", group="1234"))

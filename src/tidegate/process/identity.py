@@ -38,7 +38,7 @@ class Identity:
         """Who the gateway is to become; None when it stays who it is.
 
         Raises:
-            StartError: the user is not known here (any more), or we are not root and cannot become anybody.
+            StartError: the user is not known here (any more) or is root, or we are not root and cannot become anybody.
         """
         if server.user is None:
             return None
@@ -47,6 +47,8 @@ class Identity:
             gid = find_group(server.group) if server.group is not None else None if entry is None else entry.pw_gid
         except UnknownAccount as unknown:
             raise StartError(f"server.user, server.group: {unknown}") from unknown
+        if uid == 0:
+            raise StartError(f"server.user: {server.user} is root, which is to be given up: name another user, or none")
         if gid is None:
             raise StartError(f"user {server.user} has no entry on this machine that says its group; set server.group")
         groups = (gid,) if entry is None else tuple(os.getgrouplist(entry.pw_name, gid))

@@ -22,10 +22,12 @@ def check_accounts(subject: Subject) -> None:
             subject.find(_GROUP, str(unknown))
     if server.user is not None:
         try:
-            _, entry = find_user(server.user)
+            uid, entry = find_user(server.user)
         except UnknownAccount as unknown:
             subject.find(_USER, str(unknown))
         else:
-            if entry is None and server.group is None and _GROUP not in subject.shaped.lost:
+            if uid == 0:
+                subject.find(_USER, f"{server.user} is root, which is to be given up: name another user, or none")
+            elif entry is None and server.group is None and _GROUP not in subject.shaped.lost:
                 message = f"user {server.user} has no entry on this machine that says its group; set server.group"
                 subject.find(_USER, message)
