@@ -1,6 +1,8 @@
 import os
 import socket
 import stat
+import subprocess
+import sys
 
 import pytest
 
@@ -52,6 +54,21 @@ def test_running_gateways_are_found_and_leftovers_removed(tmp_path):
         assert runtime_directory.find_running(tmp_path) == [41]
     assert not (tmp_path / "42.sock").exists()
     assert runtime_directory.find_running(tmp_path / "absent") == []
+
+
+def test_socket_of_a_gateway_that_starts_is_no_leftover(tmp_path):
+    # Its command line is what tells a supervisor.
+    code = [sys.executable, "-c", "print(flush=True); input()", "tidegate.process.supervisor"]
+    with subprocess.Popen(code, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as starting:
+        starting.stdout.readline()
+        path = runtime_directory.socket_path(tmp_path, starting.pid)
+        with socket.socket(socket.AF_UNIX) as bound:
+            bound.bind(str(path))
+            assert runtime_directory.find_running(tmp_path) == []
+            assert path.exists()
+            starting.communicate(b"\n")
+            assert runtime_directory.find_running(tmp_path) == []
+            assert not path.exists()
 
 
 def test_place_is_chosen_by_the_environment(monkeypatch):

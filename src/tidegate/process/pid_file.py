@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tidegate.process.failure import StartError
 
-__all__ = ["look", "remove", "write"]
+__all__ = ["is_supervisor", "look", "remove", "write"]
 
 _MODULE = b"tidegate.process.supervisor"
 
@@ -28,7 +28,7 @@ def look(path: Path) -> None:
         raise StartError(f"the pid file {path} cannot be read: {error.strerror}") from error
     if text and not text.isdigit():
         raise StartError(f"{path} is not a pid file, and would be replaced; server.pid_file has to be another place")
-    if text and int(text) != os.getpid() and _is_supervisor(int(text)):
+    if text and int(text) != os.getpid() and is_supervisor(int(text)):
         raise StartError(
             f"another gateway (pid {int(text)}) has the pid file {path} "
             "(stop it, or give this one another server.pid_file)"
@@ -57,8 +57,8 @@ def remove(path: Path) -> None:
             path.unlink()
 
 
-def _is_supervisor(pid: int) -> bool:
-    # A pid is used again: what counts is what runs under it.
+def is_supervisor(pid: int) -> bool:
+    """Whether a gateway runs under that pid: one of a dead gateway may be another program's by now."""
     try:
         return _MODULE in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except OSError:

@@ -11,6 +11,7 @@ import stat
 from pathlib import Path
 
 from tidegate.process.failure import StartError
+from tidegate.process.pid_file import is_supervisor
 
 __all__ = ["default", "find_running", "prepare", "socket_path"]
 
@@ -73,6 +74,8 @@ def find_running(directory: Path) -> list[int]:
             try:
                 caller.connect(str(path))
             except ConnectionRefusedError:
+                if is_supervisor(int(path.stem)):  # one that starts: it is bound, and not listened to yet
+                    continue
                 with contextlib.suppress(OSError):
                     path.unlink()
             except OSError:
