@@ -1,3 +1,4 @@
+import errno
 import os
 import signal
 import subprocess
@@ -132,3 +133,37 @@ def test_one_that_was_killed_is_known_and_one_that_ended_is_not(tmp_path, monkey
     assert state_directory.last_holder(place) is None
     assert state_directory.claimed_at_ns(place) >= first_ns
     state_directory.release(-1)
+
+
+def test_full_disk_hides_nobody_who_was_killed(tmp_path, monkeypatch):
+    monkeypatch.undo()
+    place = tmp_path / "state"
+    state_directory.release(state_directory.claim(place))
+    write = os.pwrite
+
+    def full(fd, content, at):
+        if os.fstat(fd).st_size == 0:  # it would take a block, and there is none
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(fd, content, at)
+
+    monkeypatch.setattr("os.pwrite", full)
+    os.close(state_directory.claim(place))  # as when it is killed
+    assert state_directory.last_holder(place) == os.getpid()
+    state_directory.release(state_directory.claim(place), 4211)
+    assert state_directory.last_holder(place) == 4211
+    state_directory.release(state_directory.claim(place))
+    assert state_directory.last_holder(place) is None
+
+
+def test_claim_that_could_not_be_written_is_seen_by_those_before(tmp_path, monkeypatch):
+    monkeypatch.undo()
+    place = tmp_path / "state"
+    state_directory.release(state_directory.claim(place))
+    os.utime(place / "lock", ns=(1, 10**9))
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.pwrite", full)
+    os.close(state_directory.claim(place))
+    assert state_directory.claimed_at_ns(place) > 10**9

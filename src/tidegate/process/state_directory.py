@@ -117,8 +117,9 @@ def claim(directory: Path) -> int:
         os.close(fd)
         return -1
     with contextlib.suppress(OSError):  # a full disk: only its name is missing
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+        _write_holder(fd, f"{os.getpid()}\n")
+    with contextlib.suppress(OSError):
+        os.utime(fd)  # whatever could be written: `claimed_at_ns` has changed
     return fd
 
 
@@ -126,10 +127,14 @@ def release(fd: int, killed: int | None = None) -> None:
     """Gives a claim back (-1: there was none), leaving the name of nobody, or of one that was killed before."""
     if fd >= 0:
         with contextlib.suppress(OSError):
-            os.ftruncate(fd, 0)
-            if killed is not None:
-                os.pwrite(fd, f"{killed}\n".encode(), 0)
+            _write_holder(fd, "\n" if killed is None else f"{killed}\n")
         os.close(fd)
+
+
+def _write_holder(fd: int, line: str) -> None:
+    # Written over, then cut, and never empty: once the file has its place, a disk that is full takes the next name too.
+    written = os.pwrite(fd, line.encode(), 0)
+    os.ftruncate(fd, written)
 
 
 def last_holder(directory: Path) -> int | None:
