@@ -1,9 +1,11 @@
 import os
+import signal
 import socket
 import stat
 from pathlib import Path
 
 import pytest
+from tests.process.gateway import supervised
 
 from tidegate.config.listeners import Listener
 from tidegate.config.schema import Gateway
@@ -119,3 +121,19 @@ def test_address_is_waited_for_no_longer_than_said_and_the_next_start_waits_agai
                 Holdings.open(order(tmp_path), snapshot(bind=bind, state_dir=str(state)))
             assert 10.0 <= now[0] - began < 10.1
     assert state_directory.last_holder(state) == 4211
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_start_that_waits_for_the_gateway_before_hears_that_it_is_to_end(tmp_path, number):
+    state = tmp_path / "state"
+    os.close(state_directory.claim(state))
+    (state / "lock").write_text("4211\n")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        server = Server(workers=1, admin="127.0.0.1:0", state_dir=str(state))
+        bind = f"127.0.0.1:{taken.getsockname()[1]}"
+        with supervised(gateway=Gateway(server=server, listeners=(Listener(bind=bind),))) as gateway:
+            gateway.hear(r"the gateway before \(pid 4211\) was killed")
+            gateway.signal(number)
+            assert gateway.wait() == 0
+            assert gateway.complaints()[-1] == "tidegate: told to end while it waited for the gateway before"
+    assert state_directory.last_holder(state) == 4211  # the next start waits again

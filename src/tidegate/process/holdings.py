@@ -54,11 +54,23 @@ class Holdings:
         self.pid_file = pid_file
 
     @classmethod
-    def open(cls, order: SupervisorOrder, snapshot: Snapshot, identity: Identity | None = None) -> "Holdings":
-        """Binds and maps everything, for the user whom the gateway becomes.
+    def open(
+        cls,
+        order: SupervisorOrder,
+        snapshot: Snapshot,
+        identity: Identity | None = None,
+        is_told_to_end: Callable[[], bool] = lambda: False,
+    ) -> "Holdings":
+        """Binds and maps everything.
+
+        Args:
+            order: How the gateway was started.
+            snapshot: Its configuration.
+            identity: The user whom it becomes; None: it stays who it is.
+            is_told_to_end: Asked as long as addresses are waited for.
 
         Raises:
-            StartError: something is in the way, and nothing stays behind.
+            StartError: something is in the way, or it was told to end, and nothing stays behind.
         """
         gateway = snapshot.gateway
         slots = usable_cores() if gateway.server.workers == "auto" else gateway.server.workers
@@ -68,7 +80,7 @@ class Holdings:
             killed = None if directory is None else state_directory.last_holder(directory)
             lock_fd = -1 if directory is None else claim_state(directory, identity)
             opened.callback(state_directory.release, lock_fd, killed)
-            heirs = _Heirs(killed if lock_fd >= 0 else None)
+            heirs = _Heirs(killed if lock_fd >= 0 else None, is_told_to_end)
             if gateway.server.pid_file is not None:
                 pid_file.look(Path(gateway.server.pid_file))
             groups = heirs.wait_for(lambda: open_listeners(gateway.listeners, slots))
@@ -149,13 +161,18 @@ class _Heirs:
     stopped or whose loop is held does not; with its socket in the group it would get its share of all connections.
     """
 
-    def __init__(self, killed: int | None) -> None:
+    def __init__(self, killed: int | None, is_told_to_end: Callable[[], bool]) -> None:
         self._killed = killed
+        self._is_told_to_end = is_told_to_end
         self._until_s = time.monotonic() + _INHERITANCE_S
         self._has_said = False
 
     def wait_for(self, opening: Callable[[], Opened]) -> Opened:
-        """What ``opening`` opens, tried again for a while when an address is in use. StartError: it stays so."""
+        """What ``opening`` opens, tried again for a while when an address is in use.
+
+        Raises:
+            StartError: it stays so; or the gateway is told to end meanwhile, which is no failure.
+        """
         while True:
             try:
                 return opening()
@@ -165,6 +182,8 @@ class _Heirs:
                 if self._killed is None or not is_in_use or time.monotonic() >= self._until_s:
                     raise
                 self._say(str(refused))
+            if self._is_told_to_end():
+                raise StartError("told to end while it waited for the gateway before", exit_code=0)
             time.sleep(_LOOK_AGAIN_S)
 
     def _say(self, refusal: str) -> None:

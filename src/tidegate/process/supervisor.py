@@ -149,7 +149,7 @@ class Supervisor:
         raise_limit()
         identity = Identity.wanted(gateway.server) if left is None else None
         if left is None:
-            self.holdings = Holdings.open(self.order, self._snapshot, identity)
+            self.holdings = Holdings.open(self.order, self._snapshot, identity, self._is_told_to_end)
         else:
             self.holdings = Holdings.adopt(left.holdings)
         self._at_the_end.callback(self.holdings.close)
@@ -441,6 +441,13 @@ class Supervisor:
                     self._tell_to_reload()
                 case _:
                     pass
+
+    def _is_told_to_end(self) -> bool:
+        """Whether a signal has come that ends it, before there is a loop to hear it; others mean nothing so early."""
+        ending = {signal.SIGTERM, signal.SIGINT}
+        if self.ends_with_terminal and not has_terminal():
+            ending.add(signal.SIGHUP)
+        return not ending.isdisjoint(self.inbox.receive())
 
     def active_snapshot(self) -> Snapshot:
         """Decoded when somebody needs it: a reload costs the supervisor nothing that grows."""
