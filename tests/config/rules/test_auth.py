@@ -1,5 +1,6 @@
 """Rules about who may ask; the messages themselves are cases of tests/config/test_check.py."""
 
+import pytest
 from tests.config.gateways import PLAIN, accepted, told
 
 DIGEST = "sha256:" + "ab" * 32
@@ -15,4 +16,13 @@ def test_key_that_is_there_twice_is_found_in_any_spelling() -> None:
     keys = f'{{ key = "{DIGEST}", subject = "a" }}, {{ key = "sha256:{"AB" * 32}", subject = "b" }}'
     assert told(PLAIN + f'[auth.a]\nkind = "key"\nkeys = [{keys}]\n') == [
         "auth.a.keys[1].key: is there already, in line 10"
+    ]
+
+
+@pytest.mark.parametrize("header", ["Content-Length", "transfer_encoding", "HOST", "Connection", "Upgrade", "TE"])
+def test_field_that_a_request_needs_cannot_have_the_key(header: str) -> None:
+    """It is taken off, and a body without its length would be read as the next request."""
+    keys = f'[{{ key = "{DIGEST}", subject = "acme" }}]'
+    assert told(PLAIN + f'[auth.a]\nkind = "key"\nheader = "{header}"\nkeys = {keys}\n') == [
+        f"auth.a.header: cannot be {header}: a request needs it for something else"
     ]

@@ -5,7 +5,8 @@
 - `sockets`: addresses that are taken twice, or lead back to the gateway.
 - `cores`: cores that workers are to run on.
 - `upstreams`: pools, and options that have no effect.
-- `auth`: keys that two would have.
+- `auth`: keys that two would have, and fields that cannot have a key.
+- `fields`: names of fields, as the others compare them.
 - `limits`: options that do not fit together, and limits that are asked where what they need is not known.
 - `routes`: what a route does, its regexes and captures, and whether it can match at all.
 - `logs`: fields and formats of the access log.

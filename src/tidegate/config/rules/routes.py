@@ -7,6 +7,7 @@ from tidegate.config.declarations import walk
 from tidegate.config.findings import Path
 from tidegate.config.kinds import Match
 from tidegate.config.patterns import parse_path, parse_value
+from tidegate.config.rules.fields import GATEWAYS_OWN, same_field
 from tidegate.config.rules.subject import Subject
 from tidegate.config.schema import Rewrite, Route
 from tidegate.routing.reachable import unreachable
@@ -18,10 +19,6 @@ __all__ = ["check_routes"]
 
 _HOLE = re.compile(r"\{([^{}]*)\}")
 _GIVEN = {"scheme", "host", "path", "query"}
-# Framing and what RFC 9110, 7.6.1 keeps between two neighbours: the gateway sets them, for each of its connections.
-_OURS = {
-    "connection", "content-length", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade",
-}  # fmt: skip
 # What RE2 leaves out, because no linear-time engine can have it, by how it is written.
 _CONSTRUCTS = {
     "(?=": "look-ahead",
@@ -95,27 +92,23 @@ def _check_fields(subject: Subject, path: Path, route: Route) -> None:
             names = getattr(change, part)
             _check_once(subject, (*path, option, part), names)
             for index, name in enumerate(names):
-                if _same(name) in _OURS:
+                if same_field(name) in GATEWAYS_OWN:
                     place = (*path, option, part, index if part == "remove" else name)
                     subject.find(place, f"{name} is the gateway's own, for each of its connections")
     if route.respond is not None:
         _check_once(subject, (*path, "respond", "headers"), route.respond.headers)
         for name in route.respond.headers:
-            if _same(name) in _OURS:
+            if same_field(name) in GATEWAYS_OWN:
                 subject.find((*path, "respond", "headers", name), f"{name} is set by the gateway")
         if route.respond.body and route.respond.status in (204, 205, 304):
             subject.find((*path, "respond", "body"), f"an answer with status {route.respond.status} has no body")
-
-
-def _same(name: str) -> str:
-    return name.lower().replace("_", "-")
 
 
 def _check_once(subject: Subject, path: Path, names: Iterable[str]) -> None:
     """Names of fields are compared without case, so a table may have one twice without TOML noticing."""
     seen: dict[str, str] = {}
     for index, name in enumerate(names):
-        first = seen.setdefault(_same(name), name)
+        first = seen.setdefault(same_field(name), name)
         if first != name:
             subject.find((*path, index if path[-1] == "remove" else name), f"{name} and {first} are the same field")
 
