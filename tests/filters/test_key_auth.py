@@ -149,3 +149,10 @@ def test_field_scheme_and_realm_are_what_is_configured() -> None:
         assert client.answer().status == 200
         client.send(get(headers="Authorization: Basic gold-key\r\n"))
         assert client.answer().get("WWW-Authenticate") == 'Bearer realm="the river"'
+
+
+def test_realm_is_said_as_a_quoted_string() -> None:
+    with guarded('realm = "the \\"old\\" river \\\\ delta"') as (plane, _), plane.connect() as client:
+        client.send(get())
+        challenge = client.answer().get("WWW-Authenticate")
+    assert challenge == r'ApiKey realm="the \"old\" river \\ delta", header="X-API-Key"'

@@ -2,14 +2,30 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Le, MinLen
 
-from tidegate.config.kinds import Doc, FieldName, FieldValue, KeyDigest, Scheme
+from tidegate.config.kinds import Doc, FieldName, KeyDigest, Kind, Scheme, describe
 from tidegate.config.section import Section
 
-__all__ = ["Auth", "AuthKey", "tiers_of"]
+__all__ = ["Auth", "AuthKey", "Realm", "tiers_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Realm(Kind):
+    """What a challenge says it is for (RFC 9110, 11.5): in a quoted string, whose bytes over 127 mean nothing."""
+
+    expects: ClassVar[str] = "printable ASCII text"
+    schema: ClassVar[dict[str, Any]] = {"type": "string", "pattern": "^[ -~]+$"}
+
+    def read(self, value: Any) -> str:
+        if not isinstance(value, str) or not value or not (value.isascii() and value.isprintable()):
+            raise ValueError(f"expected {self.expects}, got {describe(value)}")
+        return value
+
+    def show(self, value: str) -> str:
+        return f'"{value}"'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +52,7 @@ class Auth(Section):
     scheme: Annotated[
         str | None, Scheme(), Doc('What stands before the key in the field, such as "Bearer" in `Authorization`.')
     ] = None
-    realm: Annotated[str | None, FieldValue(), Doc("Said to who has no key; absent: the name of the table.")] = None
+    realm: Annotated[str | None, Realm(), Doc("Said to who has no key; absent: the name of the table.")] = None
     keep: Annotated[bool, Doc("Whether the field goes on to the upstream.")] = False
     keys: Annotated[tuple[AuthKey, ...], MinLen(1), Doc("The keys that are known.")]
 

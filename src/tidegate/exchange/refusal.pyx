@@ -83,7 +83,7 @@ cdef bytes _body(Limit limit, str id):
 
 
 cdef bytes refusal_head(Limit limit, int which, long retry_s, Py_ssize_t body_size):
-    """The head as an upstream would have sent it. Names of limits are kept printable by the check of the configuration."""
+    """The head as an upstream would have sent it. A limit's name is a token: see ``config.rules``."""
     status = _status(limit)
     policy = limit.policies[which]
     wanted = limit.settings.headers

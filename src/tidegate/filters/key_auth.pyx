@@ -66,7 +66,8 @@ cdef class KeyAuth:
         self.keeps = settings.keep
         said = settings.scheme or "ApiKey"
         where = "" if settings.scheme else f', header="{settings.header}"'
-        self.challenge = f'{said} realm="{settings.realm or name}"{where}'
+        realm = (settings.realm or name).replace("\\", "\\\\").replace('"', '\\"')     # a quoted string (RFC 9110, 5.6.4)
+        self.challenge = f'{said} realm="{realm}"{where}'
         self.identities = []
         self.digests = bytearray()
         while room < 2 * len(settings.keys):

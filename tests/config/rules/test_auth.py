@@ -26,3 +26,18 @@ def test_field_that_a_request_needs_cannot_have_the_key(header: str) -> None:
     assert told(PLAIN + f'[auth.a]\nkind = "key"\nheader = "{header}"\nkeys = {keys}\n') == [
         f"auth.a.header: cannot be {header}: a request needs it for something else"
     ]
+
+
+def test_name_that_is_said_as_the_realm_needs_no_escapes() -> None:
+    table = f'[auth."a\\r\\nb"]\nkind = "key"\nkeys = [{{ key = "{DIGEST}", subject = "acme" }}]\n'
+    (told_of,) = told(PLAIN + table)
+    assert "is said in answers" in told_of
+    accepted(PLAIN + table + 'realm = "the \\"river\\" \\\\ delta"\n')
+
+
+@pytest.mark.parametrize("realm", ["r\u00edo", "a\\r\\nb", "\\u0007", ""])
+def test_realm_is_printable_ascii(realm: str) -> None:
+    table = f'[auth.a]\nkind = "key"\nkeys = [{{ key = "{DIGEST}", subject = "acme" }}]\nrealm = "{realm}"\n'
+    (told_of,) = told(PLAIN + table)
+    assert told_of.startswith("auth.a.realm: ")
+    assert "expected printable ASCII text" in told_of

@@ -34,6 +34,15 @@ def test_limit_that_nobody_names_is_a_warning() -> None:
     assert told(limited('rate = "1/s"', "")) == ["limits.a: takes no effect: no listener, route or upstream names it"]
 
 
+@pytest.mark.parametrize("name", ["a\\r\\nX-Evil: 1", 'a\\"b', "a b", "a;b", "\u00e9", "\u20ac", "x" * 65, ""])
+def test_name_of_a_limit_can_be_said_in_a_field_as_it_is(name: str) -> None:
+    """It is in ``Tidegate-Limit`` and ``RateLimit`` of refusals."""
+    told_of = told(f'{LISTENER}{UPSTREAM}{ROUTE}limits = ["{name}"]\n[limits."{name}"]\nrate = "1/s"\n')
+    assert len(told_of) == 1
+    assert "is said in answers: a name of up to 64" in told_of[0]
+    accepted(f'{LISTENER}{UPSTREAM}{ROUTE}limits = ["a_b-C.9"]\n[limits."a_b-C.9"]\nrate = "1/s"\n')
+
+
 def test_limits_that_need_more_memory_than_there_is_are_found() -> None:
     text = '[server]\nlimits_memory = "1MiB"\n' + limited('rate = "1/s"\nkey = "path"\nkeys = 1000000')
     (found,) = told(text)

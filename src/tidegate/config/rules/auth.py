@@ -1,6 +1,6 @@
 """Keys of clients: each is somebody's, in a field that may be taken off a request."""
 
-from tidegate.config.rules.fields import GATEWAYS_OWN, same_field
+from tidegate.config.rules.fields import GATEWAYS_OWN, check_said, same_field
 from tidegate.config.rules.subject import Subject
 
 __all__ = ["check_auth"]
@@ -12,6 +12,8 @@ _NEEDED = GATEWAYS_OWN | {"host"}
 def check_auth(subject: Subject) -> None:
     """No key of a table stands for two, and none is in a field that a request needs."""
     for name, auth in subject.gateway.auth.items():
+        if auth.realm is None:
+            check_said(subject, ("auth", name), name)
         if same_field(auth.header) in _NEEDED:
             subject.find(("auth", name, "header"), f"cannot be {auth.header}: a request needs it for something else")
         firsts: dict[str, int] = {}

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from tidegate.config.auth import tiers_of
 from tidegate.config.findings import Path
 from tidegate.config.limits import Allowance, Limit
+from tidegate.config.rules.fields import check_said
 from tidegate.config.rules.subject import Subject
 from tidegate.config.values import parse_rate
 
@@ -31,6 +32,7 @@ def check_limits(subject: Subject) -> None:
     tiers = tiers_of(subject.gateway.auth)
     for name, limit in subject.gateway.limits.items():
         path: Path = ("limits", name)
+        check_said(subject, path, name)
         kinds = [kind for kind in KINDS if subject.says((*path, kind))]
         if len(kinds) != 1:
             said = f"not {' and '.join(kinds)}" if kinds else "and needs it"
