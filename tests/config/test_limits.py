@@ -30,3 +30,10 @@ def test_one_part_and_a_list_of_one_are_the_same() -> None:
 def test_what_needs_to_know_who_asks_says_so() -> None:
     assert Limit(rate="1/s", key=("client.ip", "auth.key")).needs_auth
     assert Limit(rate="1/s", key=("client.ip/56", "host")).key_parts == (KeyPart("client.ip", "", 56), KeyPart("host"))
+
+
+def test_only_what_needs_neither_who_asks_nor_the_upstream_is_asked_first() -> None:
+    assert Limit(rate="1/s", key=("client.ip", "route")).is_edge
+    assert not Limit(rate="1/s", key=("path", "upstream")).is_edge
+    assert not Limit(rate="1/s", key=("auth.tenant",)).is_edge
+    assert not Limit(concurrency=5).is_edge

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tidegate.config.allotment import allot, room_of
+from tidegate.config.limits import STEP_MAX
 from tidegate.config.limits import Limit as Settings
 from tidegate.limits.group import Group
 from tidegate.limits.limit import Limit
@@ -118,3 +119,10 @@ def test_charges_are_admissions_whatever_is_asked(
         burst + 1 - sum(one[by_user] == probe[by_user] for one in admitted) for burst, by_user in shapes
     ]
     region.close()
+
+
+def test_group_has_room_for_as_many_as_the_check_lets_through(region: Region) -> None:
+    limits = {f"l{number}": Settings(rate="1/min") for number in range(STEP_MAX)}
+    assert len(grouped(region, **limits)) == STEP_MAX
+    with pytest.raises(ValueError, match="at most"):
+        grouped(region, **limits, one_more=Settings(rate="1/min"))

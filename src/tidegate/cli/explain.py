@@ -113,7 +113,7 @@ class _Request:
             return "405 method_not_allowed" if looked.allowed else "404 no_route"
         self.route = route = next(one for one in self.gateway.routes if one.name == looked.name)
         found.route, found.upstream = route.name, route.upstream
-        late = [name for name in route.limits if self.is_late(name)]
+        late = [name for name in route.limits if not self.gateway.limits[name].is_edge]
         found.limits = list(self.asked("admit", [*edge, *(name for name in route.limits if name not in late)]))
         if route.auth is not None:
             refused = self.authenticate(route.auth)
@@ -127,12 +127,6 @@ class _Request:
         if route.respond is not None:
             return f"{route.respond.status}, as the route answers itself"
         return f"{route.redirect.status}, as the route redirects" if route.redirect is not None else ""
-
-    def is_late(self, name: str) -> bool:
-        """Whether it is asked only when it is known who asks, and of which upstream."""
-        limit = self.gateway.limits[name]
-        by_upstream = any(part.source == "upstream" for part in limit.key_parts)
-        return limit.needs_auth or by_upstream or limit.kind == "concurrency"
 
     def authenticate(self, name: str) -> str:
         """Finds out who asks; otherwise how that is answered."""

@@ -10,7 +10,10 @@ from tidegate.config.kinds import Doc, Duration, Rate
 from tidegate.config.limit_keys import KeyPart, LimitKey, parse_key_part
 from tidegate.config.section import Section
 
-__all__ = ["Allowance", "Limit"]
+__all__ = ["STEP_MAX", "Allowance", "Limit"]
+
+STEP_MAX = 16
+"""Limits that one step of a request may ask, all together: what each has come to has room in every exchange."""
 
 Burst = Annotated[int, Ge(0), Le(1_000_000_000)]
 Count = Annotated[int, Ge(0), Le(1_000_000_000_000)]
@@ -139,3 +142,9 @@ class Limit(Section):
     def needs_auth(self) -> bool:
         """Whether who asks has to be known before it can be asked."""
         return bool(self.tiers) or any(part.needs_auth for part in self.key_parts)
+
+    @property
+    def is_edge(self) -> bool:
+        """Whether it is asked as soon as the route is known: it needs to know neither who asks nor the upstream."""
+        by_upstream = any(part.source == "upstream" for part in self.key_parts)
+        return not self.needs_auth and not by_upstream and self.kind != "concurrency"

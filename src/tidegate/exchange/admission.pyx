@@ -72,7 +72,7 @@ cdef class Admission(Relay):
         """The route is known."""
         cdef Route route = self.route
         cdef Plan plan = self.plan
-        self.edge = route.edge if plan.listener_limits is None else route.edge_behind(plan, self.client.listener)
+        self.edge = route.edge if plan.listener_limits is None else route.edge_behind(self.client.listener)
         if self.edge is not None and not self.passes(self.edge, self.edge_members):
             return
         self.is_admitted = True

@@ -47,7 +47,8 @@ cdef class Route:
     cdef readonly Group contract            # … and afterwards
     cdef dict edges                         # by listener: with its limits
     cdef dict contracts                     # by destination: with the limits of its upstream
-    cdef Group edge_behind(self, Plan plan, str listener)
+    cdef int join(self, dict listener_limits) except -1
+    cdef Group edge_behind(self, str listener)
     cdef Group contract_before(self, Destination destination)
     # steps, None where there are none
     cdef readonly tuple on_request          # in order of the configuration

@@ -7,7 +7,6 @@ dial settings. A plan is immutable; exchanges that began on it finish on it.
 from tidegate.exchange.edits cimport EDIT_ADD, EDIT_REMOVE, EDIT_SET, Edits
 from tidegate.filters.key_auth cimport KeyAuth
 from tidegate.limits.group cimport Group
-from tidegate.limits.limit cimport CONCURRENCY, Limit
 from tidegate.memory.marks cimport ON_FINISH, ON_REQUEST, ON_REQUEST_BODY, ON_RESPONSE, ON_RESPONSE_BODY, pack_place
 from tidegate.upstream.connection cimport DialSettings
 from tidegate.wire.target cimport (
@@ -78,8 +77,8 @@ cdef class Route:
             self.destination = destinations[settings.upstream]
         if settings.auth is not None:
             self.auth = auths[settings.auth]
-        self.edge = _group([limits[name] for name in settings.limits if _is_edge(limits[name])])
-        self.contract = _group([limits[name] for name in settings.limits if not _is_edge(limits[name])])
+        self.edge = _group([limits[name] for name in settings.limits if limits[name].settings.is_edge])
+        self.contract = _group([limits[name] for name in settings.limits if not limits[name].settings.is_edge])
         self.edges = {}
         self.contracts = {}
         if settings.respond is not None:
@@ -110,14 +109,20 @@ cdef class Route:
         for name in settings.allow_encoded:
             self.allowed_encodings |= ENCODINGS[name]
 
-    cdef Group edge_behind(self, Plan plan, str listener):
+    cdef int join(self, dict listener_limits) except -1:
+        """Puts the limits of one step together, before the first request needs them."""
+        if listener_limits is not None:
+            self.edges = {listener: _joined(group, self.edge) for listener, group in listener_limits.items()}
+        if self.destination is not None:
+            self.contract_before(self.destination)
+        return 0
+
+    cdef Group edge_behind(self, str listener):
         """The limits that are asked first of what came to ``listener``: its own, and the route's."""
-        if listener not in self.edges:
-            self.edges[listener] = _joined(plan.listener_limits.get(listener), self.edge)
-        return self.edges[listener]
+        return <Group>self.edges.get(listener, self.edge)
 
     cdef Group contract_before(self, Destination destination):
-        """The route's contract and the limits of the upstream, to be charged as one."""
+        """The route's contract and the limits of the upstream, to be charged as one; a filter may choose any upstream."""
         if destination not in self.contracts:
             self.contracts[destination] = _joined(self.contract, destination.limits)
         return self.contracts[destination]
@@ -125,10 +130,6 @@ cdef class Route:
     def __repr__(self):
         steps = [*(self.on_request or ()), *(self.on_response or ())]
         return f"<Route {self.name}: {', '.join(map(repr, steps)) or 'no filters'}>"
-
-
-cdef bint _is_edge(Limit limit):
-    return not limit.needs_auth and not limit.has_upstream and limit.kind != CONCURRENCY
 
 
 cdef Group _group(list limits):
@@ -209,6 +210,7 @@ cdef class Plan:
         for order, settings in enumerate(snapshot.gateway.routes):
             shape = shape_of(settings.path)
             route = Route(settings, self.destinations, filters, order, snapshot.number, shape, numbers, auths, self.limits)
+            route.join(self.listener_limits)
             self.routes[settings.name] = route
             self.widest_encodings |= route.allowed_encodings
             yield

@@ -50,7 +50,6 @@ cdef class RequestKey:
     cdef Fingerprints fingerprints          # of the limit
     cdef Part[8] parts
     cdef readonly int count
-    cdef readonly bint has_upstream
     cdef list kept                          # what the names point into
     cdef uint64_t of(self, const Asked* asked, bint* is_missing) noexcept nogil     # never 0
     cdef uint64_t of_nothing(self) noexcept nogil                                   # of every request, where there are no parts

@@ -2,7 +2,6 @@ from tidegate.config.limit_keys import KeyPart
 
 class RequestKey:
     count: int
-    has_upstream: bool
     def __init__(self, secret: bytes, name: str, parts: tuple[KeyPart, ...]) -> None: ...
     def fingerprint(
         self,

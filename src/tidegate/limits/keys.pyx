@@ -173,8 +173,6 @@ cdef class RequestKey:
             self.parts[i].source = SOURCES[part.source]
             self.parts[i].ipv6_prefix = part.ipv6_prefix
             self.parts[i].name = _run_of(text)
-            if self.parts[i].source == UPSTREAM:
-                self.has_upstream = True
 
     cdef uint64_t of(self, const Asked* asked, bint* is_missing) noexcept nogil:
         cdef char[KEY_MAX] key

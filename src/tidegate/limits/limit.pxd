@@ -47,8 +47,6 @@ cdef class Limit:
     cdef readonly object settings           # config.Limit
     cdef readonly RequestKey key
     cdef readonly LimitKind kind
-    cdef readonly bint needs_auth
-    cdef readonly bint has_upstream         # its key can be told only where the upstream is known
     cdef readonly bint is_dry
     cdef readonly bint charges_failures     # and nothing else
     cdef readonly bint delays

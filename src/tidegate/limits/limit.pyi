@@ -11,8 +11,6 @@ class Limit:
     settings: LimitSettings
     key: RequestKey
     kind: int
-    needs_auth: bool
-    has_upstream: bool
     is_dry: bool
     charges_failures: bool
     delays: bool

@@ -39,8 +39,6 @@ cdef class Limit:
         self.name_text = name.encode()
         self.settings = settings
         self.key = RequestKey(secret, name, settings.key_parts)
-        self.needs_auth = settings.needs_auth
-        self.has_upstream = self.key.has_upstream
         self.is_dry = settings.dry_run
         self.charges_failures = settings.charge == "on_failure"
         self.delays = settings.excess == "delay"

@@ -3,6 +3,8 @@
 import pytest
 from tests.config.gateways import LISTENER, ROUTE, UPSTREAM, accepted, told
 
+from tidegate.config.limits import STEP_MAX
+
 KEY = "sha256:" + "ab" * 32
 AUTH = f'[auth.a]\nkind = "key"\nkeys = [{{ key = "{KEY}", subject = "acme", tier = "gold" }}]\n'
 
@@ -41,6 +43,53 @@ def test_name_of_a_limit_can_be_said_in_a_field_as_it_is(name: str) -> None:
     assert len(told_of) == 1
     assert "is said in answers: a name of up to 64" in told_of[0]
     accepted(f'{LISTENER}{UPSTREAM}{ROUTE}limits = ["a_b-C.9"]\n[limits."a_b-C.9"]\nrate = "1/s"\n')
+
+
+def crowded(kind: str, *, listener: range, route: range, upstream: range, filters: str = "") -> str:
+    """A gateway that names limits of one kind by their numbers."""
+    numbers = sorted({*listener, *route, *upstream})
+    named = {
+        where: [f"l{number}" for number in one] for where, one in zip("lur", (listener, upstream, route), strict=True)
+    }
+    return (
+        f"{LISTENER}limits = {named['l']}\n{UPSTREAM}limits = {named['u']}\n{ROUTE}limits = {named['r']}\n{filters}\n"
+        '[upstreams.other]\nendpoints = ["127.0.0.1:9002"]\n' + "".join(f"[limits.l{one}]\n{kind}\n" for one in numbers)
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "listener", "route", "upstream", "at"),
+    [
+        ('rate = "1/s"', range(STEP_MAX + 1), range(0), range(0), "listeners[0]"),
+        ('rate = "1/s"', range(0), range(STEP_MAX + 1), range(0), "routes[0]"),
+        ("concurrency = 5", range(0), range(STEP_MAX + 1), range(0), "routes[0]"),
+        ("concurrency = 5", range(0), range(0), range(STEP_MAX + 1), "upstreams.app"),
+        ('rate = "1/s"', range(8), range(8, STEP_MAX + 1), range(0), "routes[0]"),
+        ("concurrency = 5", range(0), range(8), range(8, STEP_MAX + 1), "routes[0]"),
+    ],
+)
+def test_step_that_has_more_limits_than_there_is_room_for_is_found(
+    kind: str, listener: range, route: range, upstream: range, at: str
+) -> None:
+    (message,) = told(crowded(kind, listener=listener, route=route, upstream=upstream))
+    assert message.startswith(f"{at}.limits: ")
+    assert f"{STEP_MAX + 1} limits are asked as one" in message
+
+
+def test_limits_of_different_steps_and_the_same_twice_are_not_counted_together() -> None:
+    accepted(crowded('rate = "1/s"', listener=range(10), route=range(STEP_MAX), upstream=range(16, 32)))
+
+
+def test_upstream_that_only_a_filter_can_choose_counts() -> None:
+    limits = "".join(f"[limits.l{number}]\nconcurrency = 5\n" for number in range(STEP_MAX + 1))
+    names = [f"l{number}" for number in range(STEP_MAX + 1)]
+    text = (
+        f'{LISTENER}{UPSTREAM}[upstreams.other]\nendpoints = ["127.0.0.1:9002"]\nlimits = {names[:9]}\n{limits}'
+        f'[filters.f]\nclass = "tidegate.filters.fixed_answer:FixedAnswer"\nstatus = 200\n{ROUTE}limits = {names[9:]}\n'
+    )
+    accepted(text)
+    (message,) = told(text + 'filters = ["f"]\n')
+    assert message.startswith('routes[0].limits: with those of upstream "other" 17 limits')
 
 
 def test_limits_that_need_more_memory_than_there_is_are_found() -> None:

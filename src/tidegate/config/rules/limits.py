@@ -1,10 +1,10 @@
 """Limits that mean something, where they are named."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from tidegate.config.auth import tiers_of
 from tidegate.config.findings import Path
-from tidegate.config.limits import Allowance, Limit
+from tidegate.config.limits import STEP_MAX, Allowance, Limit
 from tidegate.config.rules.fields import check_said
 from tidegate.config.rules.subject import Subject
 from tidegate.config.values import parse_rate
@@ -44,6 +44,7 @@ def check_limits(subject: Subject) -> None:
         if name not in used and not subject.shaped.lost:
             subject.warn(path, "takes no effect: no listener, route or upstream names it")
     _check_identity(subject)
+    _check_steps(subject)
 
 
 def _lists(subject: Subject) -> Iterator[tuple[Path, tuple[str, ...]]]:
@@ -159,3 +160,35 @@ def _check_identity(subject: Subject) -> None:
                 subject.find(
                     ("listeners", index, "limits", place), f'"{name}" needs `auth`: a listener asks before it is known'
                 )
+
+
+def _check_steps(subject: Subject) -> None:
+    """No step of a request, whichever way it takes, has more limits than there is room for."""
+    gateway = subject.gateway
+    of_listeners = {f"listener {one.bind}": set(one.limits) for one in gateway.listeners}
+    of_upstreams = {f'upstream "{name}"': set(one.limits) for name, one in gateway.upstreams.items()}
+    for index, of_listener in enumerate(of_listeners.values()):
+        _check_step(subject, ("listeners", index, "limits"), of_listener, {})
+    for name, one in gateway.upstreams.items():
+        _check_step(subject, ("upstreams", name, "limits"), set(one.limits), {})
+    for index, route in enumerate(gateway.routes):
+        place: Path = ("routes", index, "limits")
+        edge = {name for name in route.limits if name in gateway.limits and gateway.limits[name].is_edge}
+        upstream = f'upstream "{route.upstream}"'
+        # A filter may choose any upstream.
+        reached = of_upstreams if route.filters else {upstream: of_upstreams.get(upstream, set())}
+        _check_step(subject, place, edge, of_listeners)
+        _check_step(subject, place, set(route.limits) - edge, reached)
+
+
+def _check_step(subject: Subject, place: Path, own: set[str], others: Mapping[str, set[str]]) -> None:
+    if len(own) > STEP_MAX:
+        subject.find(place, f"{len(own)} limits are asked as one here, and at most {STEP_MAX} may be")
+        return
+    if not own:
+        return  # what the others have by themselves is told there
+    for other, names in others.items():
+        count = len(own | names)
+        if len(names) <= STEP_MAX < count:
+            subject.find(place, f"with those of {other} {count} limits are asked as one, and at most {STEP_MAX} may be")
+            return
