@@ -107,6 +107,25 @@ def test_what_is_missing_is_neither_empty_nor_another_part_that_is_missing() -> 
     assert [is_missing for _, is_missing in found] == [True, True, True, False]
 
 
+@pytest.mark.parametrize(
+    ("part", "one", "several"),
+    [
+        (
+            "header:x-user",
+            head(fields="Host: h\r\nX-User: 1\r\n"),
+            head(fields="Host: h\r\nX-User: {}\r\nX_USER: 1\r\n"),
+        ),
+        ("cookie:u", head(fields="Host: h\r\nCookie: u=1\r\n"), head(fields="Host: h\r\nCookie: u={}; u=1\r\n")),
+        ("query:u", head("/?u=1"), head("/?u={}&%75=1")),
+    ],
+)
+def test_repeated_part_is_missing_or_its_sender_would_choose_his_key(part: str, one: bytes, several: bytes) -> None:
+    keys = {key(part).fingerprint(several.replace(b"{}", b"%d" % number)) for number in range(5)}
+    assert keys == {key(part).fingerprint(head(fields="Host: h\r\n"))}
+    assert all(is_missing for _, is_missing in keys)
+    assert key(part).fingerprint(one) not in keys
+
+
 def test_constant_and_no_key_are_one_for_all() -> None:
     for parts in ((), ("constant:all",)):
         one = key(*parts)

@@ -148,7 +148,7 @@ class _Request:
             case "client.ip":
                 value: str | None = self.client_ip
             case "header" | "cookie" | "query":
-                raw = parameter(part.source, part.name.encode("latin-1"), self.head)
+                raw = parameter(part.source, part.name.encode("latin-1"), self.head, is_only=True)
                 value = None if raw is None else raw.decode("latin-1")
             case "auth.subject" | "auth.tenant":
                 value = getattr(self.identity, part.source[5:], None)

@@ -100,8 +100,8 @@ class Limit(Section):
     missing_key: Annotated[
         Literal["own", "refuse", "skip"],
         Doc(
-            "What becomes of requests without the field, cookie or parameter: they share one allowance, are "
-            "refused, or pass by the limit."
+            "What becomes of requests without the field, cookie or parameter, or with several of its name: they share "
+            "one allowance, are refused, or pass by the limit."
         ),
     ] = "own"
     keys: Annotated[

@@ -6,7 +6,8 @@ Nothing is allocated.
 
 Two spellings of one thing have one key, or a client would have as many allowances as it knows spellings: a host is its name
 in lower case without port, a query parameter is percent-decoded, an IPv6 address is its prefix, and one that stands for an
-IPv4 address is that address. The path is canonical already. Fields and cookies are as they came.
+IPv4 address is that address. The path is canonical already. Fields and cookies are as they came. One that is there twice is
+missing: the upstream may read the other one.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
@@ -21,7 +22,7 @@ from tidegate.routing.host cimport HOST_MAX, host_name
 from tidegate.wire.http1 cimport (
     COMPLETE, HeadLimits, RequestHead, Span, parse_request_head, reset_request_head,
 )
-from tidegate.wire.parameters cimport cookie_of, field_of, parameter_of
+from tidegate.wire.parameters cimport only_cookie_of, only_field_of, only_parameter_of
 
 cdef extern from "<arpa/inet.h>" nogil:
     int inet_pton(int family, const char* text, void* address)
@@ -191,11 +192,11 @@ cdef class RequestKey:
                 continue
             if part.source == HEADER or part.source == COOKIE or part.source == QUERY:
                 if part.source == HEADER:
-                    found = field_of(asked.head, asked.raw, part.name.at, part.name.size, &value)
+                    found = only_field_of(asked.head, asked.raw, part.name.at, part.name.size, &value)
                 elif part.source == COOKIE:
-                    found = cookie_of(asked.head, asked.raw, part.name.at, part.name.size, &value)
+                    found = only_cookie_of(asked.head, asked.raw, part.name.at, part.name.size, &value)
                 else:
-                    found = parameter_of(asked.head, asked.raw, part.name.at, part.name.size, &value)
+                    found = only_parameter_of(asked.head, asked.raw, part.name.at, part.name.size, &value)
                 if not found:
                     is_missing[0] = True
                     out = _tag(out, part.source, ABSENT)

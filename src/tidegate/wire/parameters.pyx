@@ -2,6 +2,8 @@
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stddef cimport size_t
+from libc.stdint cimport uint32_t
+from libc.string cimport memchr
 
 from tidegate.wire.http1 cimport (
     COMPLETE, FIELD_COOKIE, Field, HeadLimits, RequestHead, Span, parse_request_head, reset_request_head, same_name,
@@ -38,10 +40,75 @@ cdef bint parameter_of(const RequestHead* head, const char* raw, const char* nam
     return True
 
 
-def parameter(str kind not None, bytes name not None, bytes head not None):
+cdef bint only_field_of(const RequestHead* head, const char* raw, const char* name, size_t size, Span* value) noexcept nogil:
+    cdef const Field* field
+    cdef bint found = False
+    cdef int i
+    for i in range(head.n_fields):
+        field = &head.fields[i]
+        if field.name.size == size and same_name(raw + field.name.start, size, name, size):
+            if found:
+                return False
+            found = True
+            value[0] = field.value
+    return found
+
+
+cdef bint only_cookie_of(const RequestHead* head, const char* raw, const char* name, size_t size, Span* value) noexcept nogil:
+    cdef const Field* field
+    cdef const char* p
+    cdef const char* stop
+    cdef const char* end
+    cdef Span one
+    cdef bint found = False
+    cdef int i
+    for i in range(head.n_fields):
+        field = &head.fields[i]
+        if field.id != FIELD_COOKIE:
+            continue
+        p = raw + field.value.start
+        end = p + field.value.size
+        while p < end:
+            stop = _end_of_piece(p, end, c";")
+            if cookie_value(p, stop - p, name, size, &one):
+                if found:
+                    return False
+                found = True
+                value.start = <uint32_t>(p - raw) + one.start
+                value.size = one.size
+            p = stop + 1
+    return found
+
+
+cdef bint only_parameter_of(const RequestHead* head, const char* raw, const char* name, size_t size, Span* value) noexcept nogil:
+    cdef const char* p = raw + head.query.start
+    cdef const char* end = p + head.query.size
+    cdef const char* stop
+    cdef Span one
+    cdef bint found = False
+    while p < end:
+        stop = _end_of_piece(p, end, c"&")
+        if query_value(p, stop - p, name, size, &one):
+            if found:
+                return False
+            found = True
+            value.start = <uint32_t>(p - raw) + one.start
+            value.size = one.size
+        p = stop + 1
+    return found
+
+
+cdef inline const char* _end_of_piece(const char* p, const char* end, char separator) noexcept nogil:
+    cdef const char* stop = <const char*>memchr(p, separator, end - p)
+    return end if stop == NULL else stop
+
+
+def parameter(str kind not None, bytes name not None, bytes head not None, bint is_only=False):
     cdef RequestHead parsed
     cdef HeadLimits limits
     cdef const char* raw = PyBytes_AS_STRING(head)
+    cdef const char* text = PyBytes_AS_STRING(name)
+    cdef size_t size = PyBytes_GET_SIZE(name)
     cdef Span value
     cdef bint found
     limits.head_bytes = limits.target_bytes = 1 << 20
@@ -50,9 +117,9 @@ def parameter(str kind not None, bytes name not None, bytes head not None):
     if parse_request_head(raw, PyBytes_GET_SIZE(head), &limits, &parsed) != COMPLETE:
         raise ValueError("not a whole request head")
     if kind == "header":
-        found = field_of(&parsed, raw, PyBytes_AS_STRING(name), PyBytes_GET_SIZE(name), &value)
+        found = (only_field_of if is_only else field_of)(&parsed, raw, text, size, &value)
     elif kind == "cookie":
-        found = cookie_of(&parsed, raw, PyBytes_AS_STRING(name), PyBytes_GET_SIZE(name), &value)
+        found = (only_cookie_of if is_only else cookie_of)(&parsed, raw, text, size, &value)
     else:
-        found = parameter_of(&parsed, raw, PyBytes_AS_STRING(name), PyBytes_GET_SIZE(name), &value)
+        found = (only_parameter_of if is_only else parameter_of)(&parsed, raw, text, size, &value)
     return head[value.start:value.start + value.size] if found else None
