@@ -146,8 +146,25 @@ def test_key_of_any_size_and_bytes_is_taken(size: int) -> None:
         ("auth.tenant", b"acme", {"tenant": b"acme"}),
         ("client.ip", b"2001:db8::9", {"client": b"2001:db8::1"}),
         ("query:u", b"a b", {}),
+        ("host", b"GATEWAY.test", {}),
+        ("host", b"gateway.test.:80", {}),
+        ("auth.key", b"sha256:" + b"0aF9" * 16, {"digest": b"\x0a\xf9" * 16}),
     ],
 )
 def test_text_of_an_override_is_the_key_of_who_it_is_for(part: str, text: bytes, asked: dict[str, bytes]) -> None:
     fingerprint, _ = key(part).fingerprint(head("/?u=a%20b"), **asked)
     assert key(part).fingerprint_of_text(text) == fingerprint
+
+
+@pytest.mark.parametrize("size", [47, 48, 49, 96, 97, 1000])
+@pytest.mark.parametrize("text", ["x", "%41+"])
+def test_text_of_an_override_for_a_parameter_of_any_size_is_its_decoded_value(size: int, text: str) -> None:
+    value = (text * size)[:size]
+    fingerprint, _ = key("query:u").fingerprint(head(f"/?u={value.replace('%', '%25').replace('+', '%2B')}"))
+    assert key("query:u").fingerprint_of_text(value.encode()) == fingerprint
+
+
+@pytest.mark.parametrize("text", [b"", b"sha256:", b"sha256:" + b"0g" * 32, b"sha512:" + b"00" * 32, b"00" * 32])
+def test_text_that_is_no_digest_is_nobodys_key(text: bytes) -> None:
+    digest = bytes(32)
+    assert key("auth.key").fingerprint_of_text(text) != key("auth.key").fingerprint(PLAIN, digest=digest)[0]

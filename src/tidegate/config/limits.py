@@ -114,7 +114,8 @@ class Limit(Section):
         default_factory=dict
     )
     overrides: Annotated[
-        Mapping[str, Allowance], Doc("What single values of `key` are allowed instead; they come before tiers.")
+        Mapping[str, Allowance],
+        Doc("What single values of `key` are allowed instead; they come before tiers. Of `auth.key`: its digests."),
     ] = field(default_factory=dict)
     status: Annotated[
         Annotated[int, Ge(400), Le(599)] | None, Doc("Status of a refusal; absent: 429, of concurrency 503.")

@@ -14,7 +14,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdio cimport snprintf
-from libc.string cimport memchr, memcpy, memset
+from libc.string cimport memchr, memcmp, memcpy, memset
 
 from tidegate.memory.fingerprints cimport Fingerprints, siphash, siphash_key
 from tidegate.net.syscalls cimport AF_INET6
@@ -31,6 +31,8 @@ cdef enum:
     ADDRESS_MAX = 45
     PARTS_MAX = 8
     SHORT_PART = 48             # bytes of a part that are written as they are
+    DIGEST_SIZE = 32
+    DIGEST_PREFIX = 7           # "sha256:"
     KEY_MAX = PARTS_MAX * (4 + SHORT_PART)
     # in place of a part's length
     HASHED = 0xFFFFFE
@@ -110,7 +112,7 @@ cdef inline int _digit(char c) noexcept nogil:
     return -1
 
 
-cdef char* _put_decoded(char* out, siphash_key key, const char* text, size_t size) noexcept nogil:
+cdef char* _put_query(char* out, siphash_key key, const char* text, size_t size, bint is_encoded) noexcept nogil:
     """A query's value as a form reads it; a "%" that begins no escape stands for itself. A long one is hashed in pieces."""
     cdef char[SHORT_PART] piece
     cdef uint64_t[2] folded
@@ -119,7 +121,9 @@ cdef char* _put_decoded(char* out, siphash_key key, const char* text, size_t siz
     cdef char byte
     while i < size:
         byte = text[i]
-        if byte == c"+":
+        if not is_encoded:
+            pass
+        elif byte == c"+":
             byte = c" "
         elif byte == c"%" and i + 2 < size and _digit(text[i + 1]) >= 0 and _digit(text[i + 2]) >= 0:
             byte = <char>(_digit(text[i + 1]) << 4 | _digit(text[i + 2]))
@@ -141,6 +145,19 @@ cdef char* _put_decoded(char* out, siphash_key key, const char* text, size_t siz
     out = _tag(out, QUERY, HASHED)
     memcpy(out, &hash, sizeof(hash))
     return out + sizeof(hash)
+
+
+cdef bint _read_digest(const char* text, size_t size, char* out) noexcept nogil:
+    """Whether it is the digest of a key as the configuration spells it: ``sha256:`` and 64 digits."""
+    cdef size_t i
+    if size != DIGEST_PREFIX + 2 * DIGEST_SIZE or memcmp(text, b"sha256:", DIGEST_PREFIX) != 0:
+        return False
+    text += DIGEST_PREFIX
+    for i in range(DIGEST_SIZE):
+        if _digit(text[2 * i]) < 0 or _digit(text[2 * i + 1]) < 0:
+            return False
+        out[i] = <char>(_digit(text[2 * i]) << 4 | _digit(text[2 * i + 1]))
+    return True
 
 
 cdef int ask_of(bytes head, RequestHead* parsed, Asked* asked) except -1:
@@ -201,7 +218,7 @@ cdef class RequestKey:
                     is_missing[0] = True
                     out = _tag(out, part.source, ABSENT)
                 elif part.source == QUERY:
-                    out = _put_decoded(out, self.fingerprints.key, asked.raw + value.start, value.size)
+                    out = _put_query(out, self.fingerprints.key, asked.raw + value.start, value.size, True)
                 else:
                     out = _put(out, self.fingerprints.key, part.source, asked.raw + value.start, value.size)
                 continue
@@ -232,12 +249,21 @@ cdef class RequestKey:
 
     cdef uint64_t of_text(self, const char* text, size_t size) noexcept nogil:
         cdef char[KEY_MAX] key
+        cdef char[HOST_MAX] host
+        cdef char[DIGEST_SIZE] digest
         cdef char* out = key
         cdef Run run = _run(text, size)
-        if self.parts[0].source == CLIENT_IP:
+        cdef uint8_t source = self.parts[0].source
+        if source == CLIENT_IP:
             out = _put_address(out, self.fingerprints.key, &run, self.parts[0].ipv6_prefix)
+        elif source == QUERY:
+            out = _put_query(out, self.fingerprints.key, text, size, False)
         else:
-            out = _put(out, self.fingerprints.key, self.parts[0].source, text, size)
+            if source == HOST:
+                run = _run(host, host_name(text, size, host))
+            elif source == AUTH_KEY and _read_digest(text, size, digest):
+                run = _run(digest, DIGEST_SIZE)
+            out = _put(out, self.fingerprints.key, source, run.at, run.size)
         return self.fingerprints.of(key, out - key)
 
     def fingerprint(

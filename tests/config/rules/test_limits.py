@@ -96,3 +96,12 @@ def test_limits_that_need_more_memory_than_there_is_are_found() -> None:
     text = '[server]\nlimits_memory = "1MiB"\n' + limited('rate = "1/s"\nkey = "path"\nkeys = 1000000')
     (found,) = told(text)
     assert found.startswith("limits.a: has no room left for its 1000000 keys")
+
+
+def test_override_for_a_key_names_its_digest_and_a_finding_does_not_show_it() -> None:
+    options = 'rate = "1/s"\nkey = "auth.key"\noverrides."{}" = {{ rate = "2/s" }}'
+    route = 'auth = "a"\nlimits = ["a"]'
+    accepted(limited(options.format(KEY), route))
+    assert told(limited(options.format("hunter2"), route)) == [
+        "limits.a.overrides: of `auth.key` are for `sha256:` and 64 hexadecimal digits"
+    ]

@@ -1,9 +1,11 @@
 """Limits that mean something, where they are named."""
 
+import re
 from collections.abc import Iterator, Mapping
 
 from tidegate.config.auth import tiers_of
 from tidegate.config.findings import Path
+from tidegate.config.kinds import KeyDigest
 from tidegate.config.limits import STEP_MAX, Allowance, Limit
 from tidegate.config.rules.fields import check_said
 from tidegate.config.rules.subject import Subject
@@ -13,6 +15,7 @@ __all__ = ["check_limits"]
 
 LONGEST_BURST_S = 366 * 86400
 KEY_PARTS_MAX = 8
+_DIGEST = re.compile(KeyDigest.schema["pattern"])
 # Which options belong to which kind.
 KINDS = {
     "rate": ("burst", "excess", "delay_after", "max_delay", "cost", "charge"),
@@ -123,6 +126,11 @@ def _check_key(subject: Subject, path: Path, limit: Limit, tiers: set[str]) -> N
         subject.find(where, f"has at most {KEY_PARTS_MAX} parts")
     if limit.overrides and len(parts) != 1:
         subject.find((*path, "overrides"), "are for a limit whose `key` is one thing")
+    if limit.overrides and [part.source for part in parts] == ["auth.key"]:
+        for text in limit.overrides:
+            if _DIGEST.fullmatch(text) is None:  # and never show it: it may be the key
+                subject.find((*path, "overrides"), f"of `auth.key` are for {KeyDigest.expects}")
+                break
     if limit.missing_key != "own" and not any(part.source in ("header", "cookie", "query") for part in parts):
         subject.find((*path, "missing_key"), "has no effect: what `key` names is never missing")
     for tier in limit.tiers:
