@@ -105,3 +105,12 @@ def test_override_for_a_key_names_its_digest_and_a_finding_does_not_show_it() ->
     assert told(limited(options.format("hunter2"), route)) == [
         "limits.a.overrides: of `auth.key` are for `sha256:` and 64 hexadecimal digits"
     ]
+
+
+def test_tiers_are_for_a_limit_of_concurrency_without_a_queue() -> None:
+    options = "concurrency = 1\n{}tiers.gold = {{ concurrency = 3 }}"
+    route = 'auth = "a"\nlimits = ["a"]'
+    accepted(limited(options.format(""), route))
+    assert told(limited(options.format("queue = 5\n"), route)) == [
+        "limits.a.tiers: have no effect with `queue`: who is next is decided for all by one bound"
+    ]

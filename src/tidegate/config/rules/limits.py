@@ -77,6 +77,8 @@ def _check_options(subject: Subject, path: Path, limit: Limit) -> None:
         _check_quota(subject, path, limit)
     elif limit.queue and limit.key:
         subject.find((*path, "queue"), "is for a limit without `key`")
+    elif limit.queue and limit.tiers:
+        subject.find((*path, "tiers"), "have no effect with `queue`: who is next is decided for all by one bound")
     elif not limit.queue and subject.says((*path, "queue_timeout")):
         subject.find((*path, "queue_timeout"), "has no effect without `queue`")
 
