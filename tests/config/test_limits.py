@@ -1,9 +1,10 @@
 """What ``[limits.NAME]`` holds after its check."""
 
-from tests.config.gateways import LISTENER, ROUTE, UPSTREAM, accepted
+from tests.config.gateways import LISTENER, ROUTE, UPSTREAM, accepted, told
 
 from tidegate.config.limit_keys import KeyPart
-from tidegate.config.limits import Limit
+from tidegate.config.limits import PERMITS_MAX, Limit
+from tidegate.memory.inflight import CELL_MAX
 
 
 def limit_of(options: str) -> Limit:
@@ -37,3 +38,11 @@ def test_only_what_needs_neither_who_asks_nor_the_upstream_is_asked_first() -> N
     assert not Limit(rate="1/s", key=("path", "upstream")).is_edge
     assert not Limit(rate="1/s", key=("auth.tenant",)).is_edge
     assert not Limit(concurrency=5).is_edge
+
+
+def test_no_limit_promises_more_permits_than_a_worker_can_count() -> None:
+    assert PERMITS_MAX == CELL_MAX
+    text = f'{LISTENER}{UPSTREAM}{ROUTE}limits = ["a"]\n[limits.a]\nconcurrency = '
+    assert accepted(f"{text}{CELL_MAX}\n").limits["a"].concurrency == CELL_MAX
+    (message,) = told(f"{text}{CELL_MAX + 1}\n")
+    assert message.startswith("limits.a.concurrency: expected a whole number from 0 to 65535")

@@ -10,14 +10,17 @@ from tidegate.config.kinds import Doc, Duration, Rate
 from tidegate.config.limit_keys import KeyPart, LimitKey, parse_key_part
 from tidegate.config.section import Section
 
-__all__ = ["STEP_MAX", "Allowance", "Limit"]
+__all__ = ["PERMITS_MAX", "STEP_MAX", "Allowance", "Limit"]
 
 STEP_MAX = 16
 """Limits that one step of a request may ask, all together: what each has come to has room in every exchange."""
 
+PERMITS_MAX = 65_535
+"""Permits of one key: more than a single worker can count (``memory.inflight``) could not all be taken."""
+
 Burst = Annotated[int, Ge(0), Le(1_000_000_000)]
 Count = Annotated[int, Ge(0), Le(1_000_000_000_000)]
-Permits = Annotated[int, Ge(0), Le(1_000_000)]
+Permits = Annotated[int, Ge(0), Le(PERMITS_MAX)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
