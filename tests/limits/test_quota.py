@@ -39,6 +39,17 @@ def test_a_window_from_the_first_use_lasts_a_period_from_then():
     assert quota.count(KEY, 5000 + HOUR, 7) == (1, (KEY, 5000 + 2 * HOUR, 5000 + 2 * HOUR))
 
 
+def test_what_was_served_is_counted_afterwards_and_nobody_passes_until_the_window_ends():
+    quota = limit(2, HOUR, "first_use")
+    assert quota.count(KEY, 1000, 7)[0] == 1
+    quota.settle(KEY, 2000, 7, 5)
+    assert quota.look(KEY, 999 + HOUR, 7)[0] == -1
+    assert not quota.give_back((KEY, 1000 + HOUR - 1, 0), 4)
+    assert quota.give_back((KEY, 1000 + HOUR, 1000 + HOUR), 4)
+    assert quota.look(KEY, 2000, 7, 0)[0] == 0, "six were counted"
+    assert quota.count(KEY, 1000 + HOUR, 7)[0] == 1
+
+
 def test_a_window_that_is_open_does_not_move_with_the_wall_clock():
     quota = limit(1, HOUR)
     left, (_, _, ends) = quota.count(KEY, 1000, BOOT + 1000)

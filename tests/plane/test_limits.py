@@ -175,6 +175,20 @@ def test_only_failures_are_charged_where_only_they_count(upstream: Serving) -> N
         assert statuses(plane, ("/401", ""), ("/401", ""), ("/401", ""), PLAIN) == [401, 401, 429, 429]
 
 
+def test_guesses_that_are_under_way_together_are_all_paid_for() -> None:
+    limit = '[limits.two]\nrate = "1/d"\nburst = 1\ncharge = "on_failure"\nkey = "client.ip"\n'
+    with Upstream() as slow, slowly(slow, limit) as plane:
+        with holding(plane, slow, 4) as pairs:
+            for client, server in pairs:
+                server.send(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n")
+                assert client.answer().status == 401
+            until(plane.is_at_rest, "they have ended")
+        refused = plane.get()
+        assert refused.status == 429
+        # Two days' guesses are free, and four were made: three days until one is again.
+        assert 3 * 86_400 - 60 < int(refused.get("Retry-After") or 0) <= 3 * 86_400
+
+
 def test_all_limits_of_a_step_are_charged_or_none_is(upstream: Serving) -> None:
     limits = '[limits.wide]\nrate = "1/d"\nburst = 3\n[limits.narrow]\nrate = "1/d"\nkey = "path"\n'
     with limited(upstream, limits, 'limits = ["wide", "narrow"]') as plane:

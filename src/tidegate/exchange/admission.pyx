@@ -162,7 +162,10 @@ cdef class Admission(Relay):
         self.connect()
 
     cdef void settle_failure(self):
-        """It was answered with 401 or 403: charges the limits that only such answers are charged to."""
+        """It was answered with 401 or 403: charges the limits that only such answers are charged to.
+
+        Whatever room they have: guesses that were under way together have all been answered, and each is to be paid for.
+        """
         cdef Group group
         cdef Member* members
         cdef Limit limit
@@ -176,7 +179,7 @@ cdef class Admission(Relay):
             for i in range(group.count):
                 limit = <Limit>group.limits[i]
                 if limit.charges_failures and members[i].fingerprint != 0:
-                    limit.charge(&members[i], &now)
+                    limit.settle(&members[i], &now)
 
     # == limits =========================================================================================================
 

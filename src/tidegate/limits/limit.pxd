@@ -74,6 +74,8 @@ cdef class Limit:
     cdef int64_t look(self, Member* member, const Moment* now) noexcept
     cdef int64_t charge(self, Member* member, const Moment* now) noexcept
     cdef void refund(self, Member* member, const Moment* now) noexcept
+    # Charges what has been served already, whatever room there is.
+    cdef void settle(self, Member* member, const Moment* now) noexcept
     # A permit to be in flight; False: all are taken.
     cdef bint acquire(self, Member* member) noexcept
     cdef void release(self, Member* member) noexcept

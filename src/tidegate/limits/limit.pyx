@@ -145,6 +145,14 @@ cdef class Limit:
         else:
             (<QuotaLimit>self.allowed[member.which]).refund(&member.window, self.cost)
 
+    cdef void settle(self, Member* member, const Moment* now) noexcept:
+        if self.kind == RATE:
+            (<RateLimit>self.allowed[member.which]).settle(member.fingerprint, now.now_ns, self.cost)
+        else:
+            (<QuotaLimit>self.allowed[member.which]).settle(
+                member.fingerprint, now.now_ns // MILLISECOND_NS, now.wall_ms, self.cost
+            )
+
     cdef bint acquire(self, Member* member) noexcept:
         if self.gate is not None:
             return self.gate.acquire_nowait(0)

@@ -25,5 +25,7 @@ cdef class QuotaLimit:
         self, uint64_t fingerprint, int64_t now_ms, int64_t wall_ms, int64_t cost, QuotaWindow* window) noexcept nogil
     # Gives ``cost`` back to that window and to no other. False: it is gone.
     cdef bint refund(self, const QuotaWindow* window, int64_t cost) noexcept nogil
+    # Counts what has been served already, whatever room there is.
+    cpdef void settle(self, uint64_t fingerprint, int64_t now_ms, int64_t wall_ms, int64_t cost) noexcept nogil
     cdef int64_t _open(
         self, uint64_t fingerprint, int64_t now_ms, int64_t wall_ms, QuotaWindow* window) noexcept nogil

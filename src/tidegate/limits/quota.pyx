@@ -82,6 +82,12 @@ cdef class QuotaLimit:
     cdef bint refund(self, const QuotaWindow* window, int64_t cost) noexcept nogil:
         return self.table.refund(window.fingerprint, window.until_ms, cost)
 
+    cpdef void settle(self, uint64_t fingerprint, int64_t now_ms, int64_t wall_ms, int64_t cost) noexcept nogil:
+        """Counts what has been served already, whatever room there is: nobody passes until the window ends."""
+        cdef QuotaWindow window
+        self._open(fingerprint, now_ms, wall_ms, &window)
+        self.table.charge(window.fingerprint, now_ms, &window.until_ms, cost, COUNT_MAX)
+
     # The same for Python code off the request path; a window is (fingerprint, until_ms, ends_ms).
 
     def count(
