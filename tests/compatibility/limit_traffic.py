@@ -6,7 +6,7 @@ state (excess, conn, remaining).
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from typing import Any, Protocol
 
 from tidegate.limits.quota import QuotaLimit
@@ -41,14 +41,19 @@ class Req:
     def __init__(self, region: Region, *, rate: float, burst: float) -> None:
         self.limit = RateLimit(RateTable(region.mapping, 0, SETS), rate, NS, burst, "delay")
         self.rate = rate
+        self.latest: defaultdict[str, list[int]] = defaultdict(list)  # what a refund of each asks for
 
     def incoming(self, key: str, now_ns: int, *, commit: bool) -> Answer:
         ask = self.limit.charge if commit else self.limit.peek
-        delay_ns = ask(KEYS.of_key(key.encode()), now_ns)
+        fingerprint = KEYS.of_key(key.encode())
+        delay_ns = ask(fingerprint, now_ns)
+        if commit and delay_ns >= 0:
+            self.latest[key].append(now_ns + self.limit.left(fingerprint, now_ns)[1])
         return REFUSED if delay_ns < 0 else {"ok": True, "delay": delay_ns / NS, "excess": delay_ns / NS * self.rate}
 
     def uncommit(self, key: str, now_ns: int) -> None:
-        self.limit.refund(KEYS.of_key(key.encode()), now_ns)
+        if self.latest[key]:
+            self.limit.refund(KEYS.of_key(key.encode()), now_ns, self.latest[key].pop())
 
 
 class Count:

@@ -1,6 +1,7 @@
 """The arithmetic of a rate limit: bursts, delays, costs, and what is left."""
 
 import math
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -21,6 +22,11 @@ def limit(count, period_ns=S, **options) -> RateLimit:
     made = RateLimit(RateTable(region.mapping, 0, 64), count, period_ns, **options)
     region.close()
     return made
+
+
+def used_up(rate: RateLimit, now_ns: int) -> int:
+    """Until when what is charged lasts: of who was charged last, what a refund asks for."""
+    return now_ns + rate.left(KEY, now_ns)[1]
 
 
 def test_of_many_at_once_the_first_101_pass_each_in_its_turn_and_at_most_half_a_second_later():
@@ -92,9 +98,56 @@ def test_a_charge_that_is_given_back_at_once_never_was():
     rate.charge(KEY, NOW, 2)
     before = rate.left(KEY, NOW + 7)
     assert rate.charge(KEY, NOW + 7, 2.5) == 0
-    assert rate.refund(KEY, NOW + 7, 2.5)
+    assert rate.refund(KEY, NOW + 7, used_up(rate, NOW + 7), 2.5)
     assert rate.left(KEY, NOW + 7) == before
-    assert not rate.refund(KEY + 1, NOW, 1)
+    assert not rate.refund(KEY + 1, NOW, NOW + S, 1)
+
+
+def test_a_turn_that_others_wait_behind_is_not_given_back():
+    rate = limit(10, burst=20, excess="delay")
+    assert rate.charge(KEY, NOW) == 0
+    assert rate.charge(KEY, NOW) == S // 10
+    first = used_up(rate, NOW)
+    assert rate.charge(KEY, NOW) == 2 * S // 10
+    second = used_up(rate, NOW)
+    assert not rate.refund(KEY, NOW, first)
+    assert rate.peek(KEY, NOW) == 3 * S // 10, "not the turn of who still waits"
+    assert rate.refund(KEY, NOW, second)
+    assert rate.charge(KEY, NOW) == 2 * S // 10
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, S // 5), st.integers(0, 9)), max_size=60))
+def test_no_two_have_turns_closer_than_an_interval_whoever_leaves(steps):
+    rate, now = limit(10, burst=20, excess="delay"), NOW
+    waiting: dict[int, int] = {}  # turn to what a refund asks for
+    gone: list[int] = []
+    for is_leaving, passed, which in steps:
+        now += passed
+        gone += [turn for turn in waiting if turn <= now]
+        waiting = {turn: until for turn, until in waiting.items() if turn > now}
+        if is_leaving and waiting:
+            turn = sorted(waiting)[which % len(waiting)]
+            rate.refund(KEY, now, waiting.pop(turn))
+        elif (delay := rate.charge(KEY, now)) >= 0:
+            waiting[now + delay] = used_up(rate, now)
+    turns = sorted([*gone, *waiting])
+    assert all(later - earlier >= S // 10 for earlier, later in pairwise(turns))
+
+
+def test_what_has_leaked_away_is_not_given_back():
+    rate = limit(1, burst=3)
+    assert rate.charge(KEY, NOW) == 0
+    until = used_up(rate, NOW)
+    now = NOW + 3 * S
+    assert [rate.charge(KEY, now) for _ in range(4)] == [0] * 4
+    assert not rate.refund(KEY, now, until), "it was used up two seconds ago"
+    assert rate.charge(KEY, now) == -S
+    half = limit(1, burst=3)
+    assert half.charge(KEY, NOW) == 0
+    until, now = used_up(half, NOW), NOW + S // 4
+    assert half.charge(KEY, now) == 0
+    assert half.refund(KEY, now, until)
+    assert half.left(KEY, now)[1] == S, "three quarters of it were left"
 
 
 @pytest.mark.parametrize(

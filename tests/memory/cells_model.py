@@ -25,6 +25,7 @@ FLAWS = (
     "charged without a compare of the key",
     "refunded without a compare of the key",
     "refused without a swap",
+    "a turn that others wait behind is given back",
 )
 Cell = tuple[str, int]  # key; charges, 0: none, negative: a nonce
 FREE: Cell = ("", 0)
@@ -40,6 +41,7 @@ class Process(NamedTuple):
     seen: Cell = FREE
     other: Cell = FREE
     tries: int = 0
+    turn: int = -1  # that it was given last and waits for
 
 
 class State(NamedTuple):
@@ -59,7 +61,7 @@ class Model:
     def __init__(
         self, cells: tuple[Cell, ...], programs: tuple[str, ...], flaw: str = "", *, allowed: int = 2, tries: int = 4
     ) -> None:
-        """``programs``: for each process a word a deed, "+h -h +f": charge h, give h back, charge f.
+        """``programs``: for each process a word a deed, "+h -h =h +f": charge h, give h back, give its own turn of h back, charge f.
 
         ``tries``: after so many a process gives up, as those of the real thing do after many more.
         """
@@ -67,6 +69,7 @@ class Model:
         self.start = State(cells, tuple(Process(deeds) for deeds in todo))
         self.already = sum(charges for key, charges in cells if key == "h" and charges > 0)
         self.flaw, self.allowed, self.tries = flaw, allowed, tries
+        self.gives_turns = any(deed == "=" for deeds in todo for deed, _ in deeds)
 
     def search(self) -> Found:
         return search(self.start, self.next_states, self.check)
@@ -116,7 +119,7 @@ class Model:
             p = p._replace(at="find used") if is_of else p._replace(cell=p.cell + 1)
         if p.cell < len(s.cells):
             yield put(s, i, p)
-        elif deed == "-":
+        elif deed in "-=":
             yield self.done(s, i, p)
         elif p.mine < 0:
             yield put(s, i, p._replace(at="give up", cell=-1))
@@ -183,10 +186,13 @@ class Model:
                 return
         if is_swapped:
             change = 1 if deed == "+" else -min(used, 1)
+            if deed == "=" and used != p.turn + 1 and self.flaw != "a turn that others wait behind is given back":
+                change = 0  # confirmed all the same
             if found[0] != key:
                 raise BrokenProtocolError(f"a foreign cell was changed: {s}")
             s = store(s, p.mine, (key, used + change))
-            yield self.done(s._replace(passed=s.passed + (change if key == "h" else 0)), i, p)
+            turn = used if deed == "+" else -1
+            yield self.done(s._replace(passed=s.passed + (change if key == "h" else 0)), i, p._replace(turn=turn))
         elif found[0] == key and found[1] >= 0 and p.tries + 1 < self.tries:
             yield put(s, i, p._replace(seen=found, tries=p.tries + 1))
         else:
@@ -195,10 +201,10 @@ class Model:
     def again(self, s: State, i: int, p: Process) -> State:
         if p.tries + 1 >= self.tries:
             return self.done(s._replace(gave_up=s.gave_up + 1), i, p)
-        return put(s, i, Process(p.todo, tries=p.tries + 1))
+        return put(s, i, Process(p.todo, tries=p.tries + 1, turn=p.turn))
 
     def done(self, s: State, i: int, p: Process) -> State:
-        return put(s, i, Process(p.todo[1:]))
+        return put(s, i, Process(p.todo[1:], turn=p.turn))
 
     def check(self, s: State, is_end: bool) -> None:
         charged = [used for key, used in s.cells if key == "h" and used >= 0]
@@ -206,6 +212,9 @@ class Model:
             raise BrokenProtocolError(f"a key has two charged cells: {s}")
         if sum(charged) + s.forgotten != s.passed + self.already:
             raise BrokenProtocolError(f"what passed is not what was charged: {s}")
+        turns = [p.turn for p in s.processes if p.turn >= 0]
+        if self.gives_turns and len(set(turns)) < len(turns):
+            raise BrokenProtocolError(f"two have one turn: {s}")
 
 
 def raise_if_gave_up(s: State, is_end: bool) -> None:

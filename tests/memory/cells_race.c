@@ -138,7 +138,7 @@ static void meet(worker *w) /* until killed, or all keys are used */
             if (chance % 7)
                 continue;
             add(&shared->by_key[key], (uint64_t)-1);
-            if (!rate_refund(&table, mixed(key), now, FOREVER_NS))
+            if (!rate_refund(&table, mixed(key), now, FOREVER_NS, now + verdict + FOREVER_NS))
                 add(&shared->by_key[key], 1);
         }
     }

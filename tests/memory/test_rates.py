@@ -49,7 +49,7 @@ def test_who_looks_at_a_new_key_leaves_no_trace():
     rates = table(sets=2)
     assert all(rates.peek(fingerprint(key), NOW, S, 0) == 0 for key in range(100))
     assert all(rates.charge(fingerprint(key), NOW, 0, 0) == 0 for key in range(100)), "a cost of nothing"
-    assert all(not rates.refund(fingerprint(key), NOW, S) for key in range(100))
+    assert all(not rates.refund(fingerprint(key), NOW, S, NOW + S) for key in range(100))
     assert [rates.charge(fingerprint(key), NOW, S, 0) for key in range(16)] == [0] * 16
     assert rates.evictions == 0
 
@@ -68,18 +68,38 @@ def test_a_charge_that_is_given_back_at_once_never_was():
     assert rates.charge(1 << 40, NOW, S, S) == 0
     before = rates.peek(1 << 40, NOW, S, S)
     assert rates.charge(1 << 40, NOW, S, S) == S
-    assert rates.refund(1 << 40, NOW, S)
+    assert rates.refund(1 << 40, NOW, S, NOW + 2 * S)
     assert rates.peek(1 << 40, NOW, S, S) == before
-    assert rates.refund(1 << 40, NOW, S)
+    assert rates.refund(1 << 40, NOW, S, NOW + S)
     assert rates.peek(1 << 40, NOW, S, S) == 0
-    assert not rates.refund(1 << 40, NOW, S), "there is nothing left"
+    assert not rates.refund(1 << 40, NOW, S, NOW + S), "there is nothing left"
     assert rates.peek(1 << 40, NOW, S, S) == 0
+
+
+def test_a_turn_is_given_back_by_who_has_the_last():
+    rates = table()
+    assert [rates.charge(1 << 40, NOW, S, 2 * S) for _ in range(3)] == [0, S, 2 * S]
+    assert not rates.retract(1 << 40, S, NOW + 2 * S)
+    assert rates.peek(1 << 40, NOW, S, 2 * S) == -S
+    assert rates.retract(1 << 40, S, NOW + 3 * S)
+    assert rates.retract(1 << 40, S, NOW + 2 * S), "now it is the last"
+    assert rates.peek(1 << 40, NOW, S, 2 * S) == S
+    assert not rates.retract(2 << 40, S, NOW + S)
+
+
+def test_of_a_charge_is_given_back_what_is_ahead_of_now():
+    rates = table()
+    assert rates.charge(1 << 40, NOW, S, 0) == 0
+    assert rates.charge(1 << 40, NOW + S // 4, S, S) == 3 * S // 4
+    assert rates.refund(1 << 40, NOW + S // 4, S, NOW + S)
+    assert rates.peek(1 << 40, NOW + S // 4, S, S) == S
+    assert not rates.refund(1 << 40, NOW + S, S, NOW + S), "used up, though the cell is not"
 
 
 def test_what_has_expired_is_not_given_back():
     rates = table()
     rates.charge(1 << 40, NOW, S, 0)
-    assert not rates.refund(1 << 40, NOW + S, S)
+    assert not rates.refund(1 << 40, NOW + S, S, NOW + S)
     assert rates.charge(1 << 40, NOW + S, S, 0) == 0
 
 
@@ -89,7 +109,7 @@ def test_an_evicted_cell_is_given_back_to_nobody():
     for key in range(1, 17):
         rates.charge(fingerprint(key), NOW, 10 * S, 0)
     assert rates.evictions == 1
-    assert not rates.refund(fingerprint(0), NOW, S)
+    assert not rates.refund(fingerprint(0), NOW, S, NOW + S)
     assert all(rates.peek(fingerprint(key), NOW, S, 0) == -10 * S for key in range(1, 17))
 
 
@@ -139,7 +159,7 @@ def test_two_views_are_one_table():
     one, other = (RateTable(Region.attach(region.fd).mapping, 0, SETS) for _ in range(2))
     region.close()
     assert [view.charge(fingerprint(1), NOW, S, 2 * S) for view in (one, other, one, other)] == [0, S, 2 * S, -S]
-    assert other.refund(fingerprint(1), NOW, S)
+    assert other.refund(fingerprint(1), NOW, S, NOW + 3 * S)
     assert one.peek(fingerprint(1), NOW, S, 2 * S) == 2 * S
 
 
@@ -169,16 +189,23 @@ class Bucket:
         self.arrivals[key] = now + wait + emission
         return wait
 
-    def refund(self, key: int, now: int, emission: int) -> bool:
-        is_live = self.arrivals.get(key, 0) > now
+    def refund(self, key: int, now: int, emission: int, arrival: int) -> bool:
+        left = min(emission, arrival - now)
+        is_live = left > 0 and self.arrivals.get(key, 0) > now
         if is_live:
-            self.arrivals[key] = max(self.arrivals[key] - emission, 0)
+            self.arrivals[key] = max(self.arrivals[key] - left, 0)
         return is_live
+
+    def retract(self, key: int, emission: int, arrival: int) -> bool:
+        is_last = self.arrivals.get(key) == arrival
+        if is_last:
+            self.arrivals[key] = arrival - emission
+        return is_last
 
 
 STEPS = st.lists(
     st.tuples(
-        st.sampled_from(["charge", "charge", "charge", "refund"]),
+        st.sampled_from(["charge", "charge", "charge", "refund", "retract"]),
         st.integers(0, 5),
         st.integers(0, 3 * S),  # passes before it
         st.integers(1, 2 * S),
@@ -197,5 +224,9 @@ def test_any_sequence_is_answered_as_by_plain_arithmetic(steps):
             expected = plain.charge(key, now, emission, tolerance)
             assert rates.peek(fingerprint(key), now, emission, tolerance) == expected
             assert rates.charge(fingerprint(key), now, emission, tolerance) == expected
+        elif step == "refund":
+            arrival = now + tolerance
+            assert rates.refund(fingerprint(key), now, emission, arrival) == plain.refund(key, now, emission, arrival)
         else:
-            assert rates.refund(fingerprint(key), now, emission) == plain.refund(key, now, emission)
+            arrival = plain.arrivals.get(key, now) + tolerance % 2  # mostly of the last, or not
+            assert rates.retract(fingerprint(key), emission, arrival) == plain.retract(key, emission, arrival)

@@ -182,7 +182,7 @@ def test_guesses_that_are_under_way_together_are_all_paid_for() -> None:
             for client, server in pairs:
                 server.send(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n")
                 assert client.answer().status == 401
-            until(plane.is_at_rest, "they have ended")
+            until(lambda: plane.statistics().exchanges == 0, "they have ended")
         refused = plane.get()
         assert refused.status == 429
         # Two days' guesses are free, and four were made: three days until one is again.

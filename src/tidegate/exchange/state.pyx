@@ -94,6 +94,7 @@ cdef class ExchangeState(Asker):
         self.is_paid = False
         self.is_charged = False
         self.has_queued = False
+        self.queued_ns = 0
         self.waiter = None
         self.refused_by = None
         self.endpoint = None

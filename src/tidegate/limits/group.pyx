@@ -104,6 +104,7 @@ cdef class Group:
                 self.refund(now, members, i)
                 return i
             member.standing = CHARGED
+            member.wait_ns = wait
             if wait > wait_ns[0] and not limit.is_dry:
                 wait_ns[0] = wait
         return NOBODY_REFUSED

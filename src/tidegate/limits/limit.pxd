@@ -34,7 +34,9 @@ cdef struct Member:
     uint16_t which              # of what the limit allows
     uint16_t standing           # Standing
     int64_t row                 # of the permit
-    QuotaWindow window          # that was charged
+    QuotaWindow window          # of a quota, that was charged
+    int64_t arrival_ns          # of a rate: until when what was charged uses it up
+    int64_t wait_ns             # for the turn that the charge gave it
 
 cdef struct Override:
     uint64_t fingerprint        # 0: free
@@ -68,9 +70,8 @@ cdef class Limit:
     cdef uint32_t series
     cdef bint has_series
     cdef uint32_t allowance(self, uint64_t fingerprint, str tier) noexcept
-    # Nanoseconds to wait; negative: refused, and for so long (``cells.NEVER``: for ever). ``look`` changes nothing; a charge
-    # is taken back by ``refund`` as long as nobody can have leaned on it: in the same stretch, or by who was to wait and
-    # has not had its turn.
+    # Nanoseconds to wait; negative: refused, and for so long (``cells.NEVER``: for ever). ``look`` changes nothing;
+    # ``refund`` takes back of a charge what nobody leans on (rule 9 of ``cells.h``).
     cdef int64_t look(self, Member* member, const Moment* now) noexcept
     cdef int64_t charge(self, Member* member, const Moment* now) noexcept
     cdef void refund(self, Member* member, const Moment* now) noexcept

@@ -132,7 +132,9 @@ cdef class Limit:
 
     cdef int64_t charge(self, Member* member, const Moment* now) noexcept:
         if self.kind == RATE:
-            return (<RateLimit>self.allowed[member.which]).charge(member.fingerprint, now.now_ns, self.cost)
+            return (<RateLimit>self.allowed[member.which]).charge_until(
+                member.fingerprint, now.now_ns, self.cost, &member.arrival_ns
+            )
         if (<QuotaLimit>self.allowed[member.which]).charge(
             member.fingerprint, now.now_ns // MILLISECOND_NS, now.wall_ms, self.cost, &member.window
         ) >= 0:
@@ -141,7 +143,9 @@ cdef class Limit:
 
     cdef void refund(self, Member* member, const Moment* now) noexcept:
         if self.kind == RATE:
-            (<RateLimit>self.allowed[member.which]).refund(member.fingerprint, now.now_ns, self.cost)
+            (<RateLimit>self.allowed[member.which]).refund(
+                member.fingerprint, now.now_ns, member.arrival_ns, self.cost
+            )
         else:
             (<QuotaLimit>self.allowed[member.which]).refund(&member.window, self.cost)
 

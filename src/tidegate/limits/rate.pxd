@@ -20,8 +20,11 @@ cdef class RateLimit:
     cpdef int64_t charge(self, uint64_t fingerprint, int64_t now_ns, double cost=*) noexcept nogil
     # What ``charge`` would say; changes nothing.
     cpdef int64_t peek(self, uint64_t fingerprint, int64_t now_ns, double cost=*) noexcept nogil
-    # Gives a charge back, exactly so at the ``now_ns`` of the charge. False: nothing of it is left.
-    cpdef bint refund(self, uint64_t fingerprint, int64_t now_ns, double cost=*) noexcept nogil
+    # The same; ``arrival_ns`` becomes when what is charged now will be used up: what a refund asks for.
+    cdef int64_t charge_until(
+        self, uint64_t fingerprint, int64_t now_ns, double cost, int64_t* arrival_ns) noexcept nogil
+    # Gives a charge back as far as nobody leans on it. False: nothing of it is left, or others wait behind it.
+    cpdef bint refund(self, uint64_t fingerprint, int64_t now_ns, int64_t arrival_ns, double cost=*) noexcept nogil
     # Charges what has been served already, whatever room there is: those who come next wait for it.
     cpdef void settle(self, uint64_t fingerprint, int64_t now_ns, double cost) noexcept nogil
     # Requests of cost 1 that would pass now, and until when all of it is there again.

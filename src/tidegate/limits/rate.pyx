@@ -79,17 +79,32 @@ cdef class RateLimit:
 
     cpdef int64_t charge(self, uint64_t fingerprint, int64_t now_ns, double cost=1) noexcept nogil:
         """Charges ``cost`` requests; the delay in ns, or negative: refused, and would be for as many ns."""
+        cdef int64_t arrival_ns = 0
+        return self.charge_until(fingerprint, now_ns, cost, &arrival_ns)
+
+    cdef int64_t charge_until(
+        self, uint64_t fingerprint, int64_t now_ns, double cost, int64_t* arrival_ns) noexcept nogil:
         cdef int64_t emission_ns = self.emission_ns(cost)
-        return self._delay_ns(self.table.charge(fingerprint, now_ns, emission_ns, self._tolerance_ns(emission_ns)))
+        cdef int64_t wait_ns = self.table.charge(fingerprint, now_ns, emission_ns, self._tolerance_ns(emission_ns))
+        if wait_ns >= 0:
+            arrival_ns[0] = now_ns + wait_ns + emission_ns
+        return self._delay_ns(wait_ns)
 
     cpdef int64_t peek(self, uint64_t fingerprint, int64_t now_ns, double cost=1) noexcept nogil:
         """What ``charge`` would say; changes nothing."""
         cdef int64_t emission_ns = self.emission_ns(cost)
         return self._delay_ns(self.table.peek(fingerprint, now_ns, emission_ns, self._tolerance_ns(emission_ns)))
 
-    cpdef bint refund(self, uint64_t fingerprint, int64_t now_ns, double cost=1) noexcept nogil:
-        """Gives a charge back, exactly so at the time of the charge; False: nothing of it is left."""
-        return self.table.refund(fingerprint, now_ns, self.emission_ns(cost))
+    cpdef bint refund(self, uint64_t fingerprint, int64_t now_ns, int64_t arrival_ns, double cost=1) noexcept nogil:
+        """Gives a charge back as far as nobody leans on it; ``arrival_ns`` is when all that was charged with it is used up.
+
+        A turn that others wait behind is not given back: who came next would go at the time of one of them. False:
+        nothing was given back.
+        """
+        cdef int64_t emission_ns = self.emission_ns(cost)
+        if self.is_delayed:
+            return self.table.retract(fingerprint, emission_ns, arrival_ns)
+        return self.table.refund(fingerprint, now_ns, emission_ns, arrival_ns)
 
     cpdef void settle(self, uint64_t fingerprint, int64_t now_ns, double cost) noexcept nogil:
         """Charges what has been served already, whatever room there is: those who come next wait for it."""

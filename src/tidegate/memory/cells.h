@@ -30,6 +30,13 @@ Rules:
 8. Who loses a swap begins again with what it found there. After TRIES it refuses and counts that, rather than keep its
    process busy: each lost swap was another's success, so this takes a thousand in a row.
 
+9. A charge is given back as far as nobody leans on it. What it made of the cell is kept for that: its turn + emission,
+   the arrival time. Where turns are waited for (``rate_retract``) all who came later lean on it: it is given back only
+   while the cell still says that arrival time, and then the cell says the turn, as if it had never been. Where nobody
+   waits (``rate_refund``), what lies ahead of now is debt of all, and nobody's place in it matters: of a charge is
+   given back what of its own time is still ahead of now, which is all of it in the stretch that charged it, and never
+   more than it has left behind, if nobody's clock is ahead of the one that gives back.
+
 An evicted cell is never charged or given back by somebody who still points at it, as the swap names the key. What was
 charged in it is forgotten, which lets its key pass as if it were new.
 
@@ -377,19 +384,42 @@ static inline int64_t rate_charge(
     return -1;
 }
 
-/* Gives a charge back; whether there was anything to give back to. Exact while nothing of it has leaked away, which is
-   so at the same ``now_ns``. A cell that was evicted meanwhile stays forgotten. */
-static inline int rate_refund(cell_table *t, uint64_t fingerprint, int64_t now_ns, int64_t emission_ns)
+/* Gives back what is left of a charge that nobody waits behind (rule 9); whether there was anything to give back to.
+   ``arrival_ns`` is what the charge made of the cell: its ``now_ns`` + its wait + ``emission_ns``. Let X be the cell, Y
+   what it would be without that charge, never less than now: X - Y begins as ``emission_ns``, shrinks only while Y is
+   now, and then is X - now, which is no less than ``arrival_ns`` - now. */
+static inline int rate_refund(
+    cell_table *t, uint64_t fingerprint, int64_t now_ns, int64_t emission_ns, int64_t arrival_ns)
+{
+    int64_t left = arrival_ns - now_ns < emission_ns ? arrival_ns - now_ns : emission_ns;
+    if (left <= 0)
+        return 0;
+    for (int tries = 0; tries < TRIES; tries++) {
+        cell seen, *at = table_find(t, fingerprint, RATE, &seen);
+        if (at == NULL || cell_is_announced(seen))
+            return 0;
+        int64_t arrival = cell_until(seen, RATE), after = arrival > left ? arrival - left : 0;
+        int is_live = arrival > now_ns; /* if not, as absent: confirmed all the same */
+        cell found = cell_swap(at, seen, is_live ? (cell){fingerprint, (uint64_t)after} : seen);
+        if (cell_equals(found, seen))
+            return is_live;
+    }
+    table_contended(t);
+    return 0;
+}
+
+/* Gives back a turn that nobody has come behind (rule 9); whether it was so. */
+static inline int rate_retract(cell_table *t, uint64_t fingerprint, int64_t emission_ns, int64_t arrival_ns)
 {
     for (int tries = 0; tries < TRIES; tries++) {
         cell seen, *at = table_find(t, fingerprint, RATE, &seen);
         if (at == NULL || cell_is_announced(seen))
             return 0;
-        int64_t arrival = cell_until(seen, RATE), after = arrival > emission_ns ? arrival - emission_ns : 0;
-        int is_live = arrival > now_ns; /* if not, as absent: confirmed all the same */
-        cell found = cell_swap(at, seen, is_live ? (cell){fingerprint, (uint64_t)after} : seen);
+        int is_last = cell_until(seen, RATE) == arrival_ns; /* if not: confirmed all the same */
+        cell found = cell_swap(
+            at, seen, is_last ? (cell){fingerprint, (uint64_t)(arrival_ns - emission_ns)} : seen);
         if (cell_equals(found, seen))
-            return is_live;
+            return is_last;
     }
     table_contended(t);
     return 0;

@@ -35,7 +35,9 @@ cdef extern from "tidegate/memory/cells.h" nogil:
     int64_t rate_peek(
         const cell_table* table, uint64_t fingerprint, int64_t now_ns, int64_t emission_ns, int64_t tolerance_ns
     ) noexcept
-    bint rate_refund(cell_table* table, uint64_t fingerprint, int64_t now_ns, int64_t emission_ns) noexcept
+    bint rate_refund(
+        cell_table* table, uint64_t fingerprint, int64_t now_ns, int64_t emission_ns, int64_t arrival_ns) noexcept
+    bint rate_retract(cell_table* table, uint64_t fingerprint, int64_t emission_ns, int64_t arrival_ns) noexcept
 
     int64_t quota_charge(
         cell_table* table, uint64_t fingerprint, int64_t now_ms, int64_t* until_ms, int64_t cost, int64_t maximum

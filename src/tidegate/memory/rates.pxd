@@ -15,7 +15,11 @@ cdef class RateTable:
     # What ``charge`` would say; changes nothing.
     cpdef int64_t peek(
         self, uint64_t fingerprint, int64_t now_ns, int64_t emission_ns, int64_t tolerance_ns) noexcept nogil
-    # Gives a charge back; exact at the ``now_ns`` of the charge. False: the cell has expired or was evicted.
-    cpdef bint refund(self, uint64_t fingerprint, int64_t now_ns, int64_t emission_ns) noexcept nogil
+    # Gives back what of a charge is still ahead of now; nobody waits behind it. ``arrival_ns`` is what the charge made of
+    # the cell: its now + its wait + ``emission_ns``. False: nothing of it is left, or the cell was evicted.
+    cpdef bint refund(
+        self, uint64_t fingerprint, int64_t now_ns, int64_t emission_ns, int64_t arrival_ns) noexcept nogil
+    # Gives back a turn. False: somebody has one behind it, or the cell was evicted.
+    cpdef bint retract(self, uint64_t fingerprint, int64_t emission_ns, int64_t arrival_ns) noexcept nogil
     # Asks for the memory of a key that will be charged soon.
     cdef void prefetch(self, uint64_t fingerprint) noexcept nogil

@@ -9,7 +9,7 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from tidegate.memory.atomics cimport load_relaxed
 from tidegate.memory.cells cimport (
-    NEVER as CELLS_NEVER, rate_charge, rate_peek, rate_refund, table_prefetch)
+    NEVER as CELLS_NEVER, rate_charge, rate_peek, rate_refund, rate_retract, table_prefetch)
 from tidegate.memory.mapping cimport Mapping
 from tidegate.memory.tables cimport view_table
 
@@ -35,9 +35,14 @@ cdef class RateTable:
         """What ``charge`` would say; changes nothing."""
         return rate_peek(&self.table, fingerprint, now_ns, emission_ns, tolerance_ns)
 
-    cpdef bint refund(self, uint64_t fingerprint, int64_t now_ns, int64_t emission_ns) noexcept nogil:
-        """Gives a charge back, exactly so at the time of the charge; False: nothing of it is left."""
-        return rate_refund(&self.table, fingerprint, now_ns, emission_ns)
+    cpdef bint refund(
+        self, uint64_t fingerprint, int64_t now_ns, int64_t emission_ns, int64_t arrival_ns) noexcept nogil:
+        """Gives back what of a charge, which made the cell say ``arrival_ns``, is ahead of now; False: nothing is."""
+        return rate_refund(&self.table, fingerprint, now_ns, emission_ns, arrival_ns)
+
+    cpdef bint retract(self, uint64_t fingerprint, int64_t emission_ns, int64_t arrival_ns) noexcept nogil:
+        """Gives back the turn that made the cell say ``arrival_ns``; False: somebody has one behind it."""
+        return rate_retract(&self.table, fingerprint, emission_ns, arrival_ns)
 
     cdef void prefetch(self, uint64_t fingerprint) noexcept nogil:
         table_prefetch(&self.table, fingerprint)
