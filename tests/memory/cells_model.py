@@ -66,7 +66,7 @@ class Model:
 
         ``tries``: after so many a process gives up, as those of the real thing do after many more.
         """
-        todo = (tuple((word[0], word[1:]) for word in program.split()) for program in programs)
+        todo = tuple(tuple((word[0], word[1:]) for word in program.split()) for program in programs)
         self.start = State(cells, tuple(Process(deeds) for deeds in todo))
         self.already = sum(charges for key, charges in cells if key == "h" and charges > 0)
         self.flaw, self.allowed, self.tries = flaw, allowed, tries
