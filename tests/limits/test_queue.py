@@ -39,6 +39,15 @@ def test_first_come_first_served_while_the_queue_moves(room):
     assert room.serve(0, 20 * MS) is None
 
 
+def test_who_comes_out_of_another_queue_has_the_place_of_when_it_began_to_wait(room):
+    names = enter_all(room, ["a.1", "a.3", "a.4"], step_ns=10 * MS)
+    names |= enter_all(room, ["a.2"], now_ns=5 * MS)
+    assert names[room.newest(0)] == "a.4"
+    assert [names[waiter] for waiter in room.expire(505 * MS)] == ["a.1", "a.2"]
+    names |= enter_all(room, ["a.0"], now_ns=9 * MS)
+    assert served(room, 0, 20 * MS, names) == ["a.0", "a.3", "a.4"]
+
+
 def test_last_come_first_served_once_the_oldest_is_older_than_the_target(room):
     names = enter_all(room, ["a.1", "a.2", "a.3"])
     assert not room.statistics(20 * MS).is_standing

@@ -61,8 +61,7 @@ class Model:
     def __init__(
         self, cells: tuple[Cell, ...], programs: tuple[str, ...], flaw: str = "", *, allowed: int = 2, tries: int = 4
     ) -> None:
-        """``programs``: for each process a word a deed, "+h -h =h +f": charge h, give h back, give its own turn of
-        h back, charge f.
+        """``programs``: for each process a word a deed, "+h -h =h +f": charge h, give h back, then its turn, charge f.
 
         ``tries``: after so many a process gives up, as those of the real thing do after many more.
         """

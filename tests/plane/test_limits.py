@@ -286,7 +286,7 @@ def test_delayed_requests_wait_for_their_turns_in_order() -> None:
 def test_delay_forgives_what_it_is_told_to_and_refuses_beyond_the_burst(upstream: Serving) -> None:
     # So slow a rate that nothing is paid back while the test asks.
     limit = '[limits.edge]\nrate = "1/h"\nburst = 4\ndelay_after = 2\nexcess = "delay"\n'
-    with limited(upstream, limit) as plane, at_once(plane, 7) as clients:
+    with limited(upstream, limit, 'limits = ["edge"]\ntimeout = "6h"') as plane, at_once(plane, 7) as clients:
         assert [client.answer().status for client in (*clients[:3], *clients[5:])] == [200] * 3 + [429] * 2
         assert verdicts(plane) == {"admitted": 3, "delayed": 2, "refused": 2}
         for client in clients[3:5]:
@@ -302,7 +302,7 @@ def test_max_delay_refuses_at_once_who_would_wait_longer(upstream: Serving) -> N
 
 def test_client_that_leaves_before_its_turn_gives_its_place_back(upstream: Serving) -> None:
     limit = '[limits.edge]\nrate = "1/h"\nburst = 1\nexcess = "delay"\n'
-    with limited(upstream, limit) as plane:
+    with limited(upstream, limit, 'limits = ["edge"]\ntimeout = "6h"') as plane:
         assert statuses(plane, PLAIN) == [200]
         for _ in range(3):
             with plane.connect() as waiting:
@@ -314,10 +314,16 @@ def test_client_that_leaves_before_its_turn_gives_its_place_back(upstream: Servi
         assert verdicts(plane) == {"admitted": 1, "delayed": 3, "refused": 3}
 
 
-def test_deadline_of_the_exchange_ends_a_wait_and_gives_the_place_back(upstream: Serving) -> None:
+def test_turn_beyond_the_deadline_of_the_exchange_is_refused_at_once_and_given_back(upstream: Serving) -> None:
     limit = '[limits.edge]\nrate = "1/h"\nburst = 1\nexcess = "delay"\n'
-    with limited(upstream, limit, 'limits = ["edge"]\ntimeout = "200ms"') as plane:
-        assert statuses(plane, PLAIN, PLAIN, PLAIN) == [200, 504, 504]
+    with limited(upstream, limit, 'limits = ["edge"]\ntimeout = "30m"') as plane, plane.connect() as client:
+        assert ask(client).status == 200
+        for _ in range(3):
+            refused = ask(client)
+            assert (refused.status, refused.get("Tidegate-Limit")) == (429, "edge")
+            # In half an hour its turn would be half an hour ahead, and it may last as long.
+            assert 1800 - 60 < int(refused.get("Retry-After") or 0) <= 1801
+        assert verdicts(plane) == {"admitted": 1, "refused": 3}
 
 
 def test_quota_counts_in_its_window_and_says_when_it_ends(upstream: Serving) -> None:
@@ -495,7 +501,10 @@ def test_who_leaves_the_queue_leaves_his_place(how: str) -> None:
                     server.send(OK)
                     assert client.answer().status == 200
                 else:
-                    assert {one.answer().status for one in (client, *waiting)} == {504}
+                    assert client.answer().status == 504
+                    for one in waiting:
+                        refused = one.answer()
+                        assert (refused.status, refused.get("Tidegate-Limit")) == (503, "two")
                 until(lambda: plane.statistics().exchanges == 0, "all have ended")
 
 

@@ -41,6 +41,9 @@ from tidegate.errors import Kind
 from tidegate.exchange.problem import problem
 
 
+cdef int64_t MILLISECOND_NS = 1000000
+
+
 cdef class Admission(Relay):
 
     # == phases =========================================================================================================
@@ -234,6 +237,8 @@ cdef class Admission(Relay):
                 return False
         if refused == NOBODY_REFUSED and not self.is_paid:
             refused = group.charge(&now, members, &wait_ns)
+            if wait_ns and self.deadline_ms and now.now_ns + wait_ns >= <int64_t>self.deadline_ms * MILLISECOND_NS:
+                refused = self.longest_wait(group, members, wait_ns)    # it would not live to see its turn
         if refused != NOBODY_REFUSED:
             group.release(members, group.count)
             group.refund(&now, members, group.count)
@@ -251,6 +256,14 @@ cdef class Admission(Relay):
         self.waits_for = TURN
         (<DelayQueue>self.context.delays).put(self, now.now_ns + wait_ns)
         return False
+
+    cdef int longest_wait(self, Group group, Member* members, int64_t wait_ns):
+        """The number of the limit that gave out the turn which is so far ahead."""
+        cdef int i
+        for i in range(group.count):
+            if members[i].standing == CHARGED and members[i].wait_ns == wait_ns and not (<Limit>group.limits[i]).is_dry:
+                return i
+        return NOBODY_REFUSED
 
     cdef int acquire(self, Group group, Member* members):
         """All permits of the group, or the number of the limit that refuses; or a place in its queue, holding nothing."""
@@ -338,6 +351,19 @@ cdef class Admission(Relay):
         except Exception as error:
             self.caught(number, error)
 
+    cdef void refuse_late(self):
+        cdef bint is_edge = self.waits_for == TURN and not self.is_admitted
+        cdef Group group = self.edge if is_edge else self.contract
+        cdef Member* members = &self.edge_members[0] if is_edge else &self.contract_members[0]
+        cdef int64_t wait_ns = 0
+        cdef int i, number = self.queued_for
+        if self.waits_for == TURN:
+            for i in range(group.count):
+                if members[i].standing == CHARGED and members[i].wait_ns > wait_ns:
+                    number, wait_ns = i, members[i].wait_ns
+        self.leave_queues()
+        self.turn_away(group, number, members)
+
     cdef void end_permits(self) noexcept:
         if self.contract is not None and self.contract.has_permits:
             self.contract.release(self.contract_members, self.contract.count)
@@ -349,6 +375,10 @@ cdef class Admission(Relay):
         cdef Moment now = self.moment(group)
         if self.waits_for == PERMIT:
             (<PermitQueue>self.context.permits).leave(self)
+            self.waits_for = NOTHING
+        else:
+            self.waits_for = NOTHING
+            (<DelayQueue>self.context.delays).leave()
         group.refund(&now, members, group.count)
 
     # == the endpoint ===================================================================================================

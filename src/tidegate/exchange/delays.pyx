@@ -1,19 +1,25 @@
 """Exchanges that wait for their turn, in order: one timer for all of them, and none while nobody waits.
 
-A turn is a time that a limit has given out. Who waits holds a place in the heap until then; who leaves earlier only changes its
-number, and finds out when its time comes that there is nobody any more.
+A turn is a time that a limit has given out. Who waits has an entry in the heap until then. Who leaves earlier leaves it there, to
+be found out when its time comes, which may be an hour: when more than half of many entries are such, all of them are thrown
+away at once, which costs each leaver a constant.
 """
 
 from libc.stdint cimport uint64_t
 
-from tidegate.exchange.state cimport ExchangeState
+from tidegate.exchange.state cimport TURN, ExchangeState
 from tidegate.memory.marks cimport leave
 from tidegate.net.reactor cimport Reactor
 
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 
 cdef enum:
     STEP_NS = 1000000           # the timer's resolution: turns closer than this are served together
+    LEFT_MAX = 256              # entries of those who have left, in whatever short a heap
+
+
+cdef inline bint _waits(ExchangeState x, uint64_t number):
+    return x.number == number and x.waits_for == TURN
 
 
 cdef class DelayQueue:
@@ -28,6 +34,14 @@ cdef class DelayQueue:
         heappush(self.heap, (due_ns, self.came, x, x.number))
         if self.handle is None or due_ns < self.armed_ns:
             self._arm(due_ns)
+        return 0
+
+    cdef int leave(self) except -1:
+        self.left += 1
+        if self.left > LEFT_MAX and 2 * self.left > len(self.heap):
+            self.heap = [entry for entry in self.heap if _waits(entry[2], entry[3])]
+            heapify(self.heap)
+            self.left = 0
         return 0
 
     def _arm(self, uint64_t due_ns):
@@ -48,8 +62,10 @@ cdef class DelayQueue:
         try:
             while self.heap and <uint64_t>self.heap[0][0] <= reactor.now_ns:
                 _, _, x, number = heappop(self.heap)
-                if x.number == number:
+                if _waits(x, number):
                     x.turn_came()
+                else:
+                    self.left -= 1
         finally:
             leave(reactor.mark)
             if self.heap:
@@ -57,7 +73,7 @@ cdef class DelayQueue:
                 self._arm(due_ns)
 
     def __len__(self):
-        return len(self.heap)
+        return len(self.heap) - self.left
 
     def __repr__(self):
-        return f"<DelayQueue {len(self.heap)} wait>"
+        return f"<DelayQueue {len(self)} wait>"

@@ -25,7 +25,9 @@ from tidegate.exchange.forward cimport RESPONSE_LIMITS
 from tidegate.exchange.keys cimport adopt_request_id, make_request_id
 from tidegate.exchange.plan cimport Plan, Route, Step
 from tidegate.exchange.record cimport write_record
-from tidegate.exchange.state cimport FINISHED, FREE, HEAD, RESPONDING, RUNNING, TUNNEL, Client, fill, reserve
+from tidegate.exchange.state cimport (
+    FINISHED, FREE, HEAD, PERMIT, RESPONDING, RUNNING, TUNNEL, TURN, Client, fill, reserve,
+)
 from tidegate.exchange.views cimport Response, cut_off, request_view
 from tidegate.memory.atomics cimport load_acquire
 from tidegate.memory.marks cimport step_into, step_out
@@ -165,6 +167,9 @@ cdef class Exchange(Steps):
         if self.endpoint_failed:
             self.note_loss(Kind.HTTP_RESPONSE_TIMEOUT)
         self.is_out_of_time = True
+        if self.waits_for == TURN or self.waits_for == PERMIT:
+            self.refuse_late()      # no upstream is to blame that was never asked
+            return
         self.leave_upstream()
         if self.stage < RESPONDING:
             self.error_kind = Kind.HTTP_RESPONSE_TIMEOUT

@@ -31,7 +31,9 @@ cdef class PermitQueue:
     cdef int put(self, ExchangeState x, Limit limit) except -1:
         cdef Reactor reactor = self.reactor
         tenant = "" if x.identity is None else x.identity.tenant
-        waiter, displaced = limit.gate.enqueue(tenant, 0, 1.0, reactor.now_ns)
+        if x.queued_ns == 0:
+            x.queued_ns = reactor.now_ns    # who goes from one queue into another has begun to wait once
+        waiter, displaced = limit.gate.enqueue(tenant, 0, 1.0, x.queued_ns)
         if displaced is not None:
             self._end(displaced, False)
         if waiter is None:

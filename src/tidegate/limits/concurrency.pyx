@@ -204,11 +204,12 @@ cdef class ConcurrencyLimit:
 
     # -- waiting -------------------------------------------------------------------------------------------------------
 
-    def enqueue(self, tenant: str, unsigned class_, double weight, int64_t now_ns):
+    def enqueue(self, tenant: str, unsigned class_, double weight, int64_t arrived_ns):
         """A place in the queue, and who had to make way for it: (waiter, displaced waiter).
 
         The waiter is None when all places are taken on the machine. If it ``is_admitted``, it did not have to wait.
-        One that was displaced waits no more: it is refused. Mostly nobody is.
+        One that was displaced waits no more: it is refused. Mostly nobody is. ``arrived_ns`` is now, or when it began to
+        wait if it comes out of another queue.
         """
         self._check(class_)
         displaced = None
@@ -217,7 +218,7 @@ cdef class ConcurrencyLimit:
             if displaced is None or not self._take_place(class_):
                 self.ring_next(False)
                 return None, displaced
-        waiter = self.room.enter(tenant, class_, weight, now_ns)
+        waiter = self.room.enter(tenant, class_, weight, arrived_ns)
         self.bell.mark(class_)
         if self.room.waiting(class_) > 1:
             return waiter, displaced        # those before it have tried

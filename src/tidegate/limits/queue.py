@@ -11,14 +11,15 @@
   Jacobson, "Controlling Queue Delay", ACM Queue 10(5), 2012. Here the age of the oldest tells what CoDel measures over
   an interval: under adaptive LIFO it stays until the queue has really drained.)
 
-Entering, leaving and timing out cost O(1), serving O(log tenants). Nothing here reads a clock; times are nanoseconds
-that never go back.
+Entering at the end, leaving and timing out cost O(1), serving O(log tenants). Nothing here reads a clock; times are
+nanoseconds that never go back.
 """
 
 from __future__ import annotations
 
 import heapq
 from collections import OrderedDict
+from itertools import takewhile
 from typing import NamedTuple
 
 __all__ = ["CLASSES", "Waiter", "WaitingRoom", "WaitingRoomStatistics"]
@@ -60,6 +61,14 @@ class _Flow:
         self.waiters: OrderedDict[Waiter, None] = OrderedDict()
 
 
+def _insert(waiters: OrderedDict[Waiter, None], new: Waiter) -> None:
+    """Behind all who came no later: mostly at the end."""
+    later = list(takewhile(lambda waiter: waiter.arrived_ns > new.arrived_ns, reversed(waiters)))
+    waiters[new] = None
+    for waiter in reversed(later):
+        waiters.move_to_end(waiter)
+
+
 class _Line:
     """The waiters of one class. Each tenant that is known is in the heap once, also when nobody of it waits: its tag is
     what it has had, and is forgotten when virtual time has passed it.
@@ -74,15 +83,15 @@ class _Line:
         self.virtual = 0.0
         self.turn = 0  # of two with one tag, the one that was put there first
 
-    def enter(self, tenant: str, class_: int, weight: float, now_ns: int) -> Waiter:
+    def enter(self, tenant: str, class_: int, weight: float, arrived_ns: int) -> Waiter:
         flow = self.flows.get(tenant)
         if flow is None:
             flow = self.flows[tenant] = _Flow(tenant, self.virtual)
             self.turn += 1
             heapq.heappush(self.heap, (flow.tag, self.turn, flow))
-        waiter = Waiter(class_, weight, now_ns, flow)
-        flow.waiters[waiter] = None
-        self.arrivals[waiter] = None
+        waiter = Waiter(class_, weight, arrived_ns, flow)
+        _insert(flow.waiters, waiter)
+        _insert(self.arrivals, waiter)
         return waiter
 
     def oldest(self) -> Waiter | None:
@@ -134,12 +143,12 @@ class WaitingRoom:
         """How many of a class wait."""
         return len(self._lines[class_].arrivals)
 
-    def enter(self, tenant: str, class_: int, weight: float, now_ns: int) -> Waiter | None:
-        """A place at the end of the tenant's line; None: all places are taken. ``weight`` > 0, 1 is usual."""
+    def enter(self, tenant: str, class_: int, weight: float, arrived_ns: int) -> Waiter | None:
+        """A place in the tenant's line, by when it began to wait; None: all are taken. ``weight`` > 0, 1 is usual."""
         if self._waiting >= self.size:
             return None
         self._waiting += 1
-        return self._lines[class_].enter(tenant, class_, weight, now_ns)
+        return self._lines[class_].enter(tenant, class_, weight, arrived_ns)
 
     def serve(self, class_: int, now_ns: int) -> Waiter | None:
         """Takes the next of a class out of the room; None: nobody of it waits."""
