@@ -40,6 +40,7 @@ def test_one_that_had_served_is_followed_at_once_and_one_that_had_not_is_waited_
         place.begins_to_serve()
         assert place.ready_s is not None
         place.ready_s -= 0.6
+        place.started_s -= 1.0
         assert place.vacate("killed by SIGKILL") == 0.0
     delays = []
     for _ in range(3):
