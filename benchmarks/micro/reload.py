@@ -110,7 +110,7 @@ async def measure(routes: int) -> list[dict[str, str]]:
             gc.collect(1)
 
         with collector_at_rest():
-            another = await step("decode", in_slices(Snapshot.decoding(data[number - 1])))
+            another = await step("decode", in_slices(Snapshot.decoding(data[number - 1], with_text=False)))
             await step("prepare", server.prepare(another))
             del another
         await step("switch, let go", switch())

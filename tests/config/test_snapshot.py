@@ -1,5 +1,6 @@
 """A snapshot goes through bytes unchanged, whatever is in it, and its etag is that of its meaning."""
 
+import asyncio
 import dataclasses
 from typing import Any
 
@@ -22,6 +23,7 @@ from tidegate.config.schema import (
     Upstream,
 )
 from tidegate.config.snapshot import Snapshot
+from tidegate.process.slices import in_slices
 
 TEXT = st.text(max_size=12)
 MATCH = st.dictionaries(TEXT, st.one_of(TEXT, st.booleans()), max_size=3)
@@ -75,6 +77,12 @@ def test_snapshot_goes_through_bytes_unchanged(gateway: Gateway, number: int, te
     assert again == snapshot
     assert again.encode() == snapshot.encode()
     assert Snapshot.build(again.gateway).etag == snapshot.etag
+
+
+def test_text_can_be_left_out_of_what_is_decoded() -> None:
+    snapshot = Snapshot.build(Gateway(routes=(Route(name="a"),)), source_text="# a text\n")
+    again = asyncio.run(in_slices(Snapshot.decoding(snapshot.encode(), with_text=False)))
+    assert again == dataclasses.replace(snapshot, source_text="")
 
 
 def test_decoded_snapshot_is_immutable() -> None:

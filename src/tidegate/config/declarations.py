@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -69,6 +70,7 @@ def _read(section: type[Section]) -> Mapping[str, Declared]:
     return found
 
 
+@cache
 def split(annotation: Any) -> tuple[Any, tuple[Any, ...]]:
     """The type and the markers of an annotation; ``X | None`` counts as X."""
     marks: tuple[Any, ...] = ()
@@ -220,19 +222,21 @@ def walk(section: Section, marker: type, path: Path = ()) -> Iterator[tuple[Path
 
 
 def _walk(value: Any, annotation: Any, marker: type, path: Path) -> Iterator[tuple[Path, Any, Any]]:
-    if isinstance(value, FilterUse):
+    if value is None or value == () or isinstance(value, FilterUse):  # most of what thousands of routes may have
         return
     if isinstance(value, Section):
         yield from walk(value, marker, path)
         return
     kind, marks = split(annotation)
     if isinstance(value, tuple):
+        inner = get_args(kind)[0]
         for index, one in enumerate(value):
-            yield from _walk(one, get_args(kind)[0], marker, (*path, index))
+            yield from _walk(one, inner, marker, (*path, index))
     elif isinstance(value, Mapping):
+        inner = get_args(kind)[1]
         for key, one in value.items():
-            yield from _walk(one, get_args(kind)[1], marker, (*path, key))
-    elif value is not None:
+            yield from _walk(one, inner, marker, (*path, key))
+    else:
         mark = next((mark for mark in marks if isinstance(mark, marker)), None)
         if mark is not None:
             yield path, mark, value

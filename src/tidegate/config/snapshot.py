@@ -85,8 +85,11 @@ class Snapshot:
                 return snapshot
 
     @classmethod
-    def decoding(cls, data: bytes) -> Generator[None, None, Self]:
-        """The same in steps: a generator that yields after each route and returns the snapshot."""
+    def decoding(cls, data: bytes, *, with_text: bool = True) -> Generator[None, None, Self]:
+        """The same in steps: a generator that yields after each route and returns the snapshot.
+
+        The text is one large piece, which who serves has no use for: without ``with_text`` it stays "".
+        """
         end = data.find(b"\n") if b"\n" in data else len(data)
         frame = msgspec.json.decode(memoryview(data)[:end], type=cls)
         last = data.rfind(b"\n")
@@ -95,7 +98,7 @@ class Snapshot:
             start, end = end + 1, data.find(b"\n", end + 1)
             routes.append(_route_decoder.decode(data[start:end]))
             yield
-        text = msgspec.json.decode(memoryview(data)[last + 1 :], type=str)
+        text = msgspec.json.decode(memoryview(data)[last + 1 :], type=str) if with_text else ""
         return replace(frame, gateway=replace(frame.gateway, routes=tuple(routes)), source_text=text)
 
 

@@ -122,7 +122,7 @@ class Worker:
         try:
             with collector_at_rest():
                 # -1, when there was no descriptor left for it, is an error like any other.
-                snapshot = await in_slices(Snapshot.decoding(read_memory_file(fd)))
+                snapshot = await in_slices(Snapshot.decoding(read_memory_file(fd), with_text=False))
                 await service.prepare(snapshot)
             self._has_prepared(snapshot)
             self._channel.send(Prepared(snapshot=number))

@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterable
 from tidegate.config.declarations import walk
 from tidegate.config.findings import Path
 from tidegate.config.kinds import Match
-from tidegate.config.patterns import parse_path, parse_value
+from tidegate.config.patterns import parse_value
 from tidegate.config.rules.fields import GATEWAYS_OWN, same_field
 from tidegate.config.rules.subject import Subject
 from tidegate.config.schema import Rewrite, Route
 from tidegate.routing.reachable import unreachable
 from tidegate.routing.regex import compile_regex
-from tidegate.routing.spec import CAPTURES_MAX, RouteSpec, shape_of
+from tidegate.routing.spec import CAPTURES_MAX, RouteSpec, Shape, shape_of
 from tidegate.routing.template import capture_names, location_parts, path_parts, replacement_parts
 
 __all__ = ["check_routes"]
@@ -37,7 +37,7 @@ def check_routes(subject: Subject) -> None:
         subject.warn(("routes",), "there is no route: every request will get 404")
     firsts: dict[str, int] = {}
     lost = {path[1] for path in subject.shaped.lost if path[0] == "routes" and len(path) > 1}
-    usable = []
+    usable: list[tuple[int, Shape]] = []
     for index, route in enumerate(routes):
         path: Path = ("routes", index)
         first = firsts.setdefault(route.name, index)
@@ -46,9 +46,10 @@ def check_routes(subject: Subject) -> None:
             subject.find((*path, "name"), f'"{route.name}" is the name of another route, in line {line}')
         _check_purpose(subject, path, route)
         _check_fields(subject, path, route)
-        if _check_patterns(subject, path, route):
+        shape = _check_patterns(subject, path, route)
+        if shape is not None:
             if subject.shaped.original(path)[1] not in lost:  # otherwise it is not what the author meant
-                usable.append(index)
+                usable.append((index, shape))
             _check_templates(subject, path, route)
     _check_reachable(subject, usable)
 
@@ -113,32 +114,30 @@ def _check_once(subject: Subject, path: Path, names: Iterable[str]) -> None:
             subject.find((*path, index if path[-1] == "remove" else name), f"{name} and {first} are the same field")
 
 
-def _check_patterns(subject: Subject, path: Path, route: Route) -> bool:
-    """Whether the router takes the path and all regexes of the route."""
+def _check_patterns(subject: Subject, path: Path, route: Route) -> Shape | None:
+    """The shape of the path, if the router takes it and all regexes of the route."""
     regexes: list[tuple[Path, str]] = []
-    pattern = parse_path(route.path)
-    if pattern.kind == "regex":
-        regexes.append(((*path, "path"), pattern.text))
-    else:
-        try:
-            shape_of(route.path)
-        except ValueError as error:
-            subject.find((*path, "path"), str(error))
-            return False
+    try:
+        shape = shape_of(route.path)
+    except ValueError as error:
+        subject.find((*path, "path"), str(error))
+        return None
+    if shape.regex:
+        regexes.append(((*path, "path"), shape.regex))
     for where, _, value in walk(route, Match, path) if route.headers or route.query else ():
         condition = parse_value(value)
         if condition.kind == "regex":
             regexes.append((where, condition.text))
     good = [_check_regex(subject, where, text) for where, text in regexes]
-    if pattern.kind == "regex" and good[0] and len(capture_names(route.path)) > CAPTURES_MAX:
+    if shape.regex and good[0] and len(capture_names(route.path)) > CAPTURES_MAX:
         subject.find((*path, "path"), f"a regex has at most {CAPTURES_MAX} named groups")
-        return False
+        return None
     if route.rewrite is not None and route.rewrite.regex is not None:
         text = route.rewrite.regex
         if _check_regex(subject, (*path, "rewrite", "regex"), text):
             groups = compile_regex(text).groups
             _check_parts(subject, (*path, "rewrite", "replace"), replacement_parts, route.rewrite.replace, groups)
-    return all(good)
+    return shape if all(good) else None
 
 
 def _check_regex(subject: Subject, path: Path, text: str) -> bool:
@@ -195,9 +194,9 @@ def _check_holes(subject: Subject, path: Path, template: str, known: set[str]) -
     return not unknown and not is_open
 
 
-def _check_reachable(subject: Subject, usable: list[int]) -> None:
+def _check_reachable(subject: Subject, usable: list[tuple[int, Shape]]) -> None:
     specs = []
-    for index in usable:
+    for index, shape in usable:
         route = subject.gateway.routes[index]
         specs.append(
             RouteSpec(
@@ -209,6 +208,7 @@ def _check_reachable(subject: Subject, usable: list[int]) -> None:
                 query=route.query,
                 priority=route.priority,
                 order=index,
+                shape=shape,
             )
         )
     for hidden, other in unreachable(specs):

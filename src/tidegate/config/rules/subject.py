@@ -30,7 +30,7 @@ class Subject:
     def says(self, path: Path) -> bool:
         """Whether the file itself gives a value at ``path``, rather than the default."""
         value: Any = self.source.tree
-        for part in self.shaped.original(path):
+        for part in self.shaped.original(path) if self.shaped.kept else path:
             try:
                 value = value[part]
             except (KeyError, IndexError, TypeError):
