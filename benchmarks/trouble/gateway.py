@@ -20,6 +20,7 @@ import psutil
 from benchmarks.ports import free_port
 from tidegate.admin.client import ControlClient
 from tidegate.process.failure import StartError
+from tidegate.process.worker import COMM
 
 ROOT = Path(__file__).resolve().parents[2]
 ENDED = ("done", "failed")  # phases of an upgrade
@@ -50,12 +51,8 @@ class Running:
         return f"<Running {self.process.pid} {self.public}>"
 
     def workers(self) -> list[int]:
-        """Pids of the workers."""
-        return [
-            child.pid
-            for child in psutil.Process(self.process.pid).children()
-            if "tidegate.process.worker" in child.cmdline()
-        ]
+        """Pids of the workers that have a place."""
+        return [child.pid for child in psutil.Process(self.process.pid).children() if child.name() == COMM]
 
     def ready(self, timeout_s: float = 5.0) -> tuple[int, list[str], float]:
         """Status, reasons and seconds that ``/health/ready`` took, on a connection of its own."""

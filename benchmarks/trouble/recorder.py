@@ -25,6 +25,7 @@ from benchmarks.processes import CONTENDER_CORE, LOAD_CORE, cpu_ns
 from benchmarks.rounds import Round, order
 from benchmarks.scenarios.loads import by_own
 from benchmarks.scenarios.throughput import Throughput
+from tidegate.process.worker import COMM
 
 SETTLE_S = 4.0  # what the start has left to do
 WITH, WITHOUT = "tidegate", "tidegate-unrecorded"
@@ -73,11 +74,7 @@ def main(argv: Sequence[str]) -> int:
 
 def helpers_ns(contender: Contender) -> int:
     """Nanoseconds that all but the worker have been on a core."""
-    return cpu_ns(
-        pid
-        for pid in contender.refresh()
-        if b"tidegate.process.worker" not in Path(f"/proc/{pid}/cmdline").read_bytes()
-    )
+    return cpu_ns(pid for pid in contender.refresh() if Path(f"/proc/{pid}/comm").read_text().strip() != COMM)
 
 
 class Paired(NamedTuple):

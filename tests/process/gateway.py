@@ -19,6 +19,7 @@ from tidegate.config.schema import Gateway
 from tidegate.config.server import Server
 from tidegate.config.snapshot import Snapshot
 from tidegate.process.messages import SupervisorOrder, memory_file
+from tidegate.process.worker import COMM
 
 DEADLINE_S = 60.0
 
@@ -94,17 +95,19 @@ class RunningSupervisor:
         host, _, port = self.listener.rpartition(":")
         return host, int(port)
 
-    def children(self, module):
-        """Pids of its live processes that run ``module``, by slot for workers as they were started."""
+    def children(self, module, name=None):
+        """Pids of its live processes that run ``module`` or have called themselves ``name``, as they were started."""
         found = []
         for child in psutil.Process(self.pid).children():
             with contextlib.suppress(psutil.Error):
-                if module in child.cmdline() and child.status() != psutil.STATUS_ZOMBIE:
+                is_one = module in child.cmdline() or child.name() == name
+                if is_one and child.status() != psutil.STATUS_ZOMBIE:
                     found.append(child.pid)
         return found
 
     def workers(self):
-        return self.children("tidegate.process.worker")
+        """Those that have a place, started for it or as the spare."""
+        return self.children("tidegate.process.worker", COMM)
 
     def control(self):
         return self.children("tidegate.process.control")
@@ -126,6 +129,7 @@ def supervised(
     bind="127.0.0.1:0",
     drain_timeout=5.0,
     has_control=False,
+    has_spare=False,
     service="tests.process.echo_service:EchoService",
     environment=None,
     gateway=None,
@@ -135,7 +139,7 @@ def supervised(
 ):
     """Runs a supervisor and leaves none of its processes behind."""
     gateway = gateway or Gateway(
-        server=Server(workers=workers, admin="127.0.0.1:0", drain_timeout=drain_timeout),
+        server=Server(workers=workers, admin="127.0.0.1:0", drain_timeout=drain_timeout, spare_worker=has_spare),
         listeners=(Listener(bind=bind),),
     )
     snapshot_fd = memory_file("snapshot", Snapshot.build(gateway).encode())

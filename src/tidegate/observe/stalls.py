@@ -20,6 +20,7 @@ _LOOP_FILES = (
     "/asyncio/base_events.py",
     "/asyncio/events.py",
     "/asyncio/runners.py",
+    "/tidegate/process/spare.py",
     "/tidegate/process/worker.py",
     "<frozen runpy>",
     "/runpy.py",

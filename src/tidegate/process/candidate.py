@@ -26,7 +26,12 @@ from tidegate.process.messages import (
 
 __all__ = ["main", "rebuild"]
 
-_MODULES = ("tidegate.process.supervisor", "tidegate.process.worker", "tidegate.process.control")
+_MODULES = (
+    "tidegate.process.supervisor",
+    "tidegate.process.worker",
+    "tidegate.process.spare",
+    "tidegate.process.control",
+)
 
 
 def rebuild(snapshot: Snapshot) -> Snapshot:

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Sequence
+from pathlib import Path
 
 import msgspec
 
@@ -16,7 +17,7 @@ from tidegate.process.channel import Channel
 from tidegate.process.messages import CandidateOrder, ControlOrder, SupervisorMessage, WorkerOrder, memory_file
 from tidegate.process.program import Program
 
-__all__ = ["Child", "describe_exit"]
+__all__ = ["Child", "condition_of", "describe_exit"]
 
 
 class Child:
@@ -95,6 +96,15 @@ class Child:
             self.channel.close()
             self.channel = None
         return self.last_words or describe_exit(code)
+
+
+def condition_of(pid: int) -> str:
+    """The letter that the kernel has for a process: R, S, D, T, t …; "" when there is none."""
+    try:
+        # The name in parentheses may hold anything, spaces and parentheses too.
+        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0].decode("ascii")
+    except (OSError, IndexError):
+        return ""
 
 
 def describe_exit(code: int) -> str:

@@ -7,6 +7,8 @@ supervisor's end closing means that the supervisor is gone.
     supervisor ── Serve, Drain, ReopenLogs ──> worker ── Prepared, Serving, ListeningEnded, Failed ──> supervisor
     supervisor ── Roster, ReopenLogs, Finish ──> control ── Prepared, StopAsked, Failed ──> supervisor
 
+    supervisor ── TakePlace ──> spare, which is a worker from then on
+
 A new snapshot, while all of them run:
 
     control ── Publish ──> supervisor ── Prepare ──> each worker ── Prepared | Refused ──> supervisor
@@ -56,6 +58,7 @@ __all__ = [
     "Serving",
     "StopAsked",
     "SupervisorOrder",
+    "TakePlace",
     "UpgradeAsked",
     "UpgradeStatus",
     "WorkerOrder",
@@ -159,6 +162,14 @@ class Serve(Message, frozen=True):
     """Begin to accept, or to answer."""
 
 
+class TakePlace(Message, frozen=True):
+    """To a spare worker: be the one of that slot, with those of the sockets you hold and the snapshot in ``fd``."""
+
+    slot: int
+    listeners: list["InheritedListener"]
+    fd: int = -1
+
+
 class Drain(Message, frozen=True):
     """Accept what waits, then nobody new; finish what runs within ``timeout_s``."""
 
@@ -204,7 +215,7 @@ class Finish(Message, frozen=True):
 SupervisorMessage = (
     Prepared | Refused | Serving | Failed | ListeningEnded | StopAsked | Publish | UpgradeAsked | Checked
 )
-WorkerMessage = Serve | Drain | ReopenLogs | Prepare | Forget
+WorkerMessage = Serve | Drain | ReopenLogs | Prepare | Forget | TakePlace
 ControlMessage = Serve | Roster | ReopenLogs | Finish | Published | NotPublished | ReloadAsked
 
 
@@ -248,7 +259,10 @@ class CandidateOrder(msgspec.Struct, frozen=True):
 
 
 class WorkerOrder(msgspec.Struct, frozen=True):
-    """Everything a worker is told at its start."""
+    """Everything a worker is told at its start.
+
+    ``slot`` is -1 for a spare: it holds the sockets of all slots, and is told later which are its own.
+    """
 
     slot: int
     channel_fd: int

@@ -12,8 +12,8 @@ Rules:
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 
+from tidegate.process.child import condition_of
 from tidegate.process.messages import Forget, Prepare
 from tidegate.process.place import WorkerPlace
 
@@ -76,10 +76,8 @@ def _condition(place: WorkerPlace) -> str:
     """What the kernel says about a worker that is silent, in brackets."""
     if place.child is None:
         return ""
-    try:
-        stat = Path(f"/proc/{place.child.pid}/stat").read_text(encoding="ascii", errors="replace")
-    except OSError:
+    condition = condition_of(place.child.pid)
+    if not condition:
         return ""
-    condition = stat.rpartition(")")[2].split()[0]
     word = {"T": "stopped", "t": "stopped by a debugger", "D": "waiting in the kernel"}.get(condition, "")
     return f" (pid {place.child.pid}, {word})" if word else f" (pid {place.child.pid})"

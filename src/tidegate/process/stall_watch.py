@@ -18,7 +18,6 @@ heartbeat, which the loop stamps by a timer. Rules:
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from tidegate.config.server import Server
 from tidegate.config.snapshot import Snapshot
@@ -28,7 +27,7 @@ from tidegate.memory.slot import SlotState
 from tidegate.observe.log_writer import Say
 from tidegate.observe.stalls import Frame, StallBook, culprit, parse_stack, render_stack
 from tidegate.process import development
-from tidegate.process.child import Child
+from tidegate.process.child import Child, condition_of
 from tidegate.process.messages import read_memory_file
 from tidegate.process.native_stack import NativeStacks
 from tidegate.process.place import WorkerPlace
@@ -234,7 +233,7 @@ class StallWatch:
 
     def _condition(self, pid: int) -> str:
         """What the kernel has for a worker; "" while it may be stopped only because we look into it."""
-        return "" if self._native.pid == pid else _condition(pid)
+        return "" if self._native.pid == pid else condition_of(pid)
 
     def _follow(self, watched: _Watched, stall: _Stall, now_ns: int) -> None:
         """It goes on."""
@@ -276,7 +275,7 @@ class StallWatch:
             return
         stall.is_settled = True
         if not stall.text:
-            stall.condition = _condition(watched.place.slot.pid)
+            stall.condition = condition_of(watched.place.slot.pid)
         self._tell(watched, stall, now_ns)
 
     def _end(self, watched: _Watched, at_ns: int, *, has_died: bool = False) -> None:
@@ -414,12 +413,3 @@ def _unseen(stall: _Stall) -> str:
     if stall.since_ns:
         return "the gateway's own code"
     return "no Python code runs on its loop: many callbacks in a row, or a thread that keeps the interpreter to itself"
-
-
-def _condition(pid: int) -> str:
-    """The letter that the kernel has for a process: R, S, D, T, t …; "" when there is none."""
-    try:
-        # The name in parentheses may hold anything, spaces and parentheses too.
-        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0].decode("ascii")
-    except (OSError, IndexError):
-        return ""

@@ -26,6 +26,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from typing import Any
 
 from tidegate.config.bounds import clients_of_a_worker, descriptor_limit
 from tidegate.config.snapshot import Snapshot
@@ -64,6 +65,7 @@ from tidegate.process.notify import Notifier
 from tidegate.process.place import Place, WorkerPlace
 from tidegate.process.program import Program
 from tidegate.process.signals import SignalInbox, has_terminal
+from tidegate.process.spare_place import SparePlace
 from tidegate.process.stack_samples import StackSamples
 from tidegate.process.stall_watch import StallWatch
 from tidegate.process.workforce import Workforce
@@ -236,6 +238,7 @@ class Supervisor:
         for workforce in (self.workers, *self.retired):
             for place in workforce.places:
                 yield place, partial(workforce.start, place)
+        yield self.workers.spare, self.workers.start_spare
         yield from self.attempts.places()
         yield from self._helpers()
 
@@ -261,6 +264,7 @@ class Supervisor:
 
     def _look_at_the_clock(self) -> None:
         now_s = time.monotonic()
+        self._look_after_spare(now_s)
         for place, start in list(self._places()):
             if place.start_at_s is not None and now_s >= place.start_at_s and self._may_start(place):
                 self._start(place, start)
@@ -303,6 +307,18 @@ class Supervisor:
         self.log.tick()
         self._tell_control()
 
+    def _look_after_spare(self, now_s: float) -> None:
+        """One is kept as long as all workers serve, and nothing else is going on."""
+        spare = self.workers.spare
+        if not self._wants_spare():
+            self.let_go(spare)
+        is_calm = self._wants_spare() and self._is_ready()
+        spare.look(now_s, is_calm=is_calm, uptime_s=(time.monotonic_ns() - self.started_ns) / 1e9)
+
+    def _wants_spare(self) -> bool:
+        is_on = self._snapshot.gateway.server.spare_worker  # as at the start, like all that is the supervisor's
+        return is_on and self.stage is Stage.RUNNING and self.attempts.current is None
+
     def _may_start(self, place: Place) -> bool:
         """Workers while the gateway serves; the others as long as there are workers to tell about or to answer."""
         if isinstance(place, WorkerPlace):
@@ -319,9 +335,12 @@ class Supervisor:
         self._watch(place, child)
 
     def _watch(self, place: Place, child: Child) -> None:
-        self._selector.register(child.pidfd, selectors.EVENT_READ, partial(self._reap, place, child))
+        known = self._selector.get_map()
+        heard: list[tuple[Any, Callable[[], None]]] = [(child.pidfd, partial(self._reap, place, child))]
         if child.channel is not None:
-            self._selector.register(child.channel, selectors.EVENT_READ, partial(self._listen_to, place, child))
+            heard.append((child.channel, partial(self._listen_to, place, child)))
+        for one, hear in heard:  # a spare that takes a place is known already, in another one
+            (self._selector.modify if one in known else self._selector.register)(one, selectors.EVENT_READ, hear)
 
     def _listen_to(self, place: Place, child: Child) -> None:
         """Hears what a process says. Its channel closing is its end, whatever else it still does."""
@@ -345,8 +364,8 @@ class Supervisor:
         return not self.workers.is_draining and self.stage is not Stage.FINISHING
 
     def _heard(self, place: Place, child: Child, message: SupervisorMessage) -> None:
-        is_control_ready = isinstance(message, Prepared) and isinstance(place, ControlPlace) and not place.has_prepared
-        if isinstance(message, Serving) or is_control_ready:
+        answers = isinstance(message, Prepared) and isinstance(place, ControlPlace | SparePlace)
+        if isinstance(message, Serving) or (answers and not place.has_prepared):
             self.lives.process_ready(place)
         match message:
             case Failed():
@@ -392,6 +411,10 @@ class Supervisor:
                 left = sum(one.child is not None for one in workforce.places)
                 self.lives.drained(place, reason, pid, lived_s, left)
             else:
+                self._died(place, reason, pid, lived_s, delay_s)
+        elif place is self.workers.spare:
+            delay_s = place.vacate(reason)
+            if self._wants_spare():
                 self._died(place, reason, pid, lived_s, delay_s)
         elif not any(place is one for one, _ in self._helpers()):
             place.retire()  # it was let go

@@ -5,11 +5,13 @@ people: no configuration checker, no command line, no web framework.
 """
 
 import asyncio
+import contextlib
 import gc
 import os
 import signal
 import sys
 from functools import partial
+from pathlib import Path
 
 import uvloop
 
@@ -43,7 +45,10 @@ from tidegate.process.service import Service, load_service
 from tidegate.process.slices import collector_at_rest, in_slices
 from tidegate.process.stack_pipe import answer_with_stacks
 
-__all__ = ["main"]
+__all__ = ["COMM", "begin", "live", "main"]
+
+COMM = "tidegate-worker"
+"""What `ps` and `top` call a worker that has a place."""
 
 _TICK_S = 1.0  # for lines of the error log that were held back
 _CLOSE_S = 0.5  # after the drain's deadline, for the service's own closing
@@ -52,10 +57,10 @@ _CLOSE_S = 0.5  # after the drain's deadline, for the service's own closing
 class Worker:
     """One worker from its order to its end."""
 
-    def __init__(self, order: WorkerOrder, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, order: WorkerOrder, channel: Channel[WorkerMessage], loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._order = order
-        self._channel: Channel[WorkerMessage] = Channel.inherited(order.channel_fd, WorkerMessage)
+        self._channel = channel
         self._region = Region.attach(order.region_fd, order.bell_fds)
         self._slot = self._region.slot(order.slot)
         self._ended = asyncio.Event()
@@ -214,21 +219,34 @@ class Worker:
             self._ended.set()
 
 
-def main() -> int:
-    """Runs the worker whose order is in the descriptor named by the first argument."""
-    order = read_order(int(sys.argv[1]), WorkerOrder)
+def begin(order_fd: int) -> tuple[WorkerOrder, Channel[WorkerMessage]]:
+    """The order in that descriptor, and the channel it names; what was inherited goes to no child from here."""
+    order = read_order(order_fd, WorkerOrder)
     # Found where the command line found it: a filter's module must not depend on which process imports it.
     sys.path[:] = order.python_path
     for fd in (order.region_fd, *order.bell_fds, order.snapshot_fd, *(one.fd for one in order.listeners)):
-        os.set_inheritable(fd, False)
+        if fd >= 0:
+            os.set_inheritable(fd, False)
     if order.stack_fd >= 0:
         answer_with_stacks(order.stack_fd)
+    return order, Channel.inherited(order.channel_fd, WorkerMessage)
+
+
+def live(order: WorkerOrder, channel: Channel[WorkerMessage]) -> int:
+    """The whole life of the worker; returns the exit code."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/comm").write_text(COMM, encoding="ascii")
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_live(order))
+        return runner.run(_run(order, channel))
 
 
-async def _live(order: WorkerOrder) -> int:
-    return await Worker(order, asyncio.get_running_loop()).run()
+async def _run(order: WorkerOrder, channel: Channel[WorkerMessage]) -> int:
+    return await Worker(order, channel, asyncio.get_running_loop()).run()
+
+
+def main() -> int:
+    """Runs the worker whose order is in the descriptor named by the first argument."""
+    return live(*begin(int(sys.argv[1])))
 
 
 if __name__ == "__main__":

@@ -30,12 +30,14 @@ from tidegate.process.messages import (
     Serve,
     Serving,
     SupervisorMessage,
+    TakePlace,
     WorkerOrder,
     WorkerStatus,
 )
 from tidegate.process.place import WorkerPlace
 from tidegate.process.program import Program
 from tidegate.process.publication import Publication
+from tidegate.process.spare_place import NO_SLOT, SparePlace
 from tidegate.process.stack_pipe import StackPipe
 
 __all__ = ["Workforce"]
@@ -63,6 +65,7 @@ class Workforce:
         self.places = [
             WorkerPlace(f"worker {seat}", slot=region.slot(first + seat), seat=seat) for seat in range(region.workers)
         ]
+        self.spare = SparePlace("spare worker")
         self.is_draining = False
         self._region = region
         self._groups = groups
@@ -100,44 +103,68 @@ class Workforce:
 
     def start(self, place: WorkerPlace) -> Child:
         """Starts a worker in an empty slot. OSError: no process could be made."""
-        listeners = [InheritedListener(index=i, fd=group.fd(place.seat)) for i, group in enumerate(self._groups)]
-        place.stacks = StackPipe()
-        ours, theirs = channel_pair()
-        order = WorkerOrder(
-            slot=place.slot.index,
-            channel_fd=theirs.fileno(),
-            region_fd=self._region.fd,
-            snapshot_fd=self.snapshot_fd,
-            listeners=listeners,
-            python_path=self.program.python_path,
-            service=self._service,
-            bell_fds=self._region.bell_fds,
-            stack_fd=place.stacks.writer_fd,
-        )
-        fds = [theirs.fileno(), *self._region.descriptors, self.snapshot_fd, place.stacks.writer_fd]
-        fds += {one.fd for one in listeners}
         place.slot.claim(0, self.generation, time.monotonic_ns())
-        try:
-            channel: Channel[SupervisorMessage] = Channel(ours, SupervisorMessage)
-            child = Child.start(
-                f"tidegate-worker-{place.seat}",
-                "tidegate.process.worker",
-                order,
-                channel,
-                fds=fds,
-                program=self.program,
-            )
-        except OSError:
-            ours.close()
-            raise
-        finally:
-            theirs.close()
-            place.stacks.handed_on()
+        child = self._take_spare(place)
+        if child is None:
+            place.stacks = StackPipe()
+            order = self._order(place.slot.index, self._listeners(place.seat), self.snapshot_fd, place.stacks)
+            child = self._spawn(f"tidegate-worker-{place.seat}", "tidegate.process.worker", order, place.stacks)
         place.slot.pid = child.pid
         place.fill(child)
         if self._publication is not None:
             self._publication.propose_to(place)
         return child
+
+    def start_spare(self) -> Child:
+        """Starts a worker that waits for a place. OSError: no process could be made."""
+        listeners = [one for place in self.places for one in self._listeners(place.seat)]
+        stacks = self.spare.stacks = StackPipe()
+        order = self._order(NO_SLOT, listeners, -1, stacks)
+        child = self._spawn("tidegate-spare", "tidegate.process.spare", order, stacks)
+        self.spare.fill(child)
+        return child
+
+    def _take_spare(self, place: WorkerPlace) -> Child | None:
+        """The spare, which has been told that it belongs in ``place``; None when there is none that could."""
+        waiting = self.spare.child
+        if waiting is None or waiting.channel is None or not self.spare.is_ready:
+            return None
+        told = TakePlace(slot=place.slot.index, listeners=self._listeners(place.seat), fd=self.snapshot_fd)
+        if not waiting.channel.send(told):
+            return None
+        child, place.stacks = self.spare.leave()
+        return child
+
+    def _listeners(self, seat: int) -> list[InheritedListener]:
+        return [InheritedListener(index=i, fd=group.fd(seat)) for i, group in enumerate(self._groups)]
+
+    def _order(self, slot: int, listeners: list[InheritedListener], snapshot_fd: int, stacks: StackPipe) -> WorkerOrder:
+        return WorkerOrder(
+            slot=slot,
+            channel_fd=-1,
+            region_fd=self._region.fd,
+            snapshot_fd=snapshot_fd,
+            listeners=listeners,
+            python_path=self.program.python_path,
+            service=self._service,
+            bell_fds=self._region.bell_fds,
+            stack_fd=stacks.writer_fd,
+        )
+
+    def _spawn(self, name: str, module: str, order: WorkerOrder, stacks: StackPipe) -> Child:
+        ours, theirs = channel_pair()
+        order = msgspec.structs.replace(order, channel_fd=theirs.fileno())
+        fds = {order.channel_fd, *self._region.descriptors, order.snapshot_fd, order.stack_fd}
+        fds = {fd for fd in fds if fd >= 0} | {one.fd for one in order.listeners}
+        try:
+            channel: Channel[SupervisorMessage] = Channel(ours, SupervisorMessage)
+            return Child.start(name, module, order, channel, fds=list(fds), program=self.program)
+        except OSError:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+            stacks.handed_on()
 
     def heard(self, place: WorkerPlace, message: SupervisorMessage) -> None:
         """A worker said something."""

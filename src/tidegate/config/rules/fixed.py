@@ -16,6 +16,7 @@ __all__ = ["LISTENER_FIXED", "fixed_since", "not_by_the_api"]
 _FIXED: tuple[Path, ...] = (
     ("server", "workers"),
     ("server", "affinity"),
+    ("server", "spare_worker"),
     ("server", "admin"),
     ("server", "state_dir"),
     ("server", "pid_file"),
