@@ -138,3 +138,11 @@ def test_what_limits_remember_is_told():
     servers.permits.give_back(row)
     assert servers.held() == 0
     region.close()
+
+
+def test_who_asks_most_is_in_it(view):
+    meters = view.region.slot(1).take_meters()
+    hitters = view.region.slot(1).take_hitters()
+    hitters.record(meters.series_index("limit", "edge"), 1, b"192.0.2.1", time.monotonic_ns(), refusals=1)
+    (one,) = status_document(view)["heavy_hitters"]["limits"]["edge"]["10min"]["keys"]
+    assert (one["key"], one["requests"], one["refusals"]) == ("192.0.2.1", 1, 1)

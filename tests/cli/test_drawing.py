@@ -5,7 +5,7 @@ import io
 from rich.console import Console
 
 from tidegate.cli.drawing import draw, spark
-from tidegate.observe.recording import Event, Header, Recording, Second, SeriesSecond, Stack, WorkerSecond
+from tidegate.observe.recording import Event, Header, KeySecond, Recording, Second, SeriesSecond, Stack, WorkerSecond
 
 BEGIN_S = 1_795_327_200.0  # 2026-11-22 06:00:00 UTC
 
@@ -71,7 +71,7 @@ def test_who_had_the_most_comes_first():
     ]
     text = drawn(seconds)
     assert text.index(" heavy ") < text.index(" light ")
-    assert row(text, "heavy").split() == ["heavy", "20", "2", "300", "15", "s", "10.0", "kB"]
+    assert row(text, "heavy").split() == ["heavy", "20", "2", "300", "15", "s", "10.0", "kB", "0", "0"]
     assert row(text, "orders").split()[-2:] == ["30", "9"]
     assert "TIME_WAIT" in text
 
@@ -100,3 +100,11 @@ def test_an_empty_recording_is_drawn_too():
 def test_spark():
     assert spark([None, 0.0, 0.01, 4.0, 8.0], 8.0) == " ·▁▅█"
     assert spark([1.0], 0.0) == "·"
+
+
+def test_who_asked_most_is_told_with_all_that_he_had():
+    greedy = KeySecond("limit", "edge", "10.0.0.9\x1b[2J", 100.0, refused_per_s=90.0)
+    slow = KeySecond("route", "reports", "acme", 1.0, upstream_seconds_per_s=2.0)
+    text = drawn([second(at, keys=(greedy, slow)) for at in range(10)])
+    assert row(text, "limit edge").split() == ["limit", "edge", "10.0.0.9", "[2J", "1,000", "100", "900", "0", "0", "B"]
+    assert row(text, "route reports").split() == ["route", "reports", "acme", "10", "1", "0", "20", "0", "B"]

@@ -168,3 +168,41 @@ def test_text_of_an_override_for_a_parameter_of_any_size_is_its_decoded_value(si
 def test_text_that_is_no_digest_is_nobodys_key(text: bytes) -> None:
     digest = bytes(32)
     assert key("auth.key").fingerprint_of_text(text) != key("auth.key").fingerprint(PLAIN, digest=digest)[0]
+
+
+@pytest.mark.parametrize(
+    ("parts", "shown"),
+    [
+        ((), b"(all)"),
+        (("client.ip",), b"192.0.2.1"),
+        (("auth.tenant", "path", "method"), b"acme, /a, GET"),
+        (("auth.key",), b"sha256:616161616161"),
+        (("header:x-none",), b"(missing)"),
+        (("constant:all",), b"all"),
+        (("host",), b"gateway.test"),
+    ],
+)
+def test_a_person_is_shown_the_parts_of_a_key(parts: tuple[str, ...], shown: bytes) -> None:
+    assert key(*parts).shown(head("/a"), tenant=b"acme", digest=b"a" * 32) == shown
+
+
+@pytest.mark.parametrize("part", ["header:x-token", "cookie:token", "query:token"])
+def test_what_may_be_a_secret_is_shown_by_its_beginning_and_a_hash(part: str) -> None:
+    secret = "swordfish-and-a-long-tail"
+    fields = f"Host: a\r\nX-Token: {secret}\r\nCookie: token={secret}\r\n"
+    shown = key(part).shown(head(f"/?token={secret}", fields)).decode()
+    beginning, _, hashed = shown.partition("~")
+    assert beginning == "swordf"
+    assert len(hashed) == 8
+    assert key(part, name="other").shown(head(f"/?token={secret}", fields)).decode() != shown
+    assert key(part).shown(head(f"/?token={secret}", fields), shows_values=True).decode() == secret
+
+
+def test_of_a_short_secret_hardly_anything_is_shown() -> None:
+    assert key("header:x-pin").shown(head(fields="Host: a\r\nX-PIN: 1234\r\n")).startswith(b"1~")
+    assert key("header:x-pin").shown(head(fields="Host: a\r\nX-PIN: 123\r\n")).startswith(b"~")
+
+
+def test_what_is_shown_has_no_control_bytes_and_ends_where_there_is_no_room() -> None:
+    assert key("auth.tenant").shown(PLAIN, tenant=b"a\x1b[2J\x7fb") == b"a?[2J?b"
+    assert key("auth.tenant", "path").shown(PLAIN, tenant=b"x" * 100, room=10) == b"x" * 10

@@ -13,7 +13,7 @@ from tidegate.observe.kernel import LinkFigures
 from tidegate.observe.recorder import Recorder, Trigger, Triggers, second_of
 from tidegate.observe.recording import Event, Header, Second, Stack, WorkerSecond, pack_record
 from tidegate.observe.recording_file import read_recording
-from tidegate.observe.sample import RouteSample
+from tidegate.observe.sample import KeySample, RouteSample
 from tidegate.observe.saturation import Saturation
 
 CALM = Saturation(0.2, {"loop_lag": 0.2, "link": 0.0}, ())
@@ -290,3 +290,13 @@ def test_records_of_another_version_are_passed_over(bench):
     bench.steps(3)
     found = read_recording(bench.recorder.write_on_demand())
     assert (len(found.seconds), found.events, found.stacks) == (6, (), ())
+
+
+def test_of_those_who_asked_most_the_leading_ones_are_kept():
+    keys = tuple(
+        KeySample("limit", "edge", f"k{at}", 100.0 - at, 0.0, 2.0 if at == 99 else 0.0, 0.0) for at in range(100)
+    )
+    kept = second_of(sample(WORKER, keys=keys), None, CALM).keys
+    assert [one.key for one in kept[:8]] == [f"k{at}" for at in range(8)]
+    assert [(one.key, one.upstream_seconds_per_s) for one in kept if one.upstream_seconds_per_s] == [("k99", 2.0)]
+    assert len(kept) == 9

@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 
+from tidegate.memory.hitters import HitterReader
 from tidegate.memory.meters import MeterReader
 from tidegate.memory.region import Region
 from tidegate.memory.slot import SlotState
@@ -165,3 +166,24 @@ def test_a_sample_survives_being_written_down(region, kernel):
     serving(region, 0, SECOND)
     sample = take_sample(region, kernel, None)
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(sample), type=Sample) == sample
+
+
+def test_who_asked_most_since_the_sample_before_is_in_it(region, kernel):
+    _, meters = serving(region, 0, SECOND)
+    route, limit = meters.series_index("route", "all"), meters.series_index("limit", "edge")
+    hitters, reader = region.slot(0).take_hitters(), HitterReader(region.mapping)
+    meters.record_exchange(route, 200, 1000)
+    hitters.record(route, 1, b"before", SECOND, times=100)
+    first = take_sample(region, kernel, None, hitters=reader, now_ns=SECOND)
+    assert first.keys == ()
+    hitters.record(route, 1, b"before", 2 * SECOND, times=4, upstream_ns=SECOND // 2)
+    for at in range(20):
+        hitters.record(limit, (1 + at) << 59, b"k%d" % at, 2 * SECOND, refusals=1, size=1000, times=20 - at)
+    second = take_sample(region, kernel, first, hitters=reader, now_ns=3 * SECOND)
+    (asker,) = [one for one in second.keys if one.kind == "route"]
+    assert (asker.name, asker.key, asker.requests_per_s, asker.upstream_seconds_per_s) == ("all", "before", 2, 1)
+    limited = [one for one in second.keys if one.kind == "limit"]
+    assert [one.key for one in limited] == [f"k{at}" for at in range(8)]
+    assert (limited[0].refusals_per_s, limited[0].bytes_per_s) == (10, 10_000)
+    (known,) = [one for one in second.routes if one.name == "all"]
+    assert (known.refusals_per_s, known.upstream_seconds_per_s) == (0, 1)

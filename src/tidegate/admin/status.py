@@ -11,10 +11,12 @@ import msgspec
 from tidegate.config.allotment import SET_BYTES
 from tidegate.config.limits import Limit
 from tidegate.memory.fingerprints import Fingerprints
+from tidegate.memory.hitters import HitterReader
 from tidegate.memory.inflight import Inflight, PermitTable
 from tidegate.memory.meters import VERDICTS, MeterReader, SeriesSums
 from tidegate.memory.quotas import QuotaTable
 from tidegate.memory.rates import RateTable
+from tidegate.observe.hitters import hitters_document
 from tidegate.observe.sample import Sample
 from tidegate.observe.saturation import WorkerSaturation
 from tidegate.process.view import GatewayView, WorkerView
@@ -54,6 +56,7 @@ def status_document(view: GatewayView) -> dict[str, Any]:
             for name, upstream in gateway.upstreams.items()
         ],
         "limits": [_limit(name, limit, reader, view) for name, limit in gateway.limits.items()],
+        "heavy_hitters": hitters_document(reader, HitterReader(view.region.mapping), now_ns),
         "machine": None if vitals.sample is None else _machine(vitals.sample),
         "upgrades": [] if view.roster is None else [msgspec.structs.asdict(one) for one in view.roster.upgrades],
         "access_log": None if view.log_writer is None else view.log_writer.statistics()._asdict(),

@@ -1,7 +1,7 @@
 """A recording drawn in the terminal: when it was bad, what was bad, who did it.
 
 From top to bottom: why it was written; one line a quantity over the same axis of time, with marks where something was
-said; those lines of the error log; the routes and upstreams that had the most; where the workers were.
+said; those lines of the error log; the routes, upstreams and keys that had the most; where the workers were.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tidegate.observe.recording import Event, Recording, Second, SeriesSecond, Stack
+from tidegate.observe.recording import Event, KeySecond, Recording, Second, SeriesSecond, Stack
 
 __all__ = ["draw", "spark"]
 
@@ -23,6 +23,7 @@ _BARS = "▁▂▃▄▅▆▇█"
 _COLUMNS = 60
 _EVENTS_MAX = 40
 _SERIES_MAX = 10
+_KEYS_MAX = 20
 _STACKS_MAX = 4
 _CALLS_MAX = 4
 _MARKS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -98,6 +99,7 @@ def draw(recording: Recording, console: Console | None = None) -> None:
     series = (("route", lambda s: s.routes), ("upstream", lambda s: s.upstreams))
     for kind, of in series:
         _draw_series(console, kind, recording.seconds, of)
+    _draw_keys(console, recording.seconds)
     _draw_stacks(console, recording.stacks)
 
 
@@ -213,7 +215,7 @@ def _draw_events(console: Console, recording: Recording) -> None:
 def _draw_series(
     console: Console, kind: str, seconds: Sequence[Second], of: Callable[[Second], Iterable[SeriesSecond]]
 ) -> None:
-    totals: dict[str, list[float]] = defaultdict(lambda: [0.0] * 6)
+    totals: dict[str, list[float]] = defaultdict(lambda: [0.0] * 8)
     for second in seconds:
         for one in of(second):
             total = totals[one.name]
@@ -221,14 +223,16 @@ def _draw_series(
                 total[at] += figure * second.step_s
             total[4] = max(total[4], one.exchanges_per_s)
             total[5] = max(total[5], one.waiting)
+            total[6] += one.refused_per_s * second.step_s
+            total[7] += one.upstream_seconds_per_s * second.step_s
     if not totals:
         return
     is_upstream = kind == "upstream"
     table = Table(kind, "exchanges", "most/s", "seconds", "mean", "bytes", box=None)
-    for title in ("failed", "most waiting") if is_upstream else ():
+    for title in ("failed", "most waiting") if is_upstream else ("refused", "upstream seconds"):
         table.add_column(title)
     ranked = sorted(totals.items(), key=lambda one: (-one[1][1], -one[1][0]))
-    for name, (exchanges, took_s, size, failed, most, waiting) in ranked[:_SERIES_MAX]:
+    for name, (exchanges, took_s, size, failed, most, waiting, refused, upstream_s) in ranked[:_SERIES_MAX]:
         mean = _seconds(took_s / exchanges) if exchanges else ""
         table.add_row(
             Text(_clean(name)),
@@ -238,11 +242,39 @@ def _draw_series(
             mean,
             _bytes(size),
             *((_plain(round(failed)), _plain(waiting)) if is_upstream else ()),
+            *(() if is_upstream else (_plain(round(refused)), _plain(upstream_s))),
         )
     console.print()
     console.print(table)
     if len(ranked) > _SERIES_MAX:
         console.print(f"and {len(ranked) - _SERIES_MAX} more")
+
+
+def _draw_keys(console: Console, seconds: Sequence[Second]) -> None:
+    """Who asked most, those first who led in something for longest."""
+    totals: dict[tuple[str, str, str], list[float]] = defaultdict(lambda: [0.0] * 5)
+    for second in seconds:
+        for one in second.keys:
+            total = totals[one.kind, one.name, one.key]
+            for at, figure in enumerate(_figures(one)):
+                total[at] += figure * second.step_s
+            total[4] = max(total[4], one.requests_per_s)
+    if not totals:
+        return
+    table = Table("limit or route", "key", "requests", "most/s", "refused", "upstream seconds", "bytes", box=None)
+    most = [max(total[at] for total in totals.values()) or 1.0 for at in range(4)]
+    ranked = sorted(totals.items(), key=lambda one: -max(one[1][at] / most[at] for at in range(4)))
+    for (kind, name, key), (requests, refused, upstream_s, size, peak) in ranked[:_KEYS_MAX]:
+        cells = (_plain(round(requests)), _plain(round(peak)), _plain(round(refused)), _plain(upstream_s), _bytes(size))
+        table.add_row(Text(_clean(f"{kind} {name}")), Text(_clean(key)), *cells)
+    console.print()
+    console.print(table)
+    if len(ranked) > _KEYS_MAX:
+        console.print(f"and {len(ranked) - _KEYS_MAX} more")
+
+
+def _figures(one: KeySecond) -> tuple[float, float, float, float]:
+    return one.requests_per_s, one.refused_per_s, one.upstream_seconds_per_s, one.bytes_per_s
 
 
 def _draw_stacks(console: Console, stacks: Sequence[Stack]) -> None:

@@ -1,13 +1,18 @@
 """``tidegate status``."""
 
 import json
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tidegate.cli.reach import PidOption, reach
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 __all__ = ["status"]
+
+_KEYS_SHOWN = 3
 
 
 def status(
@@ -56,6 +61,22 @@ def _show(document: dict[str, Any]) -> None:
             addresses = ", ".join(endpoint["address"] for endpoint in one["endpoints"])
             upstreams.add_row(one["name"], addresses, one["balance"], str(one["exchanges_total"]))
         console.print(upstreams)
+    for kind in ("limit", "route"):
+        _show_hitters(console, kind, document["heavy_hitters"])
+
+
+def _show_hitters(console: "Console", kind: str, document: dict[str, Any]) -> None:
+    """The keys that had most in the last ten minutes."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(kind, "key", "requests", "refused", "upstream seconds", "bytes", "(in ten minutes)", box=None)
+    for name, windows in document[f"{kind}s"].items():
+        for one in windows["10min"]["keys"][:_KEYS_SHOWN]:
+            figures = (f"{one[figure]:,}" for figure in ("requests", "refusals", "upstream_seconds", "bytes"))
+            table.add_row(name, Text(one["key"]), *figures)
+    if table.row_count:
+        console.print(table)
 
 
 def _state(worker: dict[str, Any]) -> str:

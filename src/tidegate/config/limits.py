@@ -113,6 +113,13 @@ class Limit(Section):
         Le(1 << 28),
         Doc("How many different keys are remembered at once; they take room of `server.limits_memory`."),
     ] = 65_536
+    show_keys: Annotated[
+        bool,
+        Doc(
+            "Whether status and recordings show the values of fields, cookies and query parameters whole. Otherwise "
+            "the first quarter, at most six bytes, and a hash: they may be secrets."
+        ),
+    ] = False
     tiers: Annotated[Mapping[str, Allowance], Doc("What keys of a tier (`auth`) are allowed instead.")] = field(
         default_factory=dict
     )

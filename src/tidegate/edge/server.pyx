@@ -15,6 +15,7 @@ from tidegate.exchange.permits cimport PermitQueue
 from tidegate.exchange.plan cimport Plan
 from tidegate.exchange.refusal cimport Refusals
 from tidegate.exchange.witness cimport Witness
+from tidegate.memory.fingerprints cimport Fingerprints
 from tidegate.memory.mapping cimport Mapping
 from tidegate.memory.meters cimport POOL_SHARE_MAX_PPM, UPSTREAM_OPEN, UPSTREAM_WAITING
 from tidegate.net.reactor cimport Reactor
@@ -60,6 +61,7 @@ cdef class Server:
         self.context = Context(
             self.reactor, meters, error_log or _Silent(), self._switch, Witness(meters, mapping, slot),
             DelayQueue(self.reactor), PermitQueue(self.reactor, region.bell_fds[slot] if region.bell_fds else -1), Refusals(),
+            place.take_hitters(), Fingerprints(region.secret, "(route)"),
         )
         self.context.snapshot_word = mapping.snapshot_word
         self.ring = place.take_log_ring()

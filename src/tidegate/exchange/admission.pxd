@@ -5,7 +5,6 @@ from libc.stdint cimport int64_t, uint64_t
 from tidegate.exchange.relay cimport Relay
 from tidegate.exchange.views cimport Response
 from tidegate.limits.group cimport Group
-from tidegate.limits.keys cimport Asked
 from tidegate.limits.limit cimport Member, Moment
 from tidegate.upstream.endpoint cimport Endpoint
 
@@ -18,7 +17,6 @@ cdef class Admission(Relay):
     cdef void pick(self)
     cdef void settle_failure(self)                      # charges what only failures are charged for
     # limits
-    cdef void fill_asked(self, Asked* asked)
     cdef Moment moment(self, Group group)
     cdef str tier(self)
     cdef bint passes(self, Group group, Member* members)        # False: answered, or it waits for its turn

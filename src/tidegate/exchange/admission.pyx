@@ -18,13 +18,14 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint64_t
 
+from tidegate.exchange.asked cimport fill_asked
 from tidegate.exchange.delays cimport DelayQueue
 from tidegate.exchange.edits cimport EDIT_REMOVE, Edits
 from tidegate.exchange.keys cimport hash_key, sticky_endpoint
 from tidegate.exchange.permits cimport NO_PLACE, QUEUED, PermitQueue
 from tidegate.exchange.plan cimport Plan, Route
 from tidegate.exchange.refusal cimport Refusals
-from tidegate.exchange.state cimport NOTHING, PERMIT, RUNNING, TURN, WAITING, client_address, reserve
+from tidegate.exchange.state cimport NOTHING, PERMIT, RUNNING, TURN, WAITING, reserve
 from tidegate.exchange.views cimport Response
 from tidegate.filters.key_auth cimport Identity, KeyAuth
 from tidegate.limits.group cimport NOBODY_REFUSED, Group
@@ -59,7 +60,7 @@ cdef class Admission(Relay):
         self.edge = <Group>plan.listener_limits.get(self.client.listener)
         if self.edge is None:
             return True
-        self.fill_asked(&asked)
+        fill_asked(self, &asked)
         now = self.moment(self.edge)
         refused = self.edge.look(&asked, None, &now, self.edge_members, True)
         if refused == NOBODY_REFUSED:
@@ -129,10 +130,11 @@ cdef class Admission(Relay):
         cdef Moment now = self.moment(group)
         cdef Asked asked
         cdef int refused
-        self.fill_asked(&asked)
+        fill_asked(self, &asked)
         refused = group.look(&asked, self.tier(), &now, self.contract_members, False)
         if refused == NOBODY_REFUSED:
             return True
+        self.contract = group       # that has refused: who asked is counted when it ends
         self.turn_away(group, refused, self.contract_members)
         return False
 
@@ -186,34 +188,6 @@ cdef class Admission(Relay):
 
     # == limits =========================================================================================================
 
-    cdef void fill_asked(self, Asked* asked):
-        cdef bytes address = client_address(self)
-        cdef Identity identity = self.identity
-        asked.raw = self.raw.at
-        asked.head = &self.request
-        asked.client.at = PyBytes_AS_STRING(address)
-        asked.client.size = PyBytes_GET_SIZE(address)
-        if self.path_is_own:
-            asked.path.at = self.path.at
-            asked.path.size = self.path.size
-        else:
-            asked.path.at = self.raw.at + self.request.path.start
-            asked.path.size = self.request.path.size
-        asked.route.size = asked.upstream.size = asked.subject.size = asked.tenant.size = asked.digest.size = 0
-        if self.route is not None:
-            asked.route.at = PyBytes_AS_STRING(self.route.name_text)
-            asked.route.size = PyBytes_GET_SIZE(self.route.name_text)
-        if self.destination is not None:
-            asked.upstream.at = PyBytes_AS_STRING(self.destination.text)
-            asked.upstream.size = PyBytes_GET_SIZE(self.destination.text)
-        if identity is not None:
-            asked.subject.at = PyBytes_AS_STRING(identity.subject_text)
-            asked.subject.size = PyBytes_GET_SIZE(identity.subject_text)
-            asked.tenant.at = PyBytes_AS_STRING(identity.tenant_text)
-            asked.tenant.size = PyBytes_GET_SIZE(identity.tenant_text)
-            asked.digest.at = PyBytes_AS_STRING(identity.digest)
-            asked.digest.size = PyBytes_GET_SIZE(identity.digest)
-
     cdef str tier(self):
         return None if self.identity is None else self.identity.tier
 
@@ -229,7 +203,7 @@ cdef class Admission(Relay):
         cdef Asked asked
         cdef int refused = NOBODY_REFUSED
         if not self.is_paid:
-            self.fill_asked(&asked)
+            fill_asked(self, &asked)
             refused = group.look(&asked, self.tier(), &now, members, True)
         if refused == NOBODY_REFUSED and group.has_permits:
             refused = self.acquire(group, members)

@@ -3,6 +3,8 @@
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 
 from tidegate.exchange.witness cimport Witness
+from tidegate.memory.fingerprints cimport Fingerprints
+from tidegate.memory.hitters cimport Hitters
 from tidegate.memory.meters cimport Meters
 from tidegate.net.reactor cimport Reactor
 
@@ -15,6 +17,8 @@ cdef class Context:
     cdef readonly object delays             # delays.DelayQueue
     cdef readonly object permits            # permits.PermitQueue
     cdef object refusals                    # refusal.Refusals
+    cdef Hitters hitters                    # who asks most
+    cdef Fingerprints askers                # of those who ask a route
     cdef readonly object error_log          # .say(kind, message, **fields)
     cdef const uint64_t* snapshot_word      # number of the active snapshot
     cdef object switch_plan                 # called when the word names another than the active one

@@ -38,7 +38,7 @@ cpdef bytes http_date(int64_t unix_s):
 cdef class Context:
     """What the worker has of each; ``switch_plan()`` makes the snapshot active that the shared word names."""
 
-    def __init__(self, reactor, meters, error_log, switch_plan, witness, delays, permits, refusals):
+    def __init__(self, reactor, meters, error_log, switch_plan, witness, delays, permits, refusals, hitters, askers):
         self.reactor = reactor
         self.loop = self.reactor.loop
         self.meters = meters
@@ -47,6 +47,8 @@ cdef class Context:
         self.delays = delays
         self.permits = permits
         self.refusals = refusals
+        self.hitters = hitters
+        self.askers = askers
         self.switch_plan = switch_plan
         self.spare = []
         seed = os.urandom(16)

@@ -22,6 +22,7 @@ from libc.stdint cimport uint8_t, uint64_t
 from tidegate.exchange.context cimport Context
 from tidegate.exchange.edits cimport EDIT_ADD, Edits
 from tidegate.exchange.forward cimport RESPONSE_LIMITS
+from tidegate.exchange.hitters cimport count_hitters, upstream_ns
 from tidegate.exchange.keys cimport adopt_request_id, make_request_id
 from tidegate.exchange.plan cimport Plan, Route, Step
 from tidegate.exchange.record cimport write_record
@@ -476,6 +477,7 @@ cdef class Exchange(Steps):
                 self.upstream_series(), self.upstream_status, (self.answered_ns or context.reactor.now_ns) - self.sent_ns,
                 self.request_bytes, self.response_bytes,
             )
+        count_hitters(self, upstream_ns(self, context.reactor.now_ns))
         if route is not None and route.on_finish is not None:
             for step in route.on_finish:
                 outer = step_into(context.reactor.mark, step.place)

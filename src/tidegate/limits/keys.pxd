@@ -52,5 +52,8 @@ cdef class RequestKey:
     cdef readonly int count
     cdef list kept                          # what the names point into
     cdef uint64_t of(self, const Asked* asked, bint* is_missing) noexcept nogil     # never 0
+    # Writes what a person is shown of it, at most ``room`` bytes; of what may be a secret only the beginning and a hash,
+    # unless ``shows_values``. Returns the size.
+    cdef size_t show(self, const Asked* asked, bint shows_values, char* out, size_t room) noexcept nogil
     cdef uint64_t of_nothing(self) noexcept nogil                                   # of every request, where there are no parts
     cdef uint64_t of_text(self, const char* text, size_t size) noexcept nogil       # of a request whose only part is this text

@@ -16,6 +16,18 @@ class RequestKey:
         digest: bytes = b"",
     ) -> tuple[int, bool]:
         """The fingerprint of a request, and whether a part of the key is missing in it; for tests and tools."""
+    def shown(
+        self,
+        head: bytes,
+        *,
+        client: bytes = b"192.0.2.1",
+        subject: bytes = b"",
+        tenant: bytes = b"",
+        digest: bytes = b"",
+        shows_values: bool = False,
+        room: int = 84,
+    ) -> bytes:
+        """What a person is shown of a request's key, in at most ``room`` bytes; for tests and tools."""
     def fingerprint_times(self, head: bytes, times: int) -> None:
         """The same so many times: for benchmarks."""
     def fingerprint_of_text(self, text: bytes) -> int:

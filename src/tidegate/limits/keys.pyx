@@ -33,10 +33,16 @@ cdef enum:
     SHORT_PART = 48             # bytes of a part that are written as they are
     DIGEST_SIZE = 32
     DIGEST_PREFIX = 7           # "sha256:"
+    # of what may be a secret, in bytes
+    SHOWN_MAX = 6
+    DIGEST_SHOWN = 6
+    HASH_SHOWN = 4
     KEY_MAX = PARTS_MAX * (4 + SHORT_PART)
     # in place of a part's length
     HASHED = 0xFFFFFE
     ABSENT = 0xFFFFFF
+
+cdef char* HEX = b"0123456789abcdef"
 
 SOURCES = {
     "client.ip": CLIENT_IP, "auth.subject": AUTH_SUBJECT, "auth.tenant": AUTH_TENANT, "auth.key": AUTH_KEY, "header": HEADER,
@@ -174,6 +180,78 @@ cdef int ask_of(bytes head, RequestHead* parsed, Asked* asked) except -1:
     return 0
 
 
+cdef bint _find(const Part* part, const Asked* asked, char* host, Run* found) noexcept nogil:
+    """What a request has for a part; False: it is missing. ``host``: room for a name."""
+    cdef Span value
+    cdef bint is_there
+    if part.source == HEADER or part.source == COOKIE or part.source == QUERY:
+        if part.source == HEADER:
+            is_there = only_field_of(asked.head, asked.raw, part.name.at, part.name.size, &value)
+        elif part.source == COOKIE:
+            is_there = only_cookie_of(asked.head, asked.raw, part.name.at, part.name.size, &value)
+        else:
+            is_there = only_parameter_of(asked.head, asked.raw, part.name.at, part.name.size, &value)
+        if is_there:
+            found[0] = _run(asked.raw + value.start, value.size)
+        return is_there
+    if part.source == CLIENT_IP:
+        found[0] = asked.client
+    elif part.source == AUTH_TENANT:
+        found[0] = asked.tenant
+    elif part.source == AUTH_SUBJECT:
+        found[0] = asked.subject
+    elif part.source == AUTH_KEY:
+        found[0] = asked.digest
+    elif part.source == PATH:
+        found[0] = asked.path
+    elif part.source == ROUTE:
+        found[0] = asked.route
+    elif part.source == UPSTREAM:
+        found[0] = asked.upstream
+    elif part.source == METHOD:
+        found[0] = _run(asked.raw + asked.head.method_text.start, asked.head.method_text.size)
+    elif part.source == HOST:
+        found[0] = _run(host, host_name(asked.raw + asked.head.host.start, asked.head.host.size, host))
+    else:
+        found[0] = part.name
+    return True
+
+
+# -- a key as it is shown: in status, recordings and answers to who asks control ---------------------------------------
+
+cdef struct Text:
+    char* at
+    size_t size
+    size_t room
+
+
+cdef void _write(Text* text, const char* at, size_t size) noexcept nogil:
+    """As much as there is room for; what would be no text in a terminal becomes "?"."""
+    cdef size_t i
+    for i in range(size):
+        if text.size == text.room:
+            return
+        text.at[text.size] = c"?" if <uint8_t>at[i] < 0x20 or at[i] == 0x7F else at[i]
+        text.size += 1
+
+
+cdef void _write_hex(Text* text, const uint8_t* at, size_t size) noexcept nogil:
+    cdef char[2] digits
+    cdef size_t i
+    for i in range(size):
+        digits[0] = HEX[at[i] >> 4]
+        digits[1] = HEX[at[i] & 15]
+        _write(text, digits, 2)
+
+
+cdef void _write_shortened(Text* text, siphash_key key, const Run* value) noexcept nogil:
+    """The beginning of what may be a secret, a quarter of it at most, and enough of its hash to tell it from others."""
+    cdef uint64_t hash = siphash(key, value.at, value.size)
+    _write(text, value.at, SHOWN_MAX if value.size // 4 > SHOWN_MAX else value.size // 4)
+    _write(text, "~", 1)
+    _write_hex(text, <const uint8_t*>&hash, HASH_SHOWN)
+
+
 cdef class RequestKey:
     """secret: the region's. name: the limit's. parts: config.limit_keys.KeyPart."""
 
@@ -198,50 +276,44 @@ cdef class RequestKey:
         cdef char[HOST_MAX] host
         cdef const Part* part
         cdef Run run
-        cdef Span value
-        cdef bint found
         cdef int i
         is_missing[0] = False
         for i in range(self.count):
             part = &self.parts[i]
             if part.source == CLIENT_IP:
                 out = _put_address(out, self.fingerprints.key, &asked.client, part.ipv6_prefix)
-                continue
-            if part.source == HEADER or part.source == COOKIE or part.source == QUERY:
-                if part.source == HEADER:
-                    found = only_field_of(asked.head, asked.raw, part.name.at, part.name.size, &value)
-                elif part.source == COOKIE:
-                    found = only_cookie_of(asked.head, asked.raw, part.name.at, part.name.size, &value)
-                else:
-                    found = only_parameter_of(asked.head, asked.raw, part.name.at, part.name.size, &value)
-                if not found:
-                    is_missing[0] = True
-                    out = _tag(out, part.source, ABSENT)
-                elif part.source == QUERY:
-                    out = _put_query(out, self.fingerprints.key, asked.raw + value.start, value.size, True)
-                else:
-                    out = _put(out, self.fingerprints.key, part.source, asked.raw + value.start, value.size)
-                continue
-            if part.source == AUTH_TENANT:
-                run = asked.tenant
-            elif part.source == AUTH_SUBJECT:
-                run = asked.subject
-            elif part.source == AUTH_KEY:
-                run = asked.digest
-            elif part.source == PATH:
-                run = asked.path
-            elif part.source == ROUTE:
-                run = asked.route
-            elif part.source == UPSTREAM:
-                run = asked.upstream
-            elif part.source == METHOD:
-                run = _run(asked.raw + asked.head.method_text.start, asked.head.method_text.size)
-            elif part.source == HOST:
-                run = _run(host, host_name(asked.raw + asked.head.host.start, asked.head.host.size, host))
+            elif not _find(part, asked, host, &run):
+                is_missing[0] = True
+                out = _tag(out, part.source, ABSENT)
+            elif part.source == QUERY:
+                out = _put_query(out, self.fingerprints.key, run.at, run.size, True)
             else:
-                run = part.name
-            out = _put(out, self.fingerprints.key, part.source, run.at, run.size)
+                out = _put(out, self.fingerprints.key, part.source, run.at, run.size)
         return self.fingerprints.of(key, out - key)
+
+    cdef size_t show(self, const Asked* asked, bint shows_values, char* out, size_t room) noexcept nogil:
+        cdef char[HOST_MAX] host
+        cdef const Part* part
+        cdef Text text
+        cdef Run run
+        cdef int i
+        text.at, text.size, text.room = out, 0, room
+        for i in range(self.count):
+            part = &self.parts[i]
+            if i:
+                _write(&text, ", ", 2)
+            if not _find(part, asked, host, &run):
+                _write(&text, "(missing)", 9)
+            elif part.source == AUTH_KEY:
+                _write(&text, "sha256:", DIGEST_PREFIX)
+                _write_hex(&text, <const uint8_t*>run.at, DIGEST_SHOWN if run.size >= DIGEST_SHOWN else <int>run.size)
+            elif (part.source == HEADER or part.source == COOKIE or part.source == QUERY) and not shows_values:
+                _write_shortened(&text, self.fingerprints.key, &run)
+            else:
+                _write(&text, run.at, run.size)
+        if self.count == 0:
+            _write(&text, "(all)", 5)
+        return text.size
 
     cdef uint64_t of_nothing(self) noexcept nogil:
         cdef char nothing = 0
@@ -284,6 +356,20 @@ cdef class RequestKey:
         asked.digest = _run_of(digest)
         found = self.of(&asked, &is_missing)
         return found, bool(is_missing)
+
+    def shown(
+        self, bytes head not None, *, bytes client=b"192.0.2.1", bytes subject=b"", bytes tenant=b"", bytes digest=b"",
+        bint shows_values=False, int room=84,
+    ):
+        cdef RequestHead parsed
+        cdef Asked asked
+        cdef bytearray out = bytearray(room)
+        ask_of(head, &parsed, &asked)
+        asked.client = _run_of(client)
+        asked.subject = _run_of(subject)
+        asked.tenant = _run_of(tenant)
+        asked.digest = _run_of(digest)
+        return bytes(out[:self.show(&asked, shows_values, out, room)])
 
     def fingerprint_times(self, bytes head not None, long times):
         cdef RequestHead parsed

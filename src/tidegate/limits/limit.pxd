@@ -52,6 +52,7 @@ cdef class Limit:
     cdef readonly bint is_dry
     cdef readonly bint charges_failures     # and nothing else
     cdef readonly bint delays
+    cdef readonly bint shows_values         # of fields, cookies and parameters, whole, where its keys are shown
     cdef uint8_t missing                    # Missing
     cdef int64_t cost
     # whom it allows what; the first is for everybody else

@@ -42,6 +42,7 @@ cdef class Limit:
         self.is_dry = settings.dry_run
         self.charges_failures = settings.charge == "on_failure"
         self.delays = settings.excess == "delay"
+        self.shows_values = settings.show_keys
         self.missing = MISSING[settings.missing_key]
         self.cost = settings.cost
         self.kind = RATE if settings.rate is not None else QUOTA if settings.quota is not None else CONCURRENCY

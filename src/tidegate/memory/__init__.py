@@ -6,6 +6,8 @@ everything lies, ``mapping`` is the region mapped into a process. A ``slot`` bel
 ``log_ring`` (finished log lines on their way to control). A dead worker's slot stays as it is, and its successor
 goes on in it.
 
+``hitters`` are the keys that lead in requests, refusals, upstream time or bytes.
+
 Limits count in tables of 16-byte cells that all processes charge at once: ``rates`` and ``quotas``, by the protocol in
 ``cells.h``. ``tables`` says where a limit's table is and how large, ``fingerprints`` what is known of a key.
 

@@ -321,6 +321,10 @@ cdef class MeterReader:
                 found.setdefault((KIND_NAMES.get(kind, "unknown"), name), []).append((at, i))
         return found
 
+    def known_places(self) -> dict[tuple[str, str], list[tuple[int, int]]]:
+        """The same as it was when ``sums`` was asked last, without reading names again."""
+        return self.known
+
     def sums(self) -> list[SeriesSums]:
         """Every series without its histogram. Names are read once: a series stays where it is."""
         cdef const Series* one

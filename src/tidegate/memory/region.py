@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from tidegate.memory.adaptive import Adaptive, adaptive_size
 from tidegate.memory.bells import Bells, bells_size, make_descriptors
 from tidegate.memory.health import HEALTH_SIZE
+from tidegate.memory.hitters import TABLE_SIZE
 from tidegate.memory.inflight import NOBODY, Inflight, inflight_size
 from tidegate.memory.journal import Journal, format_journal, journal_size
 from tidegate.memory.layout import SECRET_OFFSET, SECRET_SIZE, pack_header, plan
@@ -72,6 +73,7 @@ class Region:
                 ("marks", MARK_SIZE, 0),
                 ("meters", METERS_SIZE, 0),
                 ("series", (series + SERIES_RESERVED) * SERIES_SIZE, 0),
+                ("hitters", (series + SERIES_RESERVED) * TABLE_SIZE, 0),
                 ("turns", 0, TURNS_SIZE),
                 ("log", RING_HEADER_SIZE + ring_capacity(log_bytes), 0),
                 ("health", 0, HEALTH_SIZE),

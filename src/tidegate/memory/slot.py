@@ -11,6 +11,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from tidegate.memory.bells import Bells
+from tidegate.memory.hitters import Hitters
 from tidegate.memory.inflight import Inflight
 from tidegate.memory.log_ring import LogReader, LogRing
 from tidegate.memory.mapping import Mapping
@@ -121,6 +122,10 @@ class Slot:
     def take_meters(self) -> Meters:
         """The writer's view of the slot's meters, for the worker in it: counters go on, gauges are reset."""
         return Meters(self.mapping, self.index)
+
+    def take_hitters(self) -> Hitters:
+        """The writer's view of who asks most, for the worker in the slot."""
+        return Hitters(self.mapping, self.index)
 
     def take_log_ring(self) -> LogRing:
         """The writer's end of the slot's log ring, for the worker in it."""

@@ -5,6 +5,8 @@ the file. Every process has an ``error_log``: ``bounded_log`` decides how often 
 ``line_sink`` writes without ever waiting. ``metrics`` renders in control what the workers count in shared memory.
 ``line_format`` is how numbers, times and untrusted text get into a line in C.
 
+``hitters`` merges what workers keep of those who ask most.
+
 ``recording`` is what the flight recorder keeps, in journals of the shared memory; ``recording_file`` is the file that
 it becomes.
 """

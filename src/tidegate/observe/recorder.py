@@ -21,9 +21,9 @@ import datetime as dt
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -32,6 +32,7 @@ from tidegate.observe.log_writer import Say
 from tidegate.observe.recording import (
     Event,
     Header,
+    KeySecond,
     Second,
     SeriesSecond,
     Stack,
@@ -40,14 +41,14 @@ from tidegate.observe.recording import (
     unpack_second,
 )
 from tidegate.observe.recording_file import write_recording
-from tidegate.observe.sample import RouteSample, Sample, UpstreamSample
+from tidegate.observe.sample import KeySample, RouteSample, Sample, UpstreamSample
 from tidegate.observe.saturation import Saturation
 
 __all__ = ["KEPT_S", "Recorder", "Trigger", "Triggers", "second_of"]
 
 KEPT_S = 600.0
 TOP = 8
-"""Series kept of each ranking: by exchanges, by seconds, by bytes, by failures."""
+"""Series and keys kept of each ranking: by requests, refusals and failures, seconds, bytes."""
 WORKERS_MAX = 128
 BYTES_MAX = 64 << 20
 """What all files together may take."""
@@ -281,8 +282,17 @@ def second_of(sample: Sample, previous: Sample | None, saturation: Saturation) -
             )
             for one in sample.workers[:WORKERS_MAX]
         ),
-        routes=_leading([_route(one) for one in sample.routes if one.exchanges_per_s or one.seconds_per_s]),
-        upstreams=_leading([_upstream(one) for one in sample.upstreams if one.exchanges_per_s or one.open]),
+        routes=_leading(
+            [_route(one) for one in sample.routes if one.exchanges_per_s or one.seconds_per_s],
+            _SERIES_RANKINGS,
+            lambda one: one.name,
+        ),
+        upstreams=_leading(
+            [_upstream(one) for one in sample.upstreams if one.exchanges_per_s or one.open],
+            _SERIES_RANKINGS,
+            lambda one: one.name,
+        ),
+        keys=_leading([_key(one) for one in sample.keys], _KEY_RANKINGS, lambda one: (one.kind, one.name, one.key)),
         link_in_per_s=round(received),
         link_out_per_s=round(sent),
         link_share=None if sample.link_share is None else round(sample.link_share, 4),
@@ -300,6 +310,20 @@ def _route(one: RouteSample) -> SeriesSecond:
         exchanges_per_s=round(one.exchanges_per_s, 1),
         seconds_per_s=round(one.seconds_per_s, 3),
         bytes_per_s=round(one.bytes_per_s),
+        refused_per_s=round(one.refusals_per_s, 1),
+        upstream_seconds_per_s=round(one.upstream_seconds_per_s, 3),
+    )
+
+
+def _key(one: KeySample) -> KeySecond:
+    return KeySecond(
+        kind=one.kind,
+        name=one.name,
+        key=one.key,
+        requests_per_s=round(one.requests_per_s, 1),
+        refused_per_s=round(one.refusals_per_s, 1),
+        upstream_seconds_per_s=round(one.upstream_seconds_per_s, 3),
+        bytes_per_s=round(one.bytes_per_s),
     )
 
 
@@ -316,17 +340,32 @@ def _upstream(one: UpstreamSample) -> SeriesSecond:
     )
 
 
-def _leading(series: list[SeriesSecond]) -> tuple[SeriesSecond, ...]:
-    rankings: list[Callable[[SeriesSecond], float]] = [
-        lambda one: one.exchanges_per_s,
-        lambda one: one.seconds_per_s,
-        lambda one: one.bytes_per_s,
-        lambda one: one.failed_per_s,
-    ]
-    leading: dict[str, SeriesSecond] = {}
+_SERIES_RANKINGS: tuple[Callable[[SeriesSecond], float], ...] = (
+    lambda one: one.exchanges_per_s,
+    lambda one: one.seconds_per_s,
+    lambda one: one.bytes_per_s,
+    lambda one: one.failed_per_s,
+    lambda one: one.refused_per_s,
+    lambda one: one.upstream_seconds_per_s,
+)
+_KEY_RANKINGS: tuple[Callable[[KeySecond], float], ...] = (
+    lambda one: one.requests_per_s,
+    lambda one: one.upstream_seconds_per_s,
+    lambda one: one.bytes_per_s,
+    lambda one: one.refused_per_s,
+)
+
+One = TypeVar("One")
+
+
+def _leading(
+    ones: list[One], rankings: Iterable[Callable[[One], float]], name_of: Callable[[One], Any]
+) -> tuple[One, ...]:
+    """Those that are among the first in something."""
+    leading: dict[Any, One] = {}
     for ranking in rankings:
-        for one in sorted(series, key=ranking, reverse=True)[:TOP]:
-            leading.setdefault(one.name, one)
+        for one in sorted(ones, key=ranking, reverse=True)[:TOP]:
+            leading.setdefault(name_of(one), one)
     return tuple(leading.values())
 
 

@@ -13,6 +13,7 @@ import msgspec
 __all__ = [
     "Event",
     "Header",
+    "KeySecond",
     "Recording",
     "Second",
     "SeriesSecond",
@@ -49,9 +50,25 @@ class SeriesSecond(msgspec.Struct, frozen=True, omit_defaults=True):
     bytes_per_s: float = 0.0
     failed_per_s: float = 0.0
     """Of an upstream: refused, reset, timed out or silent."""
+    refused_per_s: float = 0.0
+    """Of a route: by any limit."""
+    upstream_seconds_per_s: float = 0.0
+    """Of a route."""
     open: int = 0
     waiting: int = 0
     rtt_s: float | None = None
+
+
+class KeySecond(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One of those who asked most of a limit or route."""
+
+    kind: str
+    name: str
+    key: str
+    requests_per_s: float = 0.0
+    refused_per_s: float = 0.0
+    upstream_seconds_per_s: float = 0.0
+    bytes_per_s: float = 0.0
 
 
 class Second(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="line", tag="second"):
@@ -64,6 +81,7 @@ class Second(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="line", 
     workers: tuple[WorkerSecond, ...] = ()
     routes: tuple[SeriesSecond, ...] = ()
     upstreams: tuple[SeriesSecond, ...] = ()
+    keys: tuple[KeySecond, ...] = ()
     link_in_per_s: float = 0.0
     """Bytes, over all interfaces but loopback."""
     link_out_per_s: float = 0.0
@@ -127,7 +145,7 @@ _unpacker = msgspec.msgpack.Decoder(Second)
 
 
 def pack_second(second: Second, room: int) -> bytes:
-    """``second`` in at most ``room`` bytes: of a large gateway the idlest workers and series are left out."""
+    """``second`` in at most ``room`` bytes: of a large gateway the idlest workers, series and keys are left out."""
     shares = [1.0, 0.5, 0.25, 0.1, 0.0]
     for share in shares:
         packed = zlib.compress(_packer.encode(_thinned(second, share)), 1)
@@ -146,6 +164,7 @@ def _thinned(second: Second, share: float) -> Second:
         workers=tuple(kept),
         routes=second.routes[: int(len(second.routes) * share)],
         upstreams=second.upstreams[: int(len(second.upstreams) * share)],
+        keys=second.keys[: int(len(second.keys) * share)],
     )
 
 

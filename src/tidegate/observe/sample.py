@@ -12,12 +12,16 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from tidegate.memory.hitters import HitterReader, KeyFigures, leading
 from tidegate.memory.meters import MeterReader
 from tidegate.memory.region import Region
 from tidegate.memory.slot import SlotState, SlotStatistics
 from tidegate.observe.kernel import Kernel, KernelFigures
 
-__all__ = ["RouteSample", "Sample", "UpstreamSample", "WorkerSample", "take_sample"]
+__all__ = ["KeySample", "RouteSample", "Sample", "UpstreamSample", "WorkerSample", "take_sample"]
+
+KEYS_MAX = 8
+"""Keys of each limit and route that are sampled of each ranking."""
 
 _BEAT_NS = 50_000_000  # a loop that beats as it should has a heartbeat as old as this
 
@@ -76,6 +80,11 @@ class SeriesSample(msgspec.Struct, frozen=True):
 class RouteSample(SeriesSample, frozen=True):
     """One route."""
 
+    refusals_per_s: float = 0.0
+    """By any limit."""
+    upstream_seconds_per_s: float = 0.0
+    """As many of its requests were with an upstream on average."""
+
 
 class UpstreamSample(SeriesSample, frozen=True):
     """One upstream."""
@@ -92,6 +101,19 @@ class UpstreamSample(SeriesSample, frozen=True):
     """Latest smoothed round trip that the kernel measured, of the worker where it was longest."""
     retransmits_total: int
     retransmits_per_s: float
+
+
+class KeySample(msgspec.Struct, frozen=True):
+    """One of those who asked most of a limit or route in this step."""
+
+    kind: str
+    """limit or route."""
+    name: str
+    key: str
+    requests_per_s: float
+    refusals_per_s: float
+    upstream_seconds_per_s: float
+    bytes_per_s: float
 
 
 class Sample(msgspec.Struct, frozen=True):
@@ -116,6 +138,7 @@ class Sample(msgspec.Struct, frozen=True):
     """Ports of outgoing connections over those there are, as if all went to one destination: an upper bound."""
     descriptors_share: float | None
     """Of the worker that has most, over what a process may have."""
+    keys: tuple[KeySample, ...] = ()
 
 
 def take_sample(
@@ -124,6 +147,7 @@ def take_sample(
     previous: Sample | None,
     *,
     reader: MeterReader | None = None,
+    hitters: HitterReader | None = None,
     descriptors_max: int | None = None,
     now_ns: int | None = None,
     unix_s: float | None = None,
@@ -135,6 +159,7 @@ def take_sample(
         kernel: Reads the machine's figures.
         previous: The sample before, which rates are counted from.
         reader: Kept from one sample to the next it knows the series that were there before.
+        hitters: Kept from one sample to the next, who asks most; None: nobody looks.
         descriptors_max: How many a worker may open.
         now_ns: CLOCK_MONOTONIC, read when not given.
         unix_s: Wall clock, read when not given.
@@ -149,6 +174,7 @@ def take_sample(
     slots = [at for at in range(region.slots) if at < region.workers or region.slot(at).generation]
     workers = tuple(_worker(region, at, reader, before.get(at), now) for at in slots)
     routes, upstreams = _series(reader, previous, now)
+    routes, keys = _hitters(reader, hitters, routes, step_s)
     then = None if previous is None else previous.kernel
     retransmitted = _grown(figures.retransmitted_segments_total, then, "retransmitted_segments_total")
     sent = _grown(figures.sent_segments_total, then, "sent_segments_total")
@@ -168,6 +194,7 @@ def take_sample(
         link_share=_link_share(figures, then, now),
         ports_share=_ports_share(figures, sum(one.upstream_open for one in workers)),
         descriptors_share=fullest / descriptors_max if fullest is not None and descriptors_max else None,
+        keys=keys,
     )
 
 
@@ -250,6 +277,38 @@ def _series(
             )
         )
     return tuple(routes), tuple(upstreams)
+
+
+def _hitters(
+    reader: MeterReader, hitters: HitterReader | None, routes: tuple[RouteSample, ...], step_s: float
+) -> tuple[tuple[RouteSample, ...], tuple[KeySample, ...]]:
+    """Who asked most since the sample before, and what that says of the routes."""
+    if hitters is None:
+        return routes, ()
+    totals: dict[str, KeyFigures] = {}
+    keys = []
+    for (kind, name), places in reader.known_places().items():
+        if kind not in ("limit", "route"):
+            continue
+        total, found = hitters.grown(places)
+        if not total.requests or not step_s:
+            continue  # the first look only learns what there is
+        if kind == "route":
+            totals[name] = total
+        keys += [
+            KeySample(kind, name, one.key, *(figure / step_s for figure in one[1:])) for one in leading(found, KEYS_MAX)
+        ]
+    known = tuple(
+        one
+        if one.name not in totals
+        else msgspec.structs.replace(
+            one,
+            refusals_per_s=totals[one.name].refusals / step_s,
+            upstream_seconds_per_s=totals[one.name].upstream_s / step_s,
+        )
+        for one in routes
+    )
+    return known, tuple(keys)
 
 
 def _link_share(figures: KernelFigures, then: KernelFigures | None, now: _Now) -> float | None:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from tidegate.config.bounds import clients_of_a_worker, descriptor_limit
 from tidegate.config.schema import Gateway
+from tidegate.memory.hitters import HitterReader
 from tidegate.memory.meters import MeterReader
 from tidegate.memory.region import Region
 from tidegate.observe.kernel import Kernel
@@ -67,6 +68,7 @@ class Vitals:
         self._kernel = kernel or Kernel()
         self._clock_ns = clock_ns
         self._reader = MeterReader(region.mapping)
+        self._hitters = HitterReader(region.mapping)
         self._held = Held()
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         self._descriptors_max = None if limit == resource.RLIM_INFINITY else limit
@@ -88,6 +90,7 @@ class Vitals:
             self._kernel,
             self.sample,
             reader=self._reader,
+            hitters=self._hitters,
             descriptors_max=self._descriptors_max,
             now_ns=now_ns,
         )
