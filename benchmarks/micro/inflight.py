@@ -6,7 +6,8 @@ One loop in C a case, so that nothing of the interpreter is in it but where "fro
 import random
 from collections.abc import Callable
 
-from tidegate.limits.concurrency import ConcurrencyLimit, LimitBell
+from tidegate.limits.bell import LimitBell, WorkerBells
+from tidegate.limits.concurrency import ConcurrencyLimit
 from tidegate.memory.inflight import PermitTable
 from tidegate.memory.region import Region
 
@@ -47,7 +48,7 @@ def _keys() -> Callable[[int], None]:
 
 def _with_a_queue(n: int) -> None:
     region = Region.create(8, 1, 1, inflight_blocks=1)
-    bell = LimitBell(region.bells(), 0, 0)
+    bell = LimitBell(WorkerBells(region.bells(), 0), 0)
     limit = ConcurrencyLimit(PermitTable(region.inflight(0), 0), _LIMIT, bell, maximum=10, queue=10)
     for _ in range(n):
         limit.take()

@@ -10,6 +10,7 @@ from tidegate.config.schema import Gateway
 from tidegate.config.server import Server
 from tidegate.config.snapshot import Snapshot
 from tidegate.config.upstreams import Endpoint, Upstream
+from tidegate.limits.bell import WorkerBells
 from tidegate.limits.limit import Limit as CompiledLimit
 from tidegate.memory.fingerprints import Fingerprints
 from tidegate.memory.rates import RateTable
@@ -123,7 +124,7 @@ def test_what_limits_remember_is_told():
         region.mapping,
         region.secret,
         region.inflight(0),
-        region.bells(),
+        WorkerBells(region.bells(), 0),
     )
     place = places["edge"]
     table = RateTable(region.mapping, place.at * SET_BYTES, place.units - 1)
@@ -134,6 +135,7 @@ def test_what_limits_remember_is_told():
     assert told["edge"]["evictions_total"] > 1000
     assert (told["edge"]["in_flight"], told["day"]["evictions_total"]) == (None, 0)
     assert (told["servers"]["in_flight"], told["servers"]["evictions_total"]) == (1, None)
+    assert (told["servers"]["waiting"], told["edge"]["waiting"]) == (0, None)
     assert servers.held() == 1
     servers.permits.give_back(row)
     assert servers.held() == 0

@@ -76,3 +76,17 @@ def test_what_is_no_url_is_a_usage_error() -> None:
     done = tidegate("check", EXAMPLE, "--explain", "GET", "/orders")
     assert done.returncode == 2
     assert "expected a URL" in done.stderr
+
+
+def test_class_is_that_of_route_key_and_field(tmp_path: Path) -> None:
+    file = tmp_path / "gateway.toml"
+    file.write_text(
+        '[[listeners]]\nbind = "127.0.0.1:8080"\n[classes]\nnames = ["live", "batch"]\nheader = "X-Class"\n'
+        '[[routes]]\nname = "a"\ntraffic_class = "live"\nrespond = {}\n'
+    )
+    snapshot, findings = check(file)
+    assert snapshot is not None, findings
+    for fields, expected in (([], "live"), ([("X-Class", "batch")], "batch")):
+        found = explain(snapshot.gateway, "GET", "http://a.test/", fields)
+        assert found.traffic_class == expected
+        assert f"class      {expected}" in str(found).splitlines()

@@ -14,6 +14,7 @@ import uvloop
 from tidegate.config.check import check_text
 from tidegate.config.snapshot import Snapshot
 from tidegate.edge.preparation import Preparation, Prepared, give_up, give_up_upstreams
+from tidegate.limits.bell import WorkerBells
 from tidegate.memory.region import Region
 from tidegate.process.slices import collector_at_rest, in_slices
 from tidegate.upstream import tls
@@ -46,10 +47,13 @@ class Bench:
         self.pools = Pools()
         self.region = Region.create(1)
         self.ring = self.region.slot(0).take_log_ring()
+        self.bells = WorkerBells(self.region.bells(), 0)
         self.active: Prepared | None = None
 
     def begin(self, wanted: Snapshot) -> Preparation:
-        return Preparation(wanted, lambda: self.active, self.pools, slot=0, region=self.region, ring=self.ring)
+        return Preparation(
+            wanted, lambda: self.active, self.pools, slot=0, region=self.region, ring=self.ring, bells=self.bells
+        )
 
     async def switch(self, wanted: Snapshot) -> Prepared:
         made = await self.begin(wanted).run()

@@ -6,7 +6,8 @@ import select
 
 import pytest
 
-from tidegate.limits.concurrency import ConcurrencyLimit, LimitBell
+from tidegate.limits.bell import LimitBell, WorkerBells
+from tidegate.limits.concurrency import ConcurrencyLimit
 from tidegate.memory.inflight import PermitTable
 from tidegate.memory.region import Region
 
@@ -31,7 +32,7 @@ def limit(region):
 
     def limit(slot, maximum=2, queue=0, **options):
         table = PermitTable(region.inflight(slot), 0)
-        bell = LimitBell(region.bells(), ROW, slot)
+        bell = LimitBell(WorkerBells(region.bells(), slot), ROW)
         options = {"queue_timeout_ns": 500 * MS, "target_ns": 20 * MS} | options
         return ConcurrencyLimit(table, LIMIT, bell, maximum=maximum, queue=queue, **options)
 
@@ -328,4 +329,34 @@ def test_what_makes_no_sense_is_refused(region, limit):
     with pytest.raises(IndexError, match="no class 4"):
         limit(0).take(4)
     with pytest.raises(IndexError, match="slot 9"):
-        LimitBell(region.bells(), 0, 9)
+        WorkerBells(region.bells(), 9)
+
+
+def test_one_count_has_several_bounds_and_the_higher_one_passes_who_waits(region, limit):
+    one, other = (limit(slot, 1, queue=5, more=(2,)) for slot in (0, 1))
+    assert one.take()
+    free = queued(other)
+    gold, _ = one.enqueue("t", 0, 1, 0, 1)
+    assert not gold.is_admitted, "it leaves room for who came before, as if he could take it"
+    assert rung(region), "there is room for somebody who waits"
+    assert one.on_bell(MS) == [gold]
+    assert gold.row >= 0
+    assert other.on_bell(MS) == []
+    one.give_back()
+    one.give_back()
+    assert other.on_bell(MS) == [free]
+    with pytest.raises(IndexError, match="no bound 2"):
+        one.enqueue("t", 0, 1, 0, 2)
+
+
+def test_rows_of_a_key_are_freed_with_its_last_permit_and_waiter(region, limit):
+    one, other = (limit(slot, 1, queue=5, frees_rows=True) for slot in (0, 1))
+    assert one.take()
+    waiter = queued(other)
+    assert region.inflight().rows_in_use() == 2
+    one.give_back()
+    assert other.on_bell(MS) == [waiter]
+    assert other.close() == []
+    assert region.inflight().rows_in_use() == 1
+    other.give_back()
+    assert region.inflight().rows_in_use() == 0

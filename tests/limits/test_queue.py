@@ -219,3 +219,18 @@ def test_any_sequence_gives_what_a_plain_list_gives(steps):
         assert [room.waiting(c) for c in range(CLASSES)] == [
             sum(one[1] == c for one in plain.waiting) for c in range(CLASSES)
         ]
+
+
+def test_lines_by_different_bounds_share_the_turns_of_their_class(room):
+    entered = {}
+    for at, (tenant, which) in enumerate([("a", 0), ("a", 0), ("b", 1), ("a", 1), ("c", 0)]):
+        entered[room.enter(tenant, 0, 1, at, which)] = f"{tenant}{which}"
+    assert room.bounds(0) == [0, 1]
+    assert room.bounds(1) == []
+    assert entered[room.serve(0, 10, 1)] == "b1", "who asks by the other bound is passed over"
+    assert room.bounds(0) == [0, 1]
+    assert [entered[room.serve(0, 10)] for _ in range(2)] == ["a0", "a1"], "one of each in turn"
+    assert room.serve(0, 10, 1) is None
+    assert room.statistics(10).tenants == 2
+    assert [entered[room.serve(0, 10)] for _ in range(2)] == ["c0", "a0"]
+    assert room.bounds(0) == []

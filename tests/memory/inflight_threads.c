@@ -41,7 +41,7 @@ static void *work(void *argument) {
         chance = chance * 1664525u + 1013904223u;
         unsigned key = (chance >> 16) % KEYS, class = (chance >> 8) % PERMIT_CLASSES;
         if (count < HELD_MAX && (chance >> 24) % 2) {
-            int64_t row = permit_acquire_keyed(view, &table, fingerprint(key), class, &rules);
+            int64_t row = permit_acquire_keyed(view, &table, fingerprint(key), 0, class, &rules);
             if (row < 0) {
                 __atomic_fetch_add(&refused, 1, __ATOMIC_RELAXED);
                 continue;

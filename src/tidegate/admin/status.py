@@ -12,7 +12,7 @@ from tidegate.config.allotment import SET_BYTES
 from tidegate.config.limits import Limit
 from tidegate.memory.fingerprints import Fingerprints
 from tidegate.memory.hitters import HitterReader
-from tidegate.memory.inflight import Inflight, PermitTable
+from tidegate.memory.inflight import Inflight, PermitTable, waiting_fingerprint
 from tidegate.memory.meters import VERDICTS, MeterReader, SeriesSums
 from tidegate.memory.quotas import QuotaTable
 from tidegate.memory.rates import RateTable
@@ -122,6 +122,7 @@ def _limit(name: str, limit: Limit, reader: MeterReader, view: GatewayView) -> d
         "quota": limit.quota,
         "window_s": limit.window,
         "concurrency": limit.concurrency,
+        "queue": limit.queue,
         "key": list(limit.key or ()),
         "dry_run": limit.dry_run,
         **_remembered(name, limit, view),
@@ -133,17 +134,18 @@ def _remembered(name: str, limit: Limit, view: GatewayView) -> dict[str, Any]:
     """What shared memory says of a limit; None is what it does not say.
 
     ``evictions_total``: keys that were forgotten before their time, for want of room. ``in_flight``: permits that are
-    held, of a limit without key.
+    held, and ``waiting``: requests that wait for one, of a limit without key.
     """
     place, mapping = view.snapshot.places.get(name), view.region.mapping
-    evictions = in_flight = None
+    evictions = in_flight = waiting = None
     if place is not None and limit.kind != "concurrency":
         table = RateTable if limit.kind == "rate" else QuotaTable
         evictions = table(mapping, place.at * SET_BYTES, place.units - 1).evictions
     elif place is not None and not limit.key:
         permits = PermitTable(Inflight(mapping), place.at, place.units)
-        in_flight = sum(permits.counts(Fingerprints(view.region.secret, name).of_key(b"")))
-    return {"evictions_total": evictions, "in_flight": in_flight}
+        fingerprint = Fingerprints(view.region.secret, name).of_key(b"")
+        in_flight, waiting = sum(permits.counts(fingerprint)), sum(permits.counts(waiting_fingerprint(fingerprint)))
+    return {"evictions_total": evictions, "in_flight": in_flight, "waiting": waiting}
 
 
 def _measured(sums: SeriesSums | None) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from tidegate.config.limits import Limit
 from tidegate.config.routes import Route
 from tidegate.config.schema import Gateway
 from tidegate.filters.key_auth import Identity, KeyAuth
+from tidegate.limits.classes import Classes
 from tidegate.routing.host import name_of_host
 from tidegate.routing.router import Router
 from tidegate.routing.spec import RouteSpec
@@ -42,6 +43,7 @@ class Explanation:
     route: str | None = None
     upstream: str | None = None
     identity: dict[str, Any] | None = None
+    traffic_class: str = ""
     limits: list[Asked] = field(default_factory=list)
     ends: str = ""
 
@@ -50,6 +52,8 @@ class Explanation:
         if self.identity is not None:
             told = ", ".join(f"{name} {value}" for name, value in self.identity.items() if value)
             lines.append(f"from       {told}")
+        if self.traffic_class:
+            lines.append(f"class      {self.traffic_class}")
         lines += [
             f"{one.step:<10} {one.limit}: {one.allows} by {' + '.join(one.key) or 'nothing: all share it'}"
             for one in self.limits
@@ -122,6 +126,11 @@ class _Request:
             assert self.identity is not None  # noqa: S101 - narrows the type
             names = ("subject", "tenant", "tier", "priority")
             found.identity = {name: getattr(self.identity, name) for name in names}
+        found.traffic_class = Classes(self.gateway.classes).class_of(
+            self.head,
+            route_class=route.traffic_class,
+            priority=None if self.identity is None else self.identity.priority,
+        )
         upstream = None if route.upstream is None else self.gateway.upstreams[route.upstream]
         found.limits += self.asked("pick", [*late, *(() if upstream is None else upstream.limits)])
         if route.respond is not None:

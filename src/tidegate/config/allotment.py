@@ -59,11 +59,12 @@ def section_of(limit: Limit) -> Section:
 
 
 def units_for(limit: Limit) -> int:
-    """Units of a table: its head and sets for its keys, at least two; or blocks of twice as many rows as keys."""
+    """Units of a table: its head and sets for its keys, at least two; or blocks of twice as many rows as are used."""
     if limit.kind != "concurrency":
         return 1 + max(2, -(-limit.keys * _BYTES_A_KEY // SET_BYTES) if limit.key else 0)
     blocks = 1
-    while limit.key and blocks * ROWS_A_BLOCK < 2 * limit.keys and blocks < _LARGEST_BLOCKS:
+    rows = (4 if limit.queue else 2) * limit.keys  # who waits for a key is counted in a row of its own
+    while limit.key and blocks * ROWS_A_BLOCK < rows and blocks < _LARGEST_BLOCKS:
         blocks *= 2
     return blocks
 

@@ -36,7 +36,12 @@ class AuthKey(Section):
     subject: Annotated[str, MinLen(1), Doc("Who it is. One who changes keys has two for a while.")]
     tenant: Annotated[str, Doc("For whom: an account or organisation; absent: the subject.")] = ""
     tier: Annotated[str, Doc("The plan that the tenant is on; `tiers` of a limit say what it allows.")] = ""
-    priority: Annotated[int, Ge(-1000), Le(1000), Doc("For filters; the higher is the more important.")] = 0
+    priority: Annotated[
+        int,
+        Ge(-1000),
+        Le(1000),
+        Doc("The higher is the more important; `classes.priorities` make classes of it, and filters see it."),
+    ] = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ from tidegate.config.kinds import describe
 from tidegate.config.load import Source, load, load_text
 from tidegate.config.rules.accounts import check_accounts
 from tidegate.config.rules.auth import check_auth
+from tidegate.config.rules.classes import check_classes
 from tidegate.config.rules.cores import check_cores
 from tidegate.config.rules.files import check_files
 from tidegate.config.rules.filters import EXPECTED_CLASS, check_filters
@@ -146,6 +147,7 @@ def _apply_rules(subject: Subject, directory: FilePath) -> Gateway:
     check_upstreams(subject)
     check_auth(subject)
     check_limits(subject)
+    check_classes(subject)
     check_logs(subject)
     check_routes(subject)
     check_secrets(subject, subject.gateway)

@@ -65,11 +65,19 @@ class Limit(Section):
         Ge(0),
         Le(60_000),
         Doc(
-            "Requests that may wait for a permit, of all workers together; one more is refused. Tenants are served in "
-            "turn, and once the oldest has waited for half of its time the newest goes first."
+            "Requests that may wait for a permit (with a `key`, of each one), of all workers together; one more is "
+            "refused. The most important class is served first, tenants in turn, and once the oldest has waited for "
+            "half of its time the newest goes first."
         ),
     ] = 0
     queue_timeout: Annotated[float, Duration(), Doc("How long one waits in the queue before it is refused.")] = 1.0
+    shares: Annotated[
+        Mapping[str, Annotated[float, Ge(0), Le(1)]],
+        Doc(
+            "By class, the part of `concurrency` that it has a right to: what it does not want is lent to others, and "
+            "comes back with the next permits that are free. With `queue`."
+        ),
+    ] = field(default_factory=dict)
     burst: Annotated[Burst, Doc("Requests that may come ahead of the rate; they are paid back at the rate.")] = 0
     excess: Annotated[
         Literal["reject", "delay"],

@@ -130,6 +130,9 @@ class Route(Section):
         tuple[Annotated[str, Ref("limits")], ...],
         Doc("Limits of its requests; they are asked together, whatever their order."),
     ] = ()
+    traffic_class: Annotated[
+        str | None, Doc("How important its requests are: one of `classes.names`. Absent: `classes.default`.")
+    ] = None
     filters: Annotated[
         tuple[Annotated[str, Ref("filters")], ...], Doc("Filters, in the order in which they see the request.")
     ] = ()

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 from tidegate.config.auth import Auth, AuthKey
+from tidegate.config.classes import Classes
 from tidegate.config.filters import FilterUse
 from tidegate.config.kinds import Doc
 from tidegate.config.limits import Allowance, Limit
@@ -28,6 +29,7 @@ __all__ = [
     "Auth",
     "AuthKey",
     "Certificate",
+    "Classes",
     "Endpoint",
     "ErrorLog",
     "FilterUse",
@@ -58,6 +60,7 @@ class Gateway(Section):
     listeners: Annotated[tuple[Listener, ...], Doc("Where clients connect; at least one.")] = ()
     upstreams: Annotated[Mapping[str, Upstream], Doc("Groups of alike servers, by name.")] = field(default_factory=dict)
     auth: Annotated[Mapping[str, Auth], Doc("Who may ask, by name.")] = field(default_factory=dict)
+    classes: Annotated[Classes, Doc("Which requests are more important than others.")] = field(default_factory=Classes)
     limits: Annotated[Mapping[str, Limit], Doc("How much may pass, by name.")] = field(default_factory=dict)
     filters: Annotated[Mapping[str, FilterUse], Doc("Filters with their options, by name.")] = field(
         default_factory=dict

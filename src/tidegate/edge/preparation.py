@@ -15,6 +15,7 @@ from tidegate.config.snapshot import Snapshot
 from tidegate.config.upstreams import Upstream as UpstreamSettings
 from tidegate.exchange.filter import Filter, close_filters, make_filters
 from tidegate.exchange.plan import Plan
+from tidegate.limits.bell import WorkerBells
 from tidegate.limits.limit import Limit
 from tidegate.memory.log_ring import LogRing
 from tidegate.memory.region import Region
@@ -54,6 +55,7 @@ class Preparation:
         slot: The worker's: whose permits its limits take, and the seed of its balancers.
         region: Where limits remember; its secret is what cookies are made under.
         ring: Where lines of the access log go.
+        bells: The worker's, which limits of all its snapshots share.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class Preparation:
         slot: int,
         region: Region,
         ring: LogRing,
+        bells: WorkerBells,
     ) -> None:
         self.made = Prepared(snapshot.number)
         self._snapshot = snapshot
@@ -73,6 +76,7 @@ class Preparation:
         self._slot = slot
         self._region = region
         self._ring = ring
+        self._bells = bells
         self._pace = Pace()
 
     def __repr__(self) -> str:
@@ -106,9 +110,9 @@ class Preparation:
         limits = self._snapshot.gateway.limits
         has_permits = any(settings.kind == "concurrency" for settings in limits.values())
         inflight = self._region.inflight(self._slot) if has_permits else None
-        bells = self._region.bells() if has_permits else None
+        classes = self._snapshot.gateway.classes.names
         return {
-            name: Limit(name, settings, self._snapshot.places[name], mapping, secret, inflight, bells)
+            name: Limit(name, settings, self._snapshot.places[name], mapping, secret, inflight, self._bells, classes)
             for name, settings in limits.items()
         }
 

@@ -14,6 +14,7 @@ cdef class Server:
     cdef int slot
     cdef object pools                       # upstream.Pools: they outlive snapshots
     cdef object ring
+    cdef object bells                       # limits.WorkerBells
     cdef list inherited                     # (settings, fd) of the listeners
     cdef list listeners
     cdef dict watches                       # tasks that look for renewed certificates, by the id of what they look after

@@ -16,6 +16,7 @@ from tidegate.exchange.plan cimport Plan
 from tidegate.exchange.refusal cimport Refusals
 from tidegate.exchange.witness cimport Witness
 from tidegate.memory.fingerprints cimport Fingerprints
+from tidegate.limits.bell cimport WorkerBells
 from tidegate.memory.mapping cimport Mapping
 from tidegate.memory.meters cimport POOL_SHARE_MAX_PPM, UPSTREAM_OPEN, UPSTREAM_WAITING
 from tidegate.net.reactor cimport Reactor
@@ -65,6 +66,7 @@ cdef class Server:
         )
         self.context.snapshot_word = mapping.snapshot_word
         self.ring = place.take_log_ring()
+        self.bells = WorkerBells(region.bells(), slot)
         self.pools = Pools()
         self.reactor.add_tick_hook(self._look_after_pools)
         self.reactor.add_tick_hook(self._look_after_snapshots)
@@ -83,7 +85,7 @@ cdef class Server:
         Exchanges go on meanwhile, with the active snapshot. The first one is active at once.
         """
         preparation = Preparation(
-            snapshot, self._active, self.pools, slot=self.slot, region=self.region, ring=self.ring
+            snapshot, self._active, self.pools, slot=self.slot, region=self.region, ring=self.ring, bells=self.bells
         )
         if snapshot.number in self.prepared:
             raise ValueError(f"snapshot {snapshot.number} has been prepared already")

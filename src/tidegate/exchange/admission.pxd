@@ -19,6 +19,7 @@ cdef class Admission(Relay):
     # limits
     cdef Moment moment(self, Group group)
     cdef str tier(self)
+    cdef unsigned traffic_class(self) noexcept          # how important it is, 0 the most: by what is known of it so far
     cdef bint passes(self, Group group, Member* members)        # False: answered, or it waits for its turn
     cdef void count(self, Group group, Member* members, int64_t wait_ns)
     cdef void turn_away(self, Group group, int number, Member* members)

@@ -191,6 +191,13 @@ cdef class Admission(Relay):
     cdef str tier(self):
         return None if self.identity is None else self.identity.tier
 
+    cdef unsigned traffic_class(self) noexcept:
+        cdef Identity identity = self.identity
+        return self.plan.classes.of(
+            self.route.class_, self.raw.at, &self.request, identity is not None,
+            0 if identity is None else identity.priority,
+        )
+
     cdef Moment moment(self, Group group):
         cdef Moment now
         now.now_ns = self.context.reactor.now_ns
@@ -242,12 +249,13 @@ cdef class Admission(Relay):
     cdef int acquire(self, Group group, Member* members):
         """All permits of the group, or the number of the limit that refuses; or a place in its queue, holding nothing."""
         cdef PermitQueue queue = self.context.permits
+        cdef unsigned class_ = self.traffic_class()
         cdef int refused, answer
         while True:
-            refused = group.acquire(members)
-            if refused == NOBODY_REFUSED or (<Limit>group.limits[refused]).gate is None:
+            refused = group.acquire(members, class_)
+            if refused == NOBODY_REFUSED or not (<Limit>group.limits[refused]).has_queue:
                 return refused
-            answer = queue.put(self, <Limit>group.limits[refused])
+            answer = queue.put(self, <Limit>group.limits[refused], &members[refused])
             if answer == NO_PLACE:
                 return refused
             self.has_queued = True
@@ -275,7 +283,7 @@ cdef class Admission(Relay):
             elif members[i].standing == CHARGED:
                 meters.record_verdict(limit.series, VERDICT_DELAYED if wait_ns and limit.delays else VERDICT_ADMITTED)
             elif members[i].standing == HELD:
-                has_waited = self.has_queued and limit.gate is not None
+                has_waited = self.has_queued and limit.has_queue
                 meters.record_verdict(limit.series, VERDICT_DELAYED if has_waited else VERDICT_ADMITTED)
 
     cdef void turn_away(self, Group group, int number, Member* members):
@@ -306,7 +314,7 @@ cdef class Admission(Relay):
         except Exception as error:
             self.caught(number, error)
 
-    cdef void permit_came(self, bint is_there):
+    cdef void permit_came(self, int64_t row):
         cdef uint64_t number = self.number
         cdef Group group = self.contract
         cdef Moment now
@@ -315,8 +323,9 @@ cdef class Admission(Relay):
         try:
             self.waits_for = NOTHING
             self.stage = RUNNING
-            if is_there:
+            if row >= 0:
                 self.contract_members[self.queued_for].standing = HELD
+                self.contract_members[self.queued_for].row = row
                 self.pick()     # begins with a look at all of them once more: it has taken a while
                 return
             now = self.moment(group)

@@ -5,6 +5,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from tidegate.exchange.edits cimport Edits
 from tidegate.exchange.trust cimport TrustedRanges
 from tidegate.filters.key_auth cimport KeyAuth
+from tidegate.limits.classes cimport Classes
 from tidegate.limits.group cimport Group
 from tidegate.observe.access_log cimport AccessLog
 from tidegate.routing.rewrite cimport Redirect, Rewrite
@@ -43,6 +44,7 @@ cdef class Route:
     cdef int redirect_status
     # who may pass
     cdef readonly KeyAuth auth              # None: anybody
+    cdef int class_                         # of its requests; -1: as all
     cdef readonly Group edge                # limits that are asked before it is known who asks; None: none
     cdef readonly Group contract            # … and afterwards
     cdef dict edges                         # by listener: with its limits
@@ -78,6 +80,7 @@ cdef class Plan:
     cdef readonly dict destinations         # by name of the upstream
     cdef readonly dict filters              # instances by name
     cdef readonly dict limits               # limits.Limit by name
+    cdef readonly Classes classes           # of traffic
     cdef dict listener_limits               # Group by listener; None: no listener has limits
     cdef int widest_encodings               # what any route allows: the path is made canonical before the route is known
     cdef TrustedRanges trusted

@@ -6,6 +6,7 @@ dial settings. A plan is immutable; exchanges that began on it finish on it.
 
 from tidegate.exchange.edits cimport EDIT_ADD, EDIT_REMOVE, EDIT_SET, Edits
 from tidegate.filters.key_auth cimport KeyAuth
+from tidegate.limits.classes cimport Classes
 from tidegate.limits.group cimport Group
 from tidegate.memory.marks cimport ON_FINISH, ON_REQUEST, ON_REQUEST_BODY, ON_RESPONSE, ON_RESPONSE_BODY, pack_place
 from tidegate.upstream.connection cimport DialSettings
@@ -60,12 +61,12 @@ cdef class Route:
 
     settings: config.Route. destinations: by name. filters: instances by name, in the order of the configuration. order: its own
     place there. snapshot: number of the one it belongs to. shape, numbers: those of its path and of the filters, when they are
-    known. auths: filters.KeyAuth by name. limits: limits.Limit by name.
+    known. auths: filters.KeyAuth by name. limits: limits.Limit by name. classes: of traffic.
     """
 
     def __init__(
         self, settings, dict destinations, dict filters, uint32_t order=0, uint64_t snapshot=0, shape=None, dict numbers=None,
-        dict auths=None, dict limits=None,
+        dict auths=None, dict limits=None, Classes classes=None,
     ):
         if numbers is None:
             numbers = _numbers(filters)
@@ -77,6 +78,7 @@ cdef class Route:
             self.destination = destinations[settings.upstream]
         if settings.auth is not None:
             self.auth = auths[settings.auth]
+        self.class_ = -1 if classes is None or settings.traffic_class is None else classes.rank(settings.traffic_class)
         self.edge = _group([limits[name] for name in settings.limits if limits[name].settings.is_edge])
         self.contract = _group([limits[name] for name in settings.limits if not limits[name].settings.is_edge])
         self.edges = {}
@@ -198,6 +200,7 @@ cdef class Plan:
         self.access_log = AccessLog(None) if access_log is None else access_log
         self.trusted = TrustedRanges(snapshot.gateway.server.trusted_proxies)
         self.limits = limits or {}
+        self.classes = Classes(snapshot.gateway.classes)
         self.listener_limits = {
             listener.bind: _group([self.limits[name] for name in listener.limits])
             for listener in snapshot.gateway.listeners if listener.limits
@@ -209,7 +212,9 @@ cdef class Plan:
         specs = []
         for order, settings in enumerate(snapshot.gateway.routes):
             shape = shape_of(settings.path)
-            route = Route(settings, self.destinations, filters, order, snapshot.number, shape, numbers, auths, self.limits)
+            route = Route(
+                settings, self.destinations, filters, order, snapshot.number, shape, numbers, auths, self.limits, self.classes
+            )
             route.join(self.listener_limits)
             self.routes[settings.name] = route
             self.widest_encodings |= route.allowed_encodings

@@ -169,7 +169,7 @@ cdef class ExchangeState(Asker):
     cdef bint went_async
     cdef uint8_t async_cause
     cdef void turn_came(self)               # it has waited for its turn, and has it
-    cdef void permit_came(self, bint is_there)      # … for a permit, and has it; or there is none for it
+    cdef void permit_came(self, int64_t row)        # … for a permit, and has it in ``row``; -1: there is none for it
     cdef void forget(self)                  # lets go of everything, keeps the buffers
 
 cdef bytes client_address(ExchangeState x)      # text of the client's address, as far as trusted proxies vouch for it

@@ -5,6 +5,7 @@ object is used for the next one. Nothing here decides anything.
 """
 
 from cpython.mem cimport PyMem_RawFree, PyMem_RawRealloc
+from libc.stdint cimport int64_t
 from libc.string cimport memcpy
 
 from tidegate.wire.http1 cimport FIELD_HAS_UNDERSCORE, FIELD_X_FORWARDED_FOR
@@ -77,7 +78,7 @@ cdef class ExchangeState(Asker):
     cdef void turn_came(self):
         raise NotImplementedError
 
-    cdef void permit_came(self, bint is_there):
+    cdef void permit_came(self, int64_t row):
         raise NotImplementedError
 
     cdef void forget(self):

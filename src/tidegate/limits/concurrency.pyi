@@ -1,8 +1,8 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from tidegate.limits.bell import LimitBell
 from tidegate.limits.queue import Waiter, WaitingRoom
-from tidegate.memory.bells import Bells
 from tidegate.memory.inflight import PermitTable
 
 class ConcurrencyStatistics(NamedTuple):
@@ -13,12 +13,6 @@ class ConcurrencyStatistics(NamedTuple):
     waiting_here: int
     oldest_ns: int
     is_standing: bool
-
-class LimitBell:
-    bells: Bells
-    row: int
-    slot: int
-    def __init__(self, bells: Bells, row: int, slot: int) -> None: ...
 
 class ConcurrencyLimit:
     table: PermitTable
@@ -36,11 +30,13 @@ class ConcurrencyLimit:
         queue_timeout_ns: int = 0,
         target_ns: int = 0,
         shares: Sequence[float] = (),
+        more: Sequence[int] = (),
+        frees_rows: bool = False,
     ) -> None: ...
     def take(self, class_: int = 0) -> bool: ...
     def give_back(self, class_: int = 0) -> None: ...
     def enqueue(
-        self, tenant: str, class_: int, weight: float, arrived_ns: int
+        self, tenant: str, class_: int, weight: float, arrived_ns: int, which: int = 0
     ) -> tuple[Waiter | None, Waiter | None]: ...
     def on_bell(self, now_ns: int) -> list[Waiter]: ...
     def leave(self, waiter: Waiter) -> bool: ...

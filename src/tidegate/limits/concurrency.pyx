@@ -18,6 +18,11 @@ Rules:
 5. Who defers to others although there is room rings one of them; so does who stops waiting. The room may be theirs.
 6. A worker that is stopped while some of its own wait keeps from the others what these have a right to, their class's
    guarantee at most, until it goes on or is replaced. Beyond that nobody waits for it longer than the timer.
+7. Who asks may have a bound of its own on the same count (``which``): whose tier is allowed more goes on where others wait,
+   and waits in a line beside theirs.
+
+A limit without key is there as long as its configuration, and keeps its rows. Of one with a key there is an object for each
+key that somebody waits for here, and for no other: the rows of a key are freed when nobody counts in them (``frees_rows``).
 
 The rules of waiting are searched exhaustively in ``tests/limits/test_concurrency_model.py``.
 
@@ -27,7 +32,9 @@ descriptor, and looks again by timer while anybody waits (``room``, ``next_timeo
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
-from tidegate.memory.bells cimport Bells
+from cpython.bytearray cimport PyByteArray_AS_STRING
+
+from tidegate.limits.bell cimport LimitBell
 from tidegate.memory.inflight cimport (
     PERMIT_ARRIVAL,
     PERMIT_CLASSES,
@@ -40,10 +47,13 @@ from tidegate.memory.inflight cimport (
     permit_claim,
     permit_close,
     permit_counts,
+    permit_find,
     permit_live,
     permit_name,
     permit_owed,
     permit_release,
+    permit_release_keyed,
+    permit_rules,
     permit_sum,
     permit_waiting_fingerprint,
 )
@@ -65,24 +75,17 @@ class ConcurrencyStatistics(NamedTuple):
     is_standing: bool
 
 
-cdef class LimitBell:
-    """``row``: which bell; ``slot``: of the worker that uses this."""
-
-    def __cinit__(self, Bells bells, uint32_t row, uint32_t slot):
-        bells._check(row, 0, slot)
-        self.bells = bells
-        self.row = row
-        self.slot = slot
-
-    cdef void mark(self, unsigned class_) noexcept nogil:
-        self.bells.mark(self.row, class_, self.slot)
-
-    cdef bint unmark(self, unsigned class_) noexcept nogil:
-        return self.bells.unmark(self.row, class_, self.slot)
-
-    cdef void ring(self, unsigned class_) noexcept nogil:
-        if self.bells.ring_rank(self.row, class_) < 0:
-            self.bells.ring(self.row)
+cdef int fill_rules(permit_rules* rules, uint64_t maximum, shares) except -1:
+    cdef unsigned class_ = 0
+    if len(shares) > PERMIT_CLASSES or any(share < 0 for share in shares) or sum(shares) > 1 + 1e-9:
+        raise ValueError(f"expected at most {PERMIT_CLASSES} shares that are 1 together, got {shares}")
+    rules.maximum = maximum
+    rules.guarantee = [0, 0, 0, 0]
+    for share in shares:
+        # 0.29 * 100 is 28.999…: what was meant is not rounded away
+        rules.guarantee[class_] = <uint64_t>(share * maximum + 1e-6)
+        class_ += 1
+    return 0
 
 
 cdef class ConcurrencyLimit:
@@ -90,7 +93,7 @@ cdef class ConcurrencyLimit:
 
     ``queue``: how many may wait on the machine, each ``queue_timeout_ns`` at most; beyond ``target_ns`` of age the
     newest is served first. ``shares``: the part of the maximum, 0 to 1, that each class has a right to, the most
-    important first; together 1 at most.
+    important first; together 1 at most. ``more``: what others are allowed instead of ``maximum``.
     """
 
     def __cinit__(
@@ -104,33 +107,42 @@ cdef class ConcurrencyLimit:
         int64_t queue_timeout_ns=0,
         int64_t target_ns=0,
         shares=(),
+        more=(),
+        bint frees_rows=False,
     ):
-        if len(shares) > PERMIT_CLASSES or any(share < 0 for share in shares) or sum(shares) > 1 + 1e-9:
-            raise ValueError(f"expected at most {PERMIT_CLASSES} shares that are 1 together, got {shares}")
+        cdef int which = 1
         self.table = table
         self.fingerprint = fingerprint
         self.waiting_fingerprint = permit_waiting_fingerprint(fingerprint)
         self.bell = bell
         self.room = WaitingRoom(queue, queue_timeout_ns, target_ns)
-        self.shares = (*shares, *[0.0] * (PERMIT_CLASSES - len(shares)))
-        self.places.maximum = queue
-        for class_, share in enumerate(self.shares):
-            self.places.guarantee[class_] = max(<uint64_t>(share * queue + 1e-6), 1 if share else 0)
+        self.shares = tuple(shares)
+        self.frees_rows = frees_rows
+        fill_rules(&self.places, queue, shares)
+        for class_, share in enumerate(shares):
+            self.places.guarantee[class_] = max(self.places.guarantee[class_], 1 if share else 0)
         self.row = self.waiting_row = -1
+        self.count = 1 + len(more)
+        self.rules_owner = bytearray(sizeof(permit_rules) * self.count)
+        self.rules = <permit_rules*>PyByteArray_AS_STRING(self.rules_owner)
+        for other in more:
+            fill_rules(&self.rules[which], other, shares)
+            which += 1
         self.maximum = maximum
 
     @property
     def maximum(self) -> int:
         """Permits on the machine; when it rises, who waits is rung."""
-        return self.rules.maximum
+        return self.rules[0].maximum
 
     @maximum.setter
     def maximum(self, uint64_t maximum):
-        cdef uint64_t before = self.rules.maximum
-        self.rules.maximum = maximum
-        for class_, share in enumerate(self.shares):
-            # 0.29 * 100 is 28.999…: what was meant is not rounded away
-            self.rules.guarantee[class_] = <uint64_t>(share * maximum + 1e-6)
+        cdef uint64_t before = self.rules[0].maximum
+        cdef int which
+        fill_rules(&self.rules[0], maximum, self.shares)
+        self.most = maximum
+        for which in range(1, self.count):
+            self.most = max(self.most, self.rules[which].maximum)
         if maximum > before:
             self.ring_next(False)
 
@@ -144,7 +156,7 @@ cdef class ConcurrencyLimit:
             self.table.crowded = self.table.crowded + 1
         return self.row >= 0
 
-    cdef bint acquire(self, unsigned class_, permit_asker asker) noexcept nogil:
+    cdef bint acquire(self, unsigned class_, int which, permit_asker asker) noexcept nogil:
         cdef int64_t got, waiting_row = -1
         cdef int tries
         if self.places.maximum and self.waiting_row >= 0:
@@ -157,7 +169,7 @@ cdef class ConcurrencyLimit:
             if self.row < 0 and not self.claim():
                 return False
             got = permit_acquire(
-                self.table.view, self.row, self.fingerprint, class_, &self.rules, waiting_row, asker
+                self.table.view, self.row, self.fingerprint, class_, &self.rules[which], waiting_row, asker
             )
             if got != PERMIT_GONE:
                 return got >= 0
@@ -165,22 +177,29 @@ cdef class ConcurrencyLimit:
             self.row = -1
         return False
 
-    cdef bint acquire_nowait(self, unsigned class_) noexcept nogil:
-        return self.acquire(class_, PERMIT_ARRIVAL)
+    cdef bint acquire_nowait(self, unsigned class_, int which) noexcept nogil:
+        return self.acquire(class_, which, PERMIT_ARRIVAL)
 
-    cdef void release(self, unsigned class_) noexcept nogil:
-        if self.row >= 0:       # it cannot be lost while a permit is held
-            permit_release(self.table.view, self.row, class_)
-            if self.places.maximum:
-                self.ring_next(True)
+    cdef void release(self, int64_t row, unsigned class_) noexcept nogil:
+        if self.frees_rows:
+            permit_release_keyed(self.table.view, row, class_)
+        else:
+            permit_release(self.table.view, row, class_)
+        if self.places.maximum:
+            self.ring_next(True)
 
     cdef permit_counts held(self) noexcept nogil:
         cdef permit_counts none = permit_counts([0, 0, 0, 0], 0)
-        return none if self.row < 0 else permit_sum(self.table.view, self.row)
+        if self.row < 0 or permit_name(self.table.view, self.row)[0] != permit_live(self.fingerprint):
+            return none     # freed, and somebody else's by now
+        return permit_sum(self.table.view, self.row)
 
     cdef permit_counts waiting(self) noexcept nogil:
         cdef permit_counts none = permit_counts([0, 0, 0, 0], 0)
-        return none if self.waiting_row < 0 else permit_sum(self.table.view, self.waiting_row)
+        cdef int64_t row = self.waiting_row
+        if row < 0:
+            row = permit_find(self.table.view, &self.table.table, self.waiting_fingerprint)
+        return none if row < 0 else permit_sum(self.table.view, row)
 
     cdef void ring_next(self, bint has_freed) noexcept nogil:
         # Who has a right to what is free, or else the most important. Who has freed something rings though it looks
@@ -192,10 +211,10 @@ cdef class ConcurrencyLimit:
         if waiting.total == 0:
             return
         held = self.held()
-        if held.total >= self.rules.maximum and not has_freed:
+        if held.total >= self.most and not has_freed:
             return
         for class_ in range(PERMIT_CLASSES):
-            if permit_owed(&self.rules, &held, &waiting, class_):
+            if permit_owed(&self.rules[0], &held, &waiting, class_):
                 first = class_
                 break
             if first < 0 and waiting.of[class_]:
@@ -204,26 +223,29 @@ cdef class ConcurrencyLimit:
 
     # -- waiting -------------------------------------------------------------------------------------------------------
 
-    def enqueue(self, tenant: str, unsigned class_, double weight, int64_t arrived_ns):
+    def enqueue(self, tenant: str, unsigned class_, double weight, int64_t arrived_ns, int which=0):
         """A place in the queue, and who had to make way for it: (waiter, displaced waiter).
 
         The waiter is None when all places are taken on the machine. If it ``is_admitted``, it did not have to wait.
         One that was displaced waits no more: it is refused. Mostly nobody is. ``arrived_ns`` is now, or when it began to
-        wait if it comes out of another queue.
+        wait if it comes out of another queue. ``which``: of the bounds, it is asked by; 0 is ``maximum``.
         """
         self._check(class_)
+        if not 0 <= which < self.count:
+            raise IndexError(f"there are {self.count} bounds, there is no bound {which}")
         displaced = None
         if not self._take_place(class_):
             displaced = self._displace(class_)
             if displaced is None or not self._take_place(class_):
                 self.ring_next(False)
                 return None, displaced
-        waiter = self.room.enter(tenant, class_, weight, arrived_ns)
-        self.bell.mark(class_)
-        if self.room.waiting(class_) > 1:
+        waiter = self.room.enter(tenant, class_, weight, arrived_ns, which)
+        self._wait(class_)
+        if self.count == 1 and self.room.waiting(class_) > 1:
             return waiter, displaced        # those before it have tried
-        if self.acquire(class_, PERMIT_SECOND_TRY):
+        if self.acquire(class_, which, PERMIT_SECOND_TRY):
             waiter.is_admitted = True
+            waiter.row = self.row
             self.room.leave(waiter)
             self.left(class_)
         else:
@@ -264,31 +286,45 @@ cdef class ConcurrencyLimit:
             self.waiting_row = -1
         return False
 
+    cdef void _wait(self, unsigned class_) noexcept:
+        # Somebody of a class waits, and looks again after this.
+        if self.waits[class_]:
+            self.bell.mark(class_)
+        else:
+            self.waits[class_] = True
+            self.bell.begin(class_)
+
     cdef void left(self, unsigned class_) noexcept:
         # One of a class waits no more, and was taken out of the room.
         permit_release(self.table.view, self.waiting_row, class_)
-        if self.room.waiting(class_) == 0 and not self.bell.unmark(class_):
-            self.ring_next(False)        # a bell was rung for us that we have no use for
+        if self.waits[class_] and self.room.waiting(class_) == 0:
+            self.waits[class_] = False
+            if not self.bell.end(class_):
+                self.ring_next(False)        # a bell was rung for us that we have no use for
 
     def on_bell(self, int64_t now_ns):
         """Those of the room who are admitted now, after a bell or by the timer; each holds a permit of its class."""
         cdef unsigned class_
-        cdef bint is_full = False
         admitted = []
         for class_ in range(PERMIT_CLASSES):
             if self.room.waiting(class_):
-                self.bell.mark(class_)
-        while not is_full:
-            is_full = True
-            for class_ in range(PERMIT_CLASSES):
-                if self.room.waiting(class_) and self.acquire(class_, PERMIT_TURN):
-                    waiter = self.room.serve(class_, now_ns)
-                    waiter.is_admitted = True
-                    admitted.append(waiter)
-                    self.left(class_)
-                    is_full = False
-                    break
+                self._wait(class_)
+        while (waiter := self._serve_next(now_ns)) is not None:
+            waiter.is_admitted = True
+            waiter.row = self.row
+            admitted.append(waiter)
+            self.left(waiter.class_)
         return admitted
+
+    def _serve_next(self, int64_t now_ns):
+        cdef unsigned class_
+        for class_ in range(PERMIT_CLASSES):
+            if not self.room.waiting(class_):
+                continue
+            for which in self.room.bounds(class_):
+                if self.acquire(class_, which, PERMIT_TURN):
+                    return self.room.serve(class_, now_ns, which)
+        return None
 
     def leave(self, waiter) -> bool:
         """Its client has gone; False: it does not wait any more, so that it may hold a permit."""
@@ -312,10 +348,11 @@ cdef class ConcurrencyLimit:
         waiting = self.room.clear()
         for waiter in waiting:
             self.left(waiter.class_)
+        self.ring_next(False)
         for row in (self.row, self.waiting_row):
             if row >= 0:
                 permit_close(self.table.view, row)
-        self.ring_next(False)
+        self.waiting_row = -1
         return waiting
 
     # -- for Python code off the request path --------------------------------------------------------------------------
@@ -323,12 +360,13 @@ cdef class ConcurrencyLimit:
     def take(self, unsigned class_=0) -> bool:
         """A permit at once, or False."""
         self._check(class_)
-        return self.acquire_nowait(class_)
+        return self.acquire_nowait(class_, 0)
 
     def give_back(self, unsigned class_=0) -> None:
         """Ends a permit of that class."""
         self._check(class_)
-        self.release(class_)
+        if self.row >= 0:       # it cannot be lost while a permit is held
+            self.release(self.row, class_)
 
     def statistics(self, int64_t now_ns):
         """The limit as it is now."""
@@ -336,9 +374,9 @@ cdef class ConcurrencyLimit:
         room = self.room.statistics(now_ns)
         classes = range(PERMIT_CLASSES)
         return ConcurrencyStatistics(
-            maximum=self.rules.maximum,
+            maximum=self.rules[0].maximum,
             in_flight=tuple(held.of[i] for i in classes),
-            guaranteed=tuple(self.rules.guarantee[i] for i in classes),
+            guaranteed=tuple(self.rules[0].guarantee[i] for i in classes),
             waiting=tuple(waiting.of[i] for i in classes),
             waiting_here=len(self.room),
             oldest_ns=room.oldest_ns,
@@ -351,4 +389,4 @@ cdef class ConcurrencyLimit:
 
     def __repr__(self):
         cdef permit_counts held = self.held(), waiting = self.waiting()
-        return f"<ConcurrencyLimit {held.total}/{self.rules.maximum} in flight, {waiting.total} waiting>"
+        return f"<ConcurrencyLimit {held.total}/{self.rules[0].maximum} in flight, {waiting.total} waiting>"

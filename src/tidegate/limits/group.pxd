@@ -19,7 +19,7 @@ cdef class Group:
     # ``acquire`` takes permits, ``charge`` follows in the same stretch, and each leaves all as it was when one refuses.
     # ``wait_ns``: the longest of theirs.
     cdef int look(self, const Asked* asked, str tier, const Moment* now, Member* members, bint is_charged_next) noexcept
-    cdef int acquire(self, Member* members) noexcept
+    cdef int acquire(self, Member* members, unsigned class_) noexcept
     cdef int charge(self, const Moment* now, Member* members, int64_t* wait_ns) noexcept
     cdef void refund(self, const Moment* now, Member* members, int count) noexcept
     cdef void release(self, Member* members, int count) noexcept

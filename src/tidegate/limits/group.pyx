@@ -40,12 +40,14 @@ cdef class Group:
         cdef bint is_missing
         cdef int i
         for i in range(self.count):
-            members[i].fingerprint = 0      # whatever they were in another request
             if members[i].standing != HELD:
+                members[i].fingerprint = 0      # whatever they were in another request
                 members[i].standing = PASSED_BY
         for i in range(self.count):
             limit = <Limit>self.limits[i]
             member = &members[i]
+            if member.standing == HELD:
+                continue        # by the key that it had then
             member.fingerprint = limit.key.of(asked, &is_missing)
             member.which = 0
             if is_missing and limit.missing != MISSING_OWN:
@@ -66,13 +68,14 @@ cdef class Group:
                 member.standing = WOULD_REFUSE
         return NOBODY_REFUSED
 
-    cdef int acquire(self, Member* members) noexcept:
+    cdef int acquire(self, Member* members, unsigned class_) noexcept:
         cdef Limit limit
         cdef int i
         for i in range(self.count):
             limit = <Limit>self.limits[i]
             if limit.kind != CONCURRENCY or members[i].fingerprint == 0 or members[i].standing == HELD:
                 continue
+            members[i].class_ = class_
             if limit.acquire(&members[i]):
                 members[i].standing = HELD
             elif limit.is_dry:
@@ -135,7 +138,7 @@ cdef class Group:
         now.now_ns = now_ns
         now.wall_ms = wall_ms
         if refused == NOBODY_REFUSED:
-            refused = self.acquire(members)
+            refused = self.acquire(members, 0)
         if refused == NOBODY_REFUSED:
             refused = self.charge(&now, members, &wait_ns)
             self.release(members, self.count)
@@ -173,7 +176,7 @@ cdef class Group:
             now.now_ns = i
             refused = self.look(&asked, None, &now, members, True)
             if refused == NOBODY_REFUSED and self.has_permits:
-                refused = self.acquire(members)
+                refused = self.acquire(members, 0)
             if refused == NOBODY_REFUSED:
                 self.charge(&now, members, &wait_ns)
                 self.release(members, self.count)

@@ -2,6 +2,7 @@
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
+from tidegate.limits.bell cimport WorkerBells
 from tidegate.limits.concurrency cimport ConcurrencyLimit
 from tidegate.limits.keys cimport RequestKey
 from tidegate.limits.quota cimport QuotaWindow
@@ -33,6 +34,7 @@ cdef struct Member:
     uint64_t fingerprint        # 0: the limit is passed by
     uint16_t which              # of what the limit allows
     uint16_t standing           # Standing
+    uint16_t class_             # whose permit it is: 0 the most important
     int64_t row                 # of the permit
     QuotaWindow window          # of a quota, that was charged
     int64_t arrival_ns          # of a rate: until when what was charged uses it up
@@ -66,7 +68,12 @@ cdef class Limit:
     cdef uint32_t overrides_mask
     # what it remembers
     cdef readonly PermitTable permits
-    cdef readonly ConcurrencyLimit gate     # the same with a queue; None: nobody waits for a permit
+    cdef readonly bint has_queue            # one may wait for a permit
+    cdef WorkerBells bells
+    cdef uint32_t bell                      # the row of bells of a limit without key
+    cdef tuple shares                       # by class
+    cdef ConcurrencyLimit gate              # of a limit without key
+    cdef dict gates                         # by fingerprint: of the keys that somebody waits for here
     # where it is counted
     cdef uint32_t series
     cdef bint has_series
@@ -81,3 +88,7 @@ cdef class Limit:
     # A permit to be in flight; False: all are taken.
     cdef bint acquire(self, Member* member) noexcept
     cdef void release(self, Member* member) noexcept
+    # Where one waits for a permit of this key; ``leave_gate`` when nobody does any more.
+    cdef ConcurrencyLimit enter_gate(self, uint64_t fingerprint)
+    cdef void leave_gate(self, ConcurrencyLimit gate)
+    cdef ConcurrencyLimit _make_gate(self, uint64_t fingerprint, uint32_t bell)

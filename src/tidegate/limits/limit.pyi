@@ -1,8 +1,7 @@
 from tidegate.config.allotment import Place
 from tidegate.config.limits import Limit as LimitSettings
-from tidegate.limits.concurrency import ConcurrencyLimit
+from tidegate.limits.bell import WorkerBells
 from tidegate.limits.keys import RequestKey
-from tidegate.memory.bells import Bells
 from tidegate.memory.inflight import Inflight, PermitTable
 from tidegate.memory.mapping import Mapping
 
@@ -16,7 +15,7 @@ class Limit:
     delays: bool
     policies: list[str]
     permits: PermitTable | None
-    gate: ConcurrencyLimit | None
+    has_queue: bool
     def __init__(
         self,
         name: str,
@@ -25,7 +24,8 @@ class Limit:
         mapping: Mapping,
         secret: bytes,
         inflight: Inflight | None = None,
-        bells: Bells | None = None,
+        bells: WorkerBells | None = None,
+        classes: tuple[str, ...] = (),
     ) -> None: ...
     def held(self, key: bytes = b"") -> int:
         """Permits that all workers hold of a key of one part, or of a limit without key."""

@@ -8,12 +8,15 @@ from cpython.bytearray cimport PyByteArray_AS_STRING
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
-from tidegate.limits.concurrency cimport ConcurrencyLimit, LimitBell
+from tidegate.limits.bell cimport LimitBell, WorkerBells
+from tidegate.limits.concurrency cimport ConcurrencyLimit, fill_rules
 from tidegate.limits.keys cimport RequestKey
 from tidegate.limits.quota cimport QuotaLimit
 from tidegate.limits.rate cimport RateLimit
-from tidegate.memory.bells cimport BELL_ROWS, Bells
-from tidegate.memory.inflight cimport Inflight, PermitTable, permit_rules
+from tidegate.memory.bells cimport BELL_ROWS
+from tidegate.memory.inflight cimport (
+    Inflight, PermitTable, permit_find, permit_rules, permit_sum, permit_waiting_fingerprint,
+)
 from tidegate.memory.mapping cimport Mapping
 from tidegate.memory.quotas cimport QuotaTable
 from tidegate.memory.rates cimport RateTable
@@ -27,11 +30,12 @@ cdef int64_t MILLISECOND_NS = 1000000
 
 cdef class Limit:
     """name, settings: of the configuration. place: config.allotment.Place. mapping: of the region. secret: the region's.
-    inflight, bells: the worker's view of the permits and the bells, for a limit of concurrency."""
+    inflight, bells: the worker's view of the permits and the bells, for a limit of concurrency. classes: their names, the most
+    important first."""
 
     def __init__(
         self, str name not None, settings, place, Mapping mapping not None, bytes secret not None, Inflight inflight=None,
-        Bells bells=None,
+        WorkerBells bells=None, tuple classes=(),
     ):
         cdef uint64_t room = 4
         cdef uint64_t at, fingerprint
@@ -53,13 +57,11 @@ cdef class Limit:
         else:
             table = None
             self.permits = PermitTable(inflight, place.at, place.units)
-            if settings.queue:
-                timeout_ns = round(settings.queue_timeout * 1e9)
-                self.gate = ConcurrencyLimit(
-                    self.permits, self.key.of_nothing(), LimitBell(bells, place.at % BELL_ROWS, inflight.view.holder),
-                    maximum=settings.concurrency, queue=settings.queue, queue_timeout_ns=timeout_ns,
-                    target_ns=timeout_ns // 2,
-                )
+            self.has_queue = settings.queue > 0
+            self.bells = bells
+            self.bell = place.at % BELL_ROWS
+            self.gates = {}
+        self.shares = tuple([settings.shares.get(name, 0.0) for name in classes])
         self.rules_owner = bytearray(sizeof(permit_rules) * (1 + len(settings.tiers) + len(settings.overrides)))
         self.rules = <permit_rules*>PyByteArray_AS_STRING(self.rules_owner)
         self.allowed = []
@@ -83,6 +85,8 @@ cdef class Limit:
                     at = (at + 1) & self.overrides_mask
                 self.overrides[at].fingerprint = fingerprint
                 self.overrides[at].which = self._allow(allowance, table)
+        if self.has_queue and self.key.count == 0:
+            self.gate = self._make_gate(self.key.of_nothing(), self.bell)
 
     def _allow(self, allowance, table):
         """Adds what is allowed to somebody, and returns its number."""
@@ -103,7 +107,7 @@ cdef class Limit:
             self.policies.append(f"q={maximum};w={round(settings.window)}")
         else:
             maximum = settings.concurrency if allowance.concurrency is None else allowance.concurrency
-            self.rules[len(self.policies)].maximum = maximum
+            fill_rules(&self.rules[len(self.policies)], maximum, self.shares)
             self.policies.append(f'q={maximum};qu="concurrent-requests"')
         return len(self.policies) - 1
 
@@ -159,16 +163,52 @@ cdef class Limit:
             )
 
     cdef bint acquire(self, Member* member) noexcept:
+        cdef uint64_t waiting = 0
         if self.gate is not None:
-            return self.gate.acquire_nowait(0)
-        member.row = self.permits.acquire(member.fingerprint, 0, &self.rules[member.which])
+            if not self.gate.acquire_nowait(member.class_, member.which):
+                return False
+            member.row = self.gate.row
+            return True
+        if self.has_queue:
+            waiting = permit_waiting_fingerprint(member.fingerprint)
+        member.row = self.permits.acquire(member.fingerprint, waiting, member.class_, &self.rules[member.which])
         return member.row >= 0
 
     cdef void release(self, Member* member) noexcept:
+        cdef int64_t waiting_row
         if self.gate is not None:
-            self.gate.release(0)
-        else:
-            self.permits.release(member.row, 0)
+            self.gate.release(member.row, member.class_)
+            return
+        self.permits.release(member.row, member.class_)
+        if self.has_queue:
+            waiting_row = permit_find(
+                self.permits.view, &self.permits.table, permit_waiting_fingerprint(member.fingerprint)
+            )
+            if waiting_row >= 0 and permit_sum(self.permits.view, waiting_row).total:
+                self.bells.ring_everybody(_bell_of(member.fingerprint))
+
+    cdef ConcurrencyLimit enter_gate(self, uint64_t fingerprint):
+        cdef ConcurrencyLimit gate = self.gate
+        if gate is None:
+            gate = self.gates.get(fingerprint)
+        if gate is None:
+            gate = self.gates[fingerprint] = self._make_gate(fingerprint, _bell_of(fingerprint))
+        return gate
+
+    cdef void leave_gate(self, ConcurrencyLimit gate):
+        if gate is not self.gate and len(gate.room) == 0 and self.gates.get(gate.fingerprint) is gate:
+            del self.gates[gate.fingerprint]
+            gate.close()
+
+    cdef ConcurrencyLimit _make_gate(self, uint64_t fingerprint, uint32_t bell):
+        cdef bint is_keyed = self.key.count != 0
+        cdef int64_t timeout_ns = round(self.settings.queue_timeout * 1e9)
+        cdef Py_ssize_t which
+        return ConcurrencyLimit(
+            self.permits, fingerprint, LimitBell(self.bells, bell, is_keyed), maximum=self.rules[0].maximum,
+            queue=self.settings.queue, queue_timeout_ns=timeout_ns, target_ns=timeout_ns // 2, shares=self.shares,
+            more=[self.rules[which].maximum for which in range(1, len(self.policies))], frees_rows=is_keyed,
+        )
 
     def held(self, bytes key=b""):
         cdef uint64_t fingerprint
@@ -181,6 +221,11 @@ cdef class Limit:
     def __repr__(self):
         told = ", ".join([str(one) for one in self.allowed]) if self.allowed else f"{self.rules[0].maximum} in flight"
         return f"<Limit {self.name}: {told}>"
+
+
+cdef inline uint32_t _bell_of(uint64_t fingerprint) noexcept:
+    # The highest bit says whether it is those who wait; the lowest ones, in which block the key is.
+    return <uint32_t>(fingerprint >> 50) % BELL_ROWS
 
 
 cdef inline int64_t _until_ns(const Member* member, const Moment* now) noexcept:

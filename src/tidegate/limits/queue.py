@@ -5,6 +5,8 @@
   the tag ``max(virtual time, tag of its last + 1 / weight)``, the smallest tag is served, and virtual time is the tag
   that was served last. One that floods waits behind itself. (Goyal, Vin, Cheng: "Start-time Fair Queuing", SIGCOMM
   1996.)
+- **Bounds** differ where tiers are allowed more than others (``which``). A tenant waits in a line for each bound; when
+  the bound of the next in turn is reached, the next of those who are allowed more may go before him.
 - **Order** within a tenant is arrival, until the class has a *standing* queue: its oldest has waited longer than the
   target. From then on the newest is served first, as its client is the likeliest still to be there, and the oldest run
   into their time-out. (Maurer: "Fail at Scale", ACM Queue 13(8), 2015; the target is that of CoDel: Nichols and
@@ -38,25 +40,27 @@ class WaitingRoomStatistics(NamedTuple):
 
 
 class Waiter:
-    """One request that waits. ``is_admitted``: it has its permit."""
+    """One request that waits. ``which``: its bound; ``is_admitted``: it has its permit, in ``row``."""
 
-    __slots__ = ("arrived_ns", "class_", "flow", "is_admitted", "weight")
+    __slots__ = ("arrived_ns", "class_", "flow", "is_admitted", "row", "weight", "which")
 
-    def __init__(self, class_: int, weight: float, arrived_ns: int, flow: _Flow) -> None:
+    def __init__(self, class_: int, which: int, weight: float, arrived_ns: int, flow: _Flow) -> None:
         self.class_ = class_
+        self.which = which
         self.weight = weight
         self.arrived_ns = arrived_ns
         self.flow = flow
         self.is_admitted = False
+        self.row = -1
 
 
 class _Flow:
-    """A tenant's waiters in order of arrival, and the tag of the next of them."""
+    """A tenant's waiters by one bound in order of arrival, and the tag of the next of them."""
 
-    __slots__ = ("tag", "tenant", "waiters")
+    __slots__ = ("key", "tag", "waiters")
 
-    def __init__(self, tenant: str, tag: float) -> None:
-        self.tenant = tenant
+    def __init__(self, key: tuple[str, int], tag: float) -> None:
+        self.key = key
         self.tag = tag
         self.waiters: OrderedDict[Waiter, None] = OrderedDict()
 
@@ -70,26 +74,27 @@ def _insert(waiters: OrderedDict[Waiter, None], new: Waiter) -> None:
 
 
 class _Line:
-    """The waiters of one class. Each tenant that is known is in the heap once, also when nobody of it waits: its tag is
-    what it has had, and is forgotten when virtual time has passed it.
+    """The waiters of one class. Each flow that is known is in the heap of its bound once, also when nobody of it waits:
+    its tag is what it has had, and is forgotten when virtual time has passed it.
     """
 
-    __slots__ = ("arrivals", "flows", "heap", "turn", "virtual")
+    __slots__ = ("arrivals", "flows", "heaps", "turn", "virtual")
 
     def __init__(self) -> None:
         self.arrivals: OrderedDict[Waiter, None] = OrderedDict()
-        self.flows: dict[str, _Flow] = {}
-        self.heap: list[tuple[float, int, _Flow]] = []
+        self.flows: dict[tuple[str, int], _Flow] = {}
+        self.heaps: dict[int, list[tuple[float, int, _Flow]]] = {}
         self.virtual = 0.0
         self.turn = 0  # of two with one tag, the one that was put there first
 
-    def enter(self, tenant: str, class_: int, weight: float, arrived_ns: int) -> Waiter:
-        flow = self.flows.get(tenant)
+    def enter(self, tenant: str, class_: int, weight: float, arrived_ns: int, which: int) -> Waiter:
+        key = (tenant, which)
+        flow = self.flows.get(key)
         if flow is None:
-            flow = self.flows[tenant] = _Flow(tenant, self.virtual)
+            flow = self.flows[key] = _Flow(key, self.virtual)
             self.turn += 1
-            heapq.heappush(self.heap, (flow.tag, self.turn, flow))
-        waiter = Waiter(class_, weight, arrived_ns, flow)
+            heapq.heappush(self.heaps.setdefault(which, []), (flow.tag, self.turn, flow))
+        waiter = Waiter(class_, which, weight, arrived_ns, flow)
         _insert(flow.waiters, waiter)
         _insert(self.arrivals, waiter)
         return waiter
@@ -101,16 +106,24 @@ class _Line:
         oldest = self.oldest()
         return oldest is not None and now_ns - oldest.arrived_ns > target_ns
 
-    def serve(self, target_ns: int, now_ns: int) -> Waiter:
+    def bounds(self) -> list[int]:
+        """By which bounds somebody waits, that of the next in turn first."""
+        for which, heap in list(self.heaps.items()):
+            while heap and not heap[0][2].waiters:
+                del self.flows[heapq.heappop(heap)[2].key]
+            if not heap:
+                del self.heaps[which]
+        return sorted(self.heaps, key=lambda which: self.heaps[which][0][:2])
+
+    def serve(self, which: int, target_ns: int, now_ns: int) -> Waiter:
         is_standing = self.is_standing(target_ns, now_ns)
-        while not self.heap[0][2].waiters:
-            del self.flows[heapq.heappop(self.heap)[2].tenant]
-        flow = self.heap[0][2]
+        heap = self.heaps[which]
+        flow = heap[0][2]
         waiter, _ = flow.waiters.popitem(last=is_standing)
-        self.virtual = flow.tag
+        self.virtual = max(self.virtual, flow.tag)
         flow.tag += 1 / waiter.weight
         self.turn += 1
-        heapq.heapreplace(self.heap, (flow.tag, self.turn, flow))
+        heapq.heapreplace(heap, (flow.tag, self.turn, flow))
         self._forget(waiter)
         return waiter
 
@@ -122,7 +135,7 @@ class _Line:
         del self.arrivals[waiter]
         if not self.arrivals:  # nobody competes any more: all begin anew
             self.flows.clear()
-            self.heap.clear()
+            self.heaps.clear()
             self.virtual = 0.0
 
 
@@ -143,19 +156,27 @@ class WaitingRoom:
         """How many of a class wait."""
         return len(self._lines[class_].arrivals)
 
-    def enter(self, tenant: str, class_: int, weight: float, arrived_ns: int) -> Waiter | None:
-        """A place in the tenant's line, by when it began to wait; None: all are taken. ``weight`` > 0, 1 is usual."""
+    def enter(self, tenant: str, class_: int, weight: float, arrived_ns: int, which: int = 0) -> Waiter | None:
+        """A place in the tenant's line, by when it began to wait; None: all are taken. ``weight`` > 0, 1 is usual.
+
+        ``which``: of the bounds the request is asked by.
+        """
         if self._waiting >= self.size:
             return None
         self._waiting += 1
-        return self._lines[class_].enter(tenant, class_, weight, arrived_ns)
+        return self._lines[class_].enter(tenant, class_, weight, arrived_ns, which)
 
-    def serve(self, class_: int, now_ns: int) -> Waiter | None:
-        """Takes the next of a class out of the room; None: nobody of it waits."""
-        if not self._lines[class_].arrivals:
+    def bounds(self, class_: int) -> list[int]:
+        """By which bounds somebody of a class waits, that of the next in turn first."""
+        return self._lines[class_].bounds()
+
+    def serve(self, class_: int, now_ns: int, which: int | None = None) -> Waiter | None:
+        """Takes the next of a class out of the room, by a bound if one is said; None: nobody of them waits."""
+        bounds = self._lines[class_].bounds()
+        if not bounds or (which is not None and which not in bounds):
             return None
         self._waiting -= 1
-        return self._lines[class_].serve(self.target_ns, now_ns)
+        return self._lines[class_].serve(bounds[0] if which is None else which, self.target_ns, now_ns)
 
     def leave(self, waiter: Waiter) -> bool:
         """Takes somebody out who does not want to wait any longer; False: he is not here any more."""
@@ -196,7 +217,7 @@ class WaitingRoom:
         oldest = [waiter.arrived_ns for line in self._lines if (waiter := line.oldest()) is not None]
         return WaitingRoomStatistics(
             waiting=tuple(len(line.arrivals) for line in self._lines),
-            tenants=len({tenant for line in self._lines for tenant, flow in line.flows.items() if flow.waiters}),
+            tenants=len({flow.key[0] for line in self._lines for flow in line.flows.values() if flow.waiters}),
             oldest_ns=now_ns - min(oldest) if oldest else 0,
             is_standing=any(line.is_standing(self.target_ns, now_ns) for line in self._lines),
         )

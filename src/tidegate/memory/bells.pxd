@@ -16,7 +16,8 @@ cdef class Bells:
     cdef uint32_t stride                    # words of a row
     cdef uint64_t* mask(self, uint32_t row, uint32_t rank) noexcept nogil
     # Before the last try of somebody who is about to wait. Then try again; then wait for the bell, BELL_TIMER_MS at most.
-    cdef void mark(self, uint32_t row, uint32_t rank, uint32_t slot) noexcept nogil
+    # True: it was marked already.
+    cdef bint mark(self, uint32_t row, uint32_t rank, uint32_t slot) noexcept nogil
     # When nobody here waits any more. False: a bell was rung for us meanwhile; unless it is used, ring on.
     cdef bint unmark(self, uint32_t row, uint32_t rank, uint32_t slot) noexcept nogil
     # After something was freed by a sequentially consistent store: rings one waiting slot and returns it; -1: nobody waits.

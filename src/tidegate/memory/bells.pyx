@@ -89,8 +89,9 @@ cdef class Bells:
     cdef uint64_t* mask(self, uint32_t row, uint32_t rank) noexcept nogil:
         return self.base + <uint64_t>row * self.stride + 1 + rank * self.words
 
-    cdef void mark(self, uint32_t row, uint32_t rank, uint32_t slot) noexcept nogil:
-        fetch_or_seq(self.mask(row, rank) + (slot >> 6), <uint64_t>1 << (slot & 63))
+    cdef bint mark(self, uint32_t row, uint32_t rank, uint32_t slot) noexcept nogil:
+        cdef uint64_t bit = <uint64_t>1 << (slot & 63)
+        return fetch_or_seq(self.mask(row, rank) + (slot >> 6), bit) & bit != 0
 
     cdef bint unmark(self, uint32_t row, uint32_t rank, uint32_t slot) noexcept nogil:
         cdef uint64_t bit = <uint64_t>1 << (slot & 63)

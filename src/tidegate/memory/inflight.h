@@ -312,14 +312,16 @@ static inline int64_t permit_claim(const permit_view *view, const permit_table *
     return PERMIT_NO_ROOM;
 }
 
-/* A permit of a key's row, which is made when there is none: that row, PERMIT_REFUSED or PERMIT_NO_ROOM. */
+/* A permit of a key's row, which is made when there is none: that row, PERMIT_REFUSED or PERMIT_NO_ROOM. `waiting`: the
+   fingerprint of those who wait for it, whom one who has just come does not overtake; 0: nobody can wait. */
 static inline int64_t permit_acquire_keyed(const permit_view *view, const permit_table *table, uint64_t fingerprint,
-                                           unsigned class, const permit_rules *rules) {
+                                           uint64_t waiting, unsigned class, const permit_rules *rules) {
     for (int tries = 0; tries < PERMIT_TRIES; tries++) {
         int64_t row = permit_claim(view, table, fingerprint);
         if (row < 0)
             return row;
-        int64_t got = permit_acquire(view, row, fingerprint, class, rules, -1, PERMIT_TURN);
+        int64_t waiting_row = waiting ? permit_find(view, table, waiting) : -1;
+        int64_t got = permit_acquire(view, row, fingerprint, class, rules, waiting_row, PERMIT_ARRIVAL);
         if (got >= 0)
             return got;
         permit_close(view, row);        /* whoever counted in it last, if only for a moment */

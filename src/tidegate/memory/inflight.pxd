@@ -39,8 +39,9 @@ cdef extern from "tidegate/memory/inflight.h":
     bint permit_release(const permit_view*, int64_t row, unsigned class_) noexcept nogil
     permit_counts permit_sum(const permit_view*, int64_t row) noexcept nogil
     # By key: rows are made on demand and freed at zero.
-    int64_t permit_acquire_keyed(const permit_view*, const permit_table*, uint64_t fingerprint, unsigned class_,
-                                 const permit_rules*) noexcept nogil
+    # ``waiting``: the fingerprint of those who wait for the key's permits; 0: nobody can.
+    int64_t permit_acquire_keyed(const permit_view*, const permit_table*, uint64_t fingerprint, uint64_t waiting,
+                                 unsigned class_, const permit_rules*) noexcept nogil
     bint permit_release_keyed(const permit_view*, int64_t row, unsigned class_) noexcept nogil
     # The row of a key, -1: it has none; the same, made if there is none; one row freed if it is at zero.
     int64_t permit_find(const permit_view*, const permit_table*, uint64_t fingerprint) noexcept nogil
@@ -67,6 +68,8 @@ cdef class PermitTable:
     cdef permit_table table
     cdef readonly uint64_t crowded          # times that a key found no row here, in this process
     # A permit of the key's row: the row, PERMIT_REFUSED or PERMIT_NO_ROOM. Give back with ``release``.
-    cdef int64_t acquire(self, uint64_t fingerprint, unsigned class_, const permit_rules* rules) noexcept nogil
+    cdef int64_t acquire(
+        self, uint64_t fingerprint, uint64_t waiting, unsigned class_, const permit_rules* rules
+    ) noexcept nogil
     cdef void release(self, int64_t row, unsigned class_) noexcept nogil
     cdef uint64_t held(self, uint64_t fingerprint) noexcept nogil      # by all workers

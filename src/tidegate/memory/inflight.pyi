@@ -7,6 +7,7 @@ CLASSES: Final[int]
 CELL_MAX: Final[int]
 NOBODY: Final[int]
 
+def waiting_fingerprint(fingerprint: int) -> int: ...
 def inflight_size(blocks: int, slots: int) -> int: ...
 
 class Inflight:

@@ -56,6 +56,11 @@ cdef uint64_t bytes_of_chunks(uint64_t blocks) noexcept nogil:
     return ((blocks + PERMIT_CHUNK - 1) // PERMIT_CHUNK + 63) // 64 * 64
 
 
+def waiting_fingerprint(uint64_t fingerprint) -> int:
+    """Under which those are counted who wait for permits of ``fingerprint``."""
+    return permit_waiting_fingerprint(fingerprint)
+
+
 def inflight_size(uint64_t blocks, uint32_t slots) -> int:
     """Bytes of a section with so many blocks of eight rows, for so many worker slots."""
     return bytes_of_chunks(blocks) + blocks * words_of_block(slots) * 8
@@ -130,8 +135,10 @@ cdef class PermitTable:
         self.table.first_block = first_block
         self.table.set_mask = blocks - 1
 
-    cdef int64_t acquire(self, uint64_t fingerprint, unsigned class_, const permit_rules* rules) noexcept nogil:
-        cdef int64_t row = permit_acquire_keyed(self.view, &self.table, fingerprint, class_, rules)
+    cdef int64_t acquire(
+        self, uint64_t fingerprint, uint64_t waiting, unsigned class_, const permit_rules* rules
+    ) noexcept nogil:
+        cdef int64_t row = permit_acquire_keyed(self.view, &self.table, fingerprint, waiting, class_, rules)
         if row == PERMIT_NO_ROOM:
             self.crowded = self.crowded + 1     # ``+=`` asks for the lock where Cython checks for None
         return row
@@ -151,7 +158,7 @@ cdef class PermitTable:
         cdef permit_rules rules
         rules.maximum = maximum
         rules.guarantee = [0, 0, 0, 0]
-        cdef int64_t row = self.acquire(fingerprint, class_, &rules)
+        cdef int64_t row = self.acquire(fingerprint, 0, class_, &rules)
         return None if row < 0 else row
 
     def give_back(self, int64_t row, uint32_t class_=0) -> None:
@@ -175,7 +182,7 @@ cdef class PermitTable:
         rules.guarantee = [0, 0, 0, 0]
         with nogil:
             for i in range(times):
-                row = self.acquire(keys[i % count], 0, &rules)
+                row = self.acquire(keys[i % count], 0, 0, &rules)
                 if row < 0:
                     refused += 1
                 else:

@@ -107,10 +107,6 @@ def test_override_for_a_key_names_its_digest_and_a_finding_does_not_show_it() ->
     ]
 
 
-def test_tiers_are_for_a_limit_of_concurrency_without_a_queue() -> None:
-    options = "concurrency = 1\n{}tiers.gold = {{ concurrency = 3 }}"
-    route = 'auth = "a"\nlimits = ["a"]'
-    accepted(limited(options.format(""), route))
-    assert told(limited(options.format("queue = 5\n"), route)) == [
-        "limits.a.tiers: have no effect with `queue`: who is next is decided for all by one bound"
-    ]
+@pytest.mark.parametrize("more", ["", "queue = 5\n", 'queue = 5\nkey = "auth.tenant"\n'])
+def test_tiers_are_for_concurrency_with_and_without_a_queue(more: str) -> None:
+    accepted(limited(f"concurrency = 1\n{more}tiers.gold = {{ concurrency = 3 }}", 'auth = "a"\nlimits = ["a"]'))

@@ -7,6 +7,7 @@
 - `upstreams`: pools, and options that have no effect.
 - `auth`: keys that two would have, and fields that cannot have a key.
 - `fields`: names of fields, as the others compare them.
+- `classes`: classes of traffic that there are, and shares of theirs.
 - `limits`: options that do not fit together, and limits that are asked where what they need is not known.
 - `routes`: what a route does, its regexes and captures, and whether it can match at all.
 - `logs`: fields and formats of the access log.

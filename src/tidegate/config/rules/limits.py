@@ -20,7 +20,7 @@ _DIGEST = re.compile(KeyDigest.schema["pattern"])
 KINDS = {
     "rate": ("burst", "excess", "delay_after", "max_delay", "cost", "charge"),
     "quota": ("window", "window_kind", "cost", "charge"),
-    "concurrency": ("queue", "queue_timeout"),
+    "concurrency": ("queue", "queue_timeout", "shares"),
 }
 
 
@@ -75,10 +75,6 @@ def _check_options(subject: Subject, path: Path, limit: Limit) -> None:
         _check_rate(subject, path, limit)
     elif limit.kind == "quota":
         _check_quota(subject, path, limit)
-    elif limit.queue and limit.key:
-        subject.find((*path, "queue"), "is for a limit without `key`")
-    elif limit.queue and limit.tiers:
-        subject.find((*path, "tiers"), "have no effect with `queue`: who is next is decided for all by one bound")
     elif not limit.queue and subject.says((*path, "queue_timeout")):
         subject.find((*path, "queue_timeout"), "has no effect without `queue`")
 
