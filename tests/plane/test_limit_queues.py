@@ -51,28 +51,27 @@ def test_each_key_has_a_queue_of_its_own_and_leaves_nothing_behind() -> None:
         nothing_is_left(plane)
 
 
-@pytest.mark.parametrize("how", ["client", "queue_timeout", "timeout"])
-def test_who_leaves_the_queue_of_a_key_leaves_his_place(how: str) -> None:
-    limit = KEYED.replace("30s", "200ms") if how == "queue_timeout" else KEYED
-    route = 'limits = ["two"]\n' + ('timeout = "500ms"' if how == "timeout" else "")
-    with Upstream() as slow, slowly(slow, limit, route) as plane:
+def test_who_leaves_the_queue_of_a_key_leaves_his_place() -> None:
+    with Upstream() as slow, slowly(slow, KEYED) as plane:
         for _ in range(3):
-            with ExitStack() as opened:
-                pairs = opened.enter_context(holding(plane, slow, 1, ANN))
-                waiting = opened.enter_context(queued(plane, 2, ANN))
-                if how == "client":
-                    for one in waiting:
-                        leave(one)
-                    until(lambda: plane.statistics().exchanges == 1, "they have left")
-                else:
-                    for one in waiting:
-                        refused = one.answer()
-                        assert (refused.status, refused.get("Tidegate-Limit")) == (503, "two")
-                if how == "timeout":
-                    assert pairs[0][0].answer().status == 504
-                else:
-                    answered(pairs)
+            with holding(plane, slow, 1, ANN) as pairs, queued(plane, 2, ANN) as waiting:
+                assert plane.get(headers=ANN).status == 503
+                for one in waiting:
+                    leave(one)
+                until(lambda: plane.statistics().exchanges == 1, "they have left")
+                answered(pairs)
             nothing_is_left(plane)
+
+
+def test_who_waits_for_a_key_for_too_long_is_refused() -> None:
+    limit = KEYED.replace("30s", "200ms")
+    with Upstream() as slow, slowly(slow, limit) as plane:
+        with holding(plane, slow, 1, ANN) as pairs:
+            for _ in range(2):
+                refused = plane.get(headers=ANN)
+                assert (refused.status, refused.get("Tidegate-Limit")) == (503, "two")
+            answered(pairs)
+        nothing_is_left(plane)
 
 
 def test_override_of_a_key_goes_for_those_of_it_who_wait() -> None:
