@@ -6,12 +6,14 @@ state (excess, conn, remaining).
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from typing import Any, Protocol
 
+from tidegate.config.allotment import allot
+from tidegate.config.limits import Limit as Settings
+from tidegate.limits.limit import Limit
 from tidegate.limits.quota import QuotaLimit
 from tidegate.limits.rate import RateLimit
-from tidegate.limits.unit_delay import UnitDelay
 from tidegate.memory.fingerprints import Fingerprints
 from tidegate.memory.quotas import QuotaTable
 from tidegate.memory.rates import RateTable
@@ -19,6 +21,7 @@ from tidegate.memory.region import Region
 from tidegate.memory.tables import bytes_for
 
 SETS = 16
+MEMORY = 4 << 20
 KEYS = Fingerprints(bytes(32), "compatibility")
 REFUSED = {"ok": False, "err": "rejected"}
 NS, MS = 10**9, 10**6
@@ -80,31 +83,38 @@ class Count:
 
 
 class Conn:
-    """``limit.conn``: the delay is ours, open requests are counted here (a gateway's are not)."""
+    """``limit.conn`` is a limit of concurrency whose ``burst`` waits."""
 
     state = "conn"
 
     def __init__(self, region: Region, *, max: int, burst: int, unit_delay: float) -> None:  # noqa: A002 - its name
-        self.delay = UnitDelay(max, unit_delay)
-        self.most = max + burst
-        self.opened: Counter[str] = Counter()
+        settings = Settings(concurrency=max, burst=burst, unit_delay=unit_delay, key=("header:K",), keys=64)
+        places, _ = allot({}, {"conn": settings}, MEMORY)
+        self.limit = Limit("conn", settings, places["conn"], region.mapping, region.secret, region.inflight(0))
+        self.rows: defaultdict[str, list[int]] = defaultdict(list)
 
     def incoming(self, key: str, now_ns: int, *, commit: bool) -> Answer:
-        opened = self.opened[key] + 1
-        if opened > self.most:
+        taken = self.limit.take(key.encode())
+        if taken is None:
             return REFUSED
+        row, wait_ns = taken
+        opened = self.limit.held(key.encode())
         if commit:
-            self.opened[key] = opened
-        return {"ok": True, "delay": self.delay.delay_s(opened), "conn": opened}
+            self.rows[key].append(row)
+        else:
+            self.limit.give_back(row, key.encode())
+        return {"ok": True, "delay": wait_ns / NS, "conn": opened}
 
     def uncommit(self, key: str, now_ns: int) -> None:
-        self.opened[key] = max(self.opened[key] - 1, 0)
+        self.leaving(key, None)
 
     def leaving(self, key: str, latency: float | None) -> Answer:
-        self.opened[key] = max(self.opened[key] - 1, 0)
-        if latency is not None:
-            self.delay.learn(latency)
-        return {"conn": self.opened[key], "unit_delay": self.delay.unit_s}
+        if self.rows[key]:
+            self.limit.give_back(self.rows[key].pop(), key.encode(), latency)
+        elif latency is not None and self.limit.unit_delay is not None:
+            self.limit.unit_delay.learn(latency)
+        assert self.limit.unit_delay is not None
+        return {"conn": self.limit.held(key.encode()), "unit_delay": self.limit.unit_delay.unit_s}
 
 
 KINDS = {"req": Req, "count": Count, "conn": Conn}
@@ -118,7 +128,7 @@ class Sequence:
         self.limiters: dict[str, Any] = {}
         for name, options in told["limiters"].items():
             kind, rest = options["kind"], {word: value for word, value in options.items() if word != "kind"}
-            region = Region.create(1, 1, 1, rates=bytes_for(SETS), quotas=bytes_for(SETS))
+            region = Region.create(1, 1, 1, rates=bytes_for(SETS), quotas=bytes_for(SETS), inflight_blocks=1024)
             self.limiters[name] = KINDS[kind](region, **rest)
             region.close()
 

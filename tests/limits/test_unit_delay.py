@@ -1,4 +1,4 @@
-"""The delay of lua-resty limit.conn."""
+"""The delay of lua-resty limit.conn; its answers are those of tests/compatibility."""
 
 import math
 
@@ -6,22 +6,26 @@ import pytest
 
 from tidegate.limits.unit_delay import UnitDelay
 
+pytestmark = pytest.mark.sanitize
 
-def test_each_max_beyond_the_first_waits_one_unit_more():
-    delay = UnitDelay(bound=3, unit_s=0.5)
-    assert [delay.delay_s(opened) for opened in range(1, 11)] == [0] * 3 + [0.5] * 3 + [1.0] * 3 + [1.5]
+
+def test_each_bound_beyond_the_first_waits_one_unit_more():
+    delay = UnitDelay(0.5)
+    assert [delay.delay_s(opened, 3) for opened in range(1, 11)] == [0] * 3 + [0.5] * 3 + [1.0] * 3 + [1.5]
+    assert [delay.delay_s(opened, 0) for opened in (0, 1, 9)] == [0] * 3
 
 
 def test_the_unit_follows_what_requests_take():
-    delay = UnitDelay(bound=1, unit_s=0.1)
+    delay = UnitDelay(0.1)
     delay.learn(0.4)
     assert delay.unit_s == 0.25
     for _ in range(40):
         delay.learn(2.0)
     assert delay.unit_s == pytest.approx(2.0)
+    assert repr(delay) == "<UnitDelay 2 s>"
 
 
-@pytest.mark.parametrize(("bound", "unit_s"), [(0, 0.1), (-1, 0.1), (1, -0.1), (1, math.nan)])
-def test_senseless_options_are_refused(bound, unit_s):
+@pytest.mark.parametrize("unit_s", [-0.1, math.nan])
+def test_senseless_options_are_refused(unit_s):
     with pytest.raises(ValueError, match="expected"):
-        UnitDelay(bound, unit_s)
+        UnitDelay(unit_s)

@@ -71,6 +71,15 @@ class Limit(Section):
         ),
     ] = 0
     queue_timeout: Annotated[float, Duration(), Doc("How long one waits in the queue before it is refused.")] = 1.0
+    unit_delay: Annotated[
+        float | None,
+        Duration(),
+        Doc(
+            "With `burst`, requests beyond `concurrency` are not refused but wait: the next `concurrency` of them one "
+            "unit, the next two, and so on. What a unit is to begin with; it becomes the time that requests take. "
+            "Absent: they are refused, or wait in the `queue`."
+        ),
+    ] = None
     shares: Annotated[
         Mapping[str, Annotated[float, Ge(0), Le(1)]],
         Doc(
@@ -78,7 +87,13 @@ class Limit(Section):
             "comes back with the next permits that are free. With `queue`."
         ),
     ] = field(default_factory=dict)
-    burst: Annotated[Burst, Doc("Requests that may come ahead of the rate; they are paid back at the rate.")] = 0
+    burst: Annotated[
+        Burst,
+        Doc(
+            "Requests that may come ahead of the rate, and are paid back at it; or beyond `concurrency`, with "
+            "`unit_delay`."
+        ),
+    ] = 0
     excess: Annotated[
         Literal["reject", "delay"],
         Doc(
@@ -151,6 +166,17 @@ class Limit(Section):
     def kind(self) -> Literal["rate", "quota", "concurrency"]:
         """What it bounds."""
         return "rate" if self.rate is not None else "quota" if self.quota is not None else "concurrency"
+
+    @property
+    def has_burst(self) -> bool:
+        """Whether some may come beyond what it allows steadily."""
+        return self.kind == "rate" or self.unit_delay is not None
+
+    def allowed_at_once(self, allowance: Allowance | None) -> tuple[int, int]:
+        """Of a limit of concurrency: how many may be under way, and how many more may wait to be, by `unit_delay`."""
+        concurrency = self.concurrency if allowance is None or allowance.concurrency is None else allowance.concurrency
+        burst = self.burst if allowance is None or allowance.burst is None else allowance.burst
+        return concurrency or 0, 0 if self.unit_delay is None else burst
 
     @property
     def key_parts(self) -> tuple[KeyPart, ...]:

@@ -45,6 +45,10 @@ from tidegate.exchange.problem import problem
 cdef int64_t MILLISECOND_NS = 1000000
 
 
+cdef inline bint _waits(const Member* member) noexcept:
+    return member.standing == CHARGED or member.standing == HELD
+
+
 cdef class Admission(Relay):
 
     # == phases =========================================================================================================
@@ -149,6 +153,7 @@ cdef class Admission(Relay):
             if self.contract is not None and not self.passes(self.contract, self.contract_members):
                 return
             self.is_charged = True
+            self.charged_ns = self.context.reactor.now_ns
         if self.destination is None:
             self.answer_locally()
             return
@@ -230,7 +235,7 @@ cdef class Admission(Relay):
         self.count(group, members, wait_ns)
         if wait_ns == 0:
             return True
-        group.release(members, group.count)     # who waits for a turn holds nothing meanwhile
+        group.stand_by(members)     # who waits for a turn holds nothing meanwhile, but where permits are waited with
         self.is_paid = self.is_admitted
         self.left_sync(EXCHANGES_ASYNC_LIMIT)
         self.stage = WAITING
@@ -242,7 +247,7 @@ cdef class Admission(Relay):
         """The number of the limit that gave out the turn which is so far ahead."""
         cdef int i
         for i in range(group.count):
-            if members[i].standing == CHARGED and members[i].wait_ns == wait_ns and not (<Limit>group.limits[i]).is_dry:
+            if _waits(&members[i]) and members[i].wait_ns == wait_ns and not (<Limit>group.limits[i]).is_dry:
                 return i
         return NOBODY_REFUSED
 
@@ -283,7 +288,7 @@ cdef class Admission(Relay):
             elif members[i].standing == CHARGED:
                 meters.record_verdict(limit.series, VERDICT_DELAYED if wait_ns and limit.delays else VERDICT_ADMITTED)
             elif members[i].standing == HELD:
-                has_waited = self.has_queued and limit.has_queue
+                has_waited = members[i].wait_ns > 0 or (self.has_queued and limit.has_queue)
                 meters.record_verdict(limit.series, VERDICT_DELAYED if has_waited else VERDICT_ADMITTED)
 
     cdef void turn_away(self, Group group, int number, Member* members):
@@ -342,14 +347,21 @@ cdef class Admission(Relay):
         cdef int i, number = self.queued_for
         if self.waits_for == TURN:
             for i in range(group.count):
-                if members[i].standing == CHARGED and members[i].wait_ns > wait_ns:
+                if _waits(&members[i]) and members[i].wait_ns > wait_ns:
                     number, wait_ns = i, members[i].wait_ns
         self.leave_queues()
         self.turn_away(group, number, members)
 
     cdef void end_permits(self) noexcept:
-        if self.contract is not None and self.contract.has_permits:
-            self.contract.release(self.contract_members, self.contract.count)
+        cdef Group group = self.contract
+        cdef int i
+        if group is None or not group.has_permits:
+            return
+        if self.is_charged:
+            for i in range(group.count):
+                if self.contract_members[i].standing == HELD:
+                    (<Limit>group.limits[i]).learn((self.context.reactor.now_ns - self.charged_ns) / 1e9)
+        group.release(self.contract_members, group.count)
 
     cdef void leave_queues(self):
         """It leaves before its turn: who comes next need not wait for it."""

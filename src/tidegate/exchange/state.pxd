@@ -88,6 +88,7 @@ cdef class ExchangeState(Asker):
     cdef bint is_admitted                   # the edge has let it in
     cdef bint is_paid                       # the contract is charged, its permits may be wanting still
     cdef bint is_charged                    # all of it is done: a second attempt at an upstream is the same request
+    cdef uint64_t charged_ns                # since when
     cdef bint has_queued                    # it waited for a permit
     cdef int64_t queued_ns                  # since when, whatever queues it went through; 0: not at all
     cdef object waiter                      # its place in the queue for one

@@ -23,4 +23,5 @@ cdef class Group:
     cdef int charge(self, const Moment* now, Member* members, int64_t* wait_ns) noexcept
     cdef void refund(self, const Moment* now, Member* members, int count) noexcept
     cdef void release(self, Member* members, int count) noexcept
+    cdef void stand_by(self, Member* members) noexcept
     cdef int _look_at(self, bytes head, int64_t now_ns, int64_t wall_ms, bytes tenant, str tier, Member* members) except -2

@@ -94,6 +94,8 @@ cdef class Group:
         for i in range(self.count):
             limit = <Limit>self.limits[i]
             member = &members[i]
+            if member.standing == HELD and member.wait_ns > wait_ns[0] and not limit.is_dry:
+                wait_ns[0] = member.wait_ns
             if (
                 limit.kind == CONCURRENCY or limit.charges_failures or member.fingerprint == 0
                 or member.standing == WOULD_REFUSE
@@ -125,6 +127,14 @@ cdef class Group:
         cdef int i
         for i in range(count):
             if members[i].standing == HELD:
+                members[i].standing = PASSED_BY
+                (<Limit>self.limits[i]).release(&members[i])
+
+    cdef void stand_by(self, Member* members) noexcept:
+        """Ends the permits that are not waited with: all but those of limits that delay who has one."""
+        cdef int i
+        for i in range(self.count):
+            if members[i].standing == HELD and (<Limit>self.limits[i]).unit_delay is None:
                 members[i].standing = PASSED_BY
                 (<Limit>self.limits[i]).release(&members[i])
 

@@ -6,6 +6,7 @@ from tidegate.limits.bell cimport WorkerBells
 from tidegate.limits.concurrency cimport ConcurrencyLimit
 from tidegate.limits.keys cimport RequestKey
 from tidegate.limits.quota cimport QuotaWindow
+from tidegate.limits.unit_delay cimport UnitDelay
 from tidegate.memory.inflight cimport PermitTable, permit_rules
 
 cdef enum LimitKind:
@@ -38,7 +39,7 @@ cdef struct Member:
     int64_t row                 # of the permit
     QuotaWindow window          # of a quota, that was charged
     int64_t arrival_ns          # of a rate: until when what was charged uses it up
-    int64_t wait_ns             # for the turn that the charge gave it
+    int64_t wait_ns             # for the turn that the charge gave it, or that it has to wait with its permit
 
 cdef struct Override:
     uint64_t fingerprint        # 0: free
@@ -69,6 +70,8 @@ cdef class Limit:
     # what it remembers
     cdef readonly PermitTable permits
     cdef readonly bint has_queue            # one may wait for a permit
+    cdef readonly UnitDelay unit_delay      # how long one waits with a permit; None: not at all
+    cdef list bounds                        # … who is beyond it, of those that are allowed so many; by number
     cdef WorkerBells bells
     cdef uint32_t bell                      # the row of bells of a limit without key
     cdef tuple shares                       # by class
@@ -88,7 +91,9 @@ cdef class Limit:
     # A permit to be in flight; False: all are taken.
     cdef bint acquire(self, Member* member) noexcept
     cdef void release(self, Member* member) noexcept
+    cdef void learn(self, double latency_s) noexcept       # from a request that had a permit, and waited no part of that
     # Where one waits for a permit of this key; ``leave_gate`` when nobody does any more.
     cdef ConcurrencyLimit enter_gate(self, uint64_t fingerprint)
     cdef void leave_gate(self, ConcurrencyLimit gate)
+    cdef uint64_t _of(self, bytes key)
     cdef ConcurrencyLimit _make_gate(self, uint64_t fingerprint, uint32_t bell)

@@ -2,6 +2,7 @@ from tidegate.config.allotment import Place
 from tidegate.config.limits import Limit as LimitSettings
 from tidegate.limits.bell import WorkerBells
 from tidegate.limits.keys import RequestKey
+from tidegate.limits.unit_delay import UnitDelay
 from tidegate.memory.inflight import Inflight, PermitTable
 from tidegate.memory.mapping import Mapping
 
@@ -16,6 +17,7 @@ class Limit:
     policies: list[str]
     permits: PermitTable | None
     has_queue: bool
+    unit_delay: UnitDelay | None
     def __init__(
         self,
         name: str,
@@ -29,3 +31,7 @@ class Limit:
     ) -> None: ...
     def held(self, key: bytes = b"") -> int:
         """Permits that all workers hold of a key of one part, or of a limit without key."""
+    def take(self, key: bytes = b"") -> tuple[int, int] | None:
+        """A permit of a key of one part: its row, and nanoseconds to wait with it; None: it is refused."""
+    def give_back(self, row: int, key: bytes = b"", latency_s: float | None = None) -> None:
+        """Ends it; ``latency_s``: what its request took, without what it waited."""

@@ -7,12 +7,14 @@ tiers and single keys are allowed instead, and what is told of it.
 from cpython.bytearray cimport PyByteArray_AS_STRING
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.string cimport memset
 
 from tidegate.limits.bell cimport LimitBell, WorkerBells
 from tidegate.limits.concurrency cimport ConcurrencyLimit, fill_rules
 from tidegate.limits.keys cimport RequestKey
 from tidegate.limits.quota cimport QuotaLimit
 from tidegate.limits.rate cimport RateLimit
+from tidegate.limits.unit_delay cimport UnitDelay
 from tidegate.memory.bells cimport BELL_ROWS
 from tidegate.memory.inflight cimport (
     Inflight, PermitTable, permit_find, permit_rules, permit_sum, permit_waiting_fingerprint,
@@ -58,6 +60,8 @@ cdef class Limit:
             table = None
             self.permits = PermitTable(inflight, place.at, place.units)
             self.has_queue = settings.queue > 0
+            self.unit_delay = None if settings.unit_delay is None else UnitDelay(settings.unit_delay)
+            self.bounds = []
             self.bells = bells
             self.bell = place.at % BELL_ROWS
             self.gates = {}
@@ -106,7 +110,9 @@ cdef class Limit:
             self.allowed.append(QuotaLimit(table, maximum, round(settings.window * 1000), settings.window_kind))
             self.policies.append(f"q={maximum};w={round(settings.window)}")
         else:
-            maximum = settings.concurrency if allowance.concurrency is None else allowance.concurrency
+            concurrency, burst = settings.allowed_at_once(None if allowance is settings else allowance)
+            maximum = concurrency + burst
+            self.bounds.append(concurrency)
             fill_rules(&self.rules[len(self.policies)], maximum, self.shares)
             self.policies.append(f'q={maximum};qu="concurrent-requests"')
         return len(self.policies) - 1
@@ -164,6 +170,7 @@ cdef class Limit:
 
     cdef bint acquire(self, Member* member) noexcept:
         cdef uint64_t waiting = 0
+        member.wait_ns = 0
         if self.gate is not None:
             if not self.gate.acquire_nowait(member.class_, member.which):
                 return False
@@ -172,6 +179,10 @@ cdef class Limit:
         if self.has_queue:
             waiting = permit_waiting_fingerprint(member.fingerprint)
         member.row = self.permits.acquire(member.fingerprint, waiting, member.class_, &self.rules[member.which])
+        if member.row >= 0 and self.unit_delay is not None:
+            member.wait_ns = self.unit_delay.delay_ns(
+                permit_sum(self.permits.view, member.row).total, self.bounds[member.which]
+            )
         return member.row >= 0
 
     cdef void release(self, Member* member) noexcept:
@@ -186,6 +197,10 @@ cdef class Limit:
             )
             if waiting_row >= 0 and permit_sum(self.permits.view, waiting_row).total:
                 self.bells.ring_everybody(_bell_of(member.fingerprint))
+
+    cdef void learn(self, double latency_s) noexcept:
+        if self.unit_delay is not None:
+            self.unit_delay.learn_from(latency_s)
 
     cdef ConcurrencyLimit enter_gate(self, uint64_t fingerprint):
         cdef ConcurrencyLimit gate = self.gate
@@ -210,13 +225,30 @@ cdef class Limit:
             more=[self.rules[which].maximum for which in range(1, len(self.policies))], frees_rows=is_keyed,
         )
 
+    # Of a limit of concurrency, for tests and tools.
+
     def held(self, bytes key=b""):
-        cdef uint64_t fingerprint
+        return self.permits.held(self._of(key))
+
+    def take(self, bytes key=b""):
+        cdef Member member
+        memset(&member, 0, sizeof(member))
+        member.fingerprint = self._of(key)
+        return (member.row, member.wait_ns) if self.acquire(&member) else None
+
+    def give_back(self, int64_t row, bytes key=b"", latency_s=None):
+        cdef Member member
+        memset(&member, 0, sizeof(member))
+        member.fingerprint = self._of(key)
+        member.row = row
+        self.release(&member)
+        if latency_s is not None:
+            self.learn(latency_s)
+
+    cdef uint64_t _of(self, bytes key):
         if self.key.count == 0:
-            fingerprint = self.key.of_nothing()
-        else:
-            fingerprint = self.key.of_text(PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key))
-        return self.permits.held(fingerprint)
+            return self.key.of_nothing()
+        return self.key.of_text(PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key))
 
     def __repr__(self):
         told = ", ".join([str(one) for one in self.allowed]) if self.allowed else f"{self.rules[0].maximum} in flight"

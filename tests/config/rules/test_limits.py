@@ -110,3 +110,28 @@ def test_override_for_a_key_names_its_digest_and_a_finding_does_not_show_it() ->
 @pytest.mark.parametrize("more", ["", "queue = 5\n", 'queue = 5\nkey = "auth.tenant"\n'])
 def test_tiers_are_for_concurrency_with_and_without_a_queue(more: str) -> None:
     accepted(limited(f"concurrency = 1\n{more}tiers.gold = {{ concurrency = 3 }}", 'auth = "a"\nlimits = ["a"]'))
+
+
+@pytest.mark.parametrize(
+    ("options", "finding"),
+    [
+        ("burst = 5", "burst: needs `unit_delay`, which those beyond `concurrency` wait"),
+        ('unit_delay = "1s"', "unit_delay: has no effect without `burst`: nobody may wait"),
+        (
+            'burst = 5\nunit_delay = "1s"\nqueue = 3',
+            "unit_delay: is another way to wait than the `queue`: one of the two",
+        ),
+        (
+            'burst = 5\nunit_delay = "1s"\ntiers.gold = { concurrency = 0 }',
+            "tiers.gold: lets nobody in at once, so that nobody's turn comes; `concurrency` is 1 or more",
+        ),
+        (
+            'burst = 1\nunit_delay = "1s"\ntiers.gold = { burst = 65535 }',
+            "tiers.gold: has 10 and 65535 at once; at most 65535 may be",
+        ),
+    ],
+)
+def test_delay_of_those_beyond_the_bound_is_for_some_that_may_wait(options: str, finding: str) -> None:
+    route = 'auth = "a"\nlimits = ["a"]'
+    accepted(limited('concurrency = 10\nburst = 5\nunit_delay = "1s"\ntiers.gold = { burst = 9 }', route))
+    assert told(limited(f"concurrency = 10\n{options}", route)) == [f"limits.a.{finding}"]

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from tidegate.config.auth import tiers_of
 from tidegate.config.findings import Path
 from tidegate.config.kinds import KeyDigest
-from tidegate.config.limits import STEP_MAX, Allowance, Limit
+from tidegate.config.limits import PERMITS_MAX, STEP_MAX, Allowance, Limit
 from tidegate.config.rules.fields import check_said
 from tidegate.config.rules.subject import Subject
 from tidegate.config.values import parse_rate
@@ -20,7 +20,7 @@ _DIGEST = re.compile(KeyDigest.schema["pattern"])
 KINDS = {
     "rate": ("burst", "excess", "delay_after", "max_delay", "cost", "charge"),
     "quota": ("window", "window_kind", "cost", "charge"),
-    "concurrency": ("queue", "queue_timeout", "shares"),
+    "concurrency": ("queue", "queue_timeout", "shares", "burst", "unit_delay"),
 }
 
 
@@ -61,22 +61,41 @@ def _lists(subject: Subject) -> Iterator[tuple[Path, tuple[str, ...]]]:
 
 
 def _check_options(subject: Subject, path: Path, limit: Limit) -> None:
-    for kind, options in KINDS.items():
-        for option in options:
-            if subject.says((*path, option)) and option not in KINDS[limit.kind]:
-                subject.find((*path, option), f"has no effect: it is for a `{kind}`")
+    for option in dict.fromkeys(option for options in KINDS.values() for option in options):
+        if subject.says((*path, option)) and option not in KINDS[limit.kind]:
+            kinds = " or ".join(f"`{kind}`" for kind, options in KINDS.items() if option in options)
+            subject.find((*path, option), f"has no effect: it is for a {kinds}")
     for where, allowed in _allowances(path, limit):
         if isinstance(allowed, Allowance):
             given = [name for name in ("rate", "burst", "quota", "concurrency") if getattr(allowed, name) is not None]
-            wanted = ("rate", "burst") if limit.kind == "rate" else (limit.kind,)
+            wanted = (limit.kind,) if limit.kind == "quota" or not limit.has_burst else (limit.kind, "burst")
             if not set(given) & set(wanted) and not subject.shaped.lost:
                 subject.find(where, f"changes nothing: it needs {' or '.join(f'`{name}`' for name in wanted)}")
     if limit.kind == "rate":
         _check_rate(subject, path, limit)
     elif limit.kind == "quota":
         _check_quota(subject, path, limit)
-    elif not limit.queue and subject.says((*path, "queue_timeout")):
+    else:
+        _check_concurrency(subject, path, limit)
+
+
+def _check_concurrency(subject: Subject, path: Path, limit: Limit) -> None:
+    if not limit.queue and subject.says((*path, "queue_timeout")):
         subject.find((*path, "queue_timeout"), "has no effect without `queue`")
+    if limit.unit_delay is None:
+        if limit.burst and not subject.says((*path, "unit_delay")):
+            subject.find((*path, "burst"), "needs `unit_delay`, which those beyond `concurrency` wait")
+        return
+    if limit.queue:
+        subject.find((*path, "unit_delay"), "is another way to wait than the `queue`: one of the two")
+    if not any(one.burst for _, one in _allowances(path, limit)):
+        subject.find((*path, "unit_delay"), "has no effect without `burst`: nobody may wait")
+    for where, allowed in _allowances(path, limit):
+        concurrency, burst = limit.allowed_at_once(allowed if isinstance(allowed, Allowance) else None)
+        if concurrency == 0:
+            subject.find(where, "lets nobody in at once, so that nobody's turn comes; `concurrency` is 1 or more")
+        elif concurrency + burst > PERMITS_MAX:
+            subject.find(where, f"has {concurrency} and {burst} at once; at most {PERMITS_MAX} may be")
 
 
 def _check_quota(subject: Subject, path: Path, limit: Limit) -> None:
