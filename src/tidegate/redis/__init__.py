@@ -1,0 +1,14 @@
+"""The link to Redis or Valkey: few connections, shared by all callers of a worker.
+
+    client ─ link ─ node ─ lane ─ connection ─ server
+      typed    whose  one      one      one
+      face     key    server   queue    socket
+
+- `client` is what callers see: typed commands, `call` for all others.
+- `single` is a link to one server: it takes each command to a lane.
+- `node` is one server: its lanes `control`, `data` and `bulk`, one `breaker`, and the `pace` of connecting again.
+- `lane` is one connection with its queue of commands, deadlines and bounds; `pipeline` is the part of it that every
+  command passes, compiled; `commands` how they are written and where their key is.
+- `connection` opens and greets a socket; bytes become replies in `tidegate.wire.resp`, parsed by hiredis.
+- `meters` are what is counted, `statistics` how it is told, `errors` what can fail.
+"""

@@ -1,0 +1,54 @@
+"""A link to one server at a fixed address."""
+
+import random
+from collections.abc import Callable
+
+from tidegate.config.values import Address
+from tidegate.redis.client import Client
+from tidegate.redis.meters import Meters
+from tidegate.redis.node import Node, NodeSettings
+from tidegate.redis.statistics import LinkStatistics, statistics_of
+
+__all__ = ["SingleLink"]
+
+
+class SingleLink:
+    """All that a worker has to do with one Redis server.
+
+    Args:
+        name: Of the link, for messages.
+        address: The server's.
+        settings: Greeting and lanes.
+        say: Where changes of state are said.
+        chance: Random numbers for pauses.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        address: Address,
+        settings: NodeSettings,
+        say: Callable[..., None],
+        *,
+        chance: random.Random | None = None,
+    ) -> None:
+        self.name = name
+        self.address = address
+        self.meters = Meters()
+        self.node = Node(name, self._where, settings, say, self.meters, chance=chance)
+        sends = {lane: self.node.lanes[lane].send for lane in self.node.lanes}
+        self.control, self.data, self.bulk = Client(sends, "control"), Client(sends, "data"), Client(sends, "bulk")
+
+    async def _where(self) -> Address:
+        return self.address
+
+    def close(self) -> None:
+        """Ends its connections; whoever waits is told."""
+        self.node.close()
+
+    def statistics(self) -> LinkStatistics:
+        """Everything it knows of itself."""
+        return statistics_of(self.name, not self.node.breaker.is_open, self.node.statistics(), self.meters)
+
+    def __repr__(self) -> str:
+        return f"<SingleLink {self.name} {self.address} {self.node!r}>"
