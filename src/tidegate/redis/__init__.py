@@ -10,5 +10,6 @@
 - `lane` is one connection with its queue of commands, deadlines and bounds; `pipeline` is the part of it that every
   command passes, compiled; `commands` how they are written and where their key is.
 - `connection` opens and greets a socket; bytes become replies in `tidegate.wire.resp`, parsed by hiredis.
+- `scripts` run in the server; `subscriber` hears what is published.
 - `meters` are what is counted, `statistics` how it is told, `errors` what can fail.
 """

@@ -8,8 +8,13 @@ from tidegate.redis.client import Client
 from tidegate.redis.meters import Meters
 from tidegate.redis.node import Node, NodeSettings
 from tidegate.redis.statistics import LinkStatistics, statistics_of
+from tidegate.redis.subscriber import Message, Subscriber
 
 __all__ = ["SingleLink"]
+
+
+def nothing() -> None:
+    """Whoever does not care about gaps."""
 
 
 class SingleLink:
@@ -35,6 +40,7 @@ class SingleLink:
         self.name = name
         self.address = address
         self.meters = Meters()
+        self._subscribers: list[Subscriber] = []
         self.node = Node(name, self._where, settings, say, self.meters, chance=chance)
         sends = {lane: self.node.lanes[lane].send for lane in self.node.lanes}
         self.control, self.data, self.bulk = Client(sends, "control"), Client(sends, "data"), Client(sends, "bulk")
@@ -42,9 +48,17 @@ class SingleLink:
     async def _where(self) -> Address:
         return self.address
 
+    def subscriber(self, on_message: Callable[[Message], None], on_gap: Callable[[], None] = nothing) -> Subscriber:
+        """Hears what is published, over a connection of its own; it ends with the link."""
+        one = Subscriber(self._where, self.node.settings.greeting, on_message, on_gap)
+        self._subscribers.append(one)
+        return one
+
     def close(self) -> None:
         """Ends its connections; whoever waits is told."""
         self.node.close()
+        for one in self._subscribers:
+            one.close()
 
     def statistics(self) -> LinkStatistics:
         """Everything it knows of itself."""
