@@ -41,7 +41,5 @@ def test_closed_descriptor_is_an_error():
 
 
 def test_it_shows_what_is_in_it(region):
-    assert (
-        "2 slots, marks, meters, series, hitters, turns, log, health, bells, rates, quotas, inflight, adaptive, seconds,"
-        in repr(region.mapping)
-    )
+    shown = repr(region.mapping)
+    assert "2 slots, marks, meters, series, hitters, turns, log, health, bells, rates, quotas, inflight" in shown
