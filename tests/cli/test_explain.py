@@ -8,7 +8,7 @@ import pytest
 from tests.cli.command import tidegate
 
 from tidegate.cli.explain import explain
-from tidegate.config.check import check
+from tidegate.config.check import check, check_text
 from tidegate.config.schema import Gateway
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "limits.toml"
@@ -90,3 +90,13 @@ def test_class_is_that_of_route_key_and_field(tmp_path: Path) -> None:
         found = explain(snapshot.gateway, "GET", "http://a.test/", fields)
         assert found.traffic_class == expected
         assert f"class      {expected}" in str(found).splitlines()
+
+
+def test_limit_that_learns_says_so() -> None:
+    snapshot, _ = check_text(
+        '[[listeners]]\nbind = "127.0.0.1:8080"\n[limits.a]\nadaptive = "vegas"\n[upstreams.u]\n'
+        'endpoints = ["127.0.0.1:9001"]\nlimits = ["a"]\n[[routes]]\nname = "r"\nupstream = "u"\n'
+    )
+    assert snapshot is not None
+    (asked,) = explain(snapshot.gateway, "GET", "http://a.test/", []).limits
+    assert (asked.step, asked.allows) == ("pick", "what is learned at once (vegas)")

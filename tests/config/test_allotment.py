@@ -3,6 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tidegate.config.adaptive import Adaptive
 from tidegate.config.allotment import SET_BYTES, Place, allot, room_of
 from tidegate.config.limits import Limit
 from tidegate.memory.tables import bytes_for
@@ -85,3 +86,25 @@ def test_more_keys_are_another_place() -> None:
 def test_place_outside_of_the_memory_is_not_kept() -> None:
     after, _ = allot({"a": Place("rates", SETS * 4, 16)}, {"a": keyed(100)}, MEMORY)
     assert after["a"].at == 0
+
+
+def test_adaptive_limits_have_rows_to_learn_in_of_their_own_and_keep_them() -> None:
+    limits = {
+        "one": Limit(adaptive=Adaptive()),
+        "many": Limit(adaptive=Adaptive(keys=100), key=("path",), keys=64),
+        "fixed": Limit(concurrency=5),
+    }
+    places, without = allot({}, limits, MEMORY)
+    assert without == []
+    assert {name: (one.learns_at, one.learners) for name, one in places.items()} == {
+        "one": (100, 1),
+        "many": (0, 100),
+        "fixed": (-1, 0),
+    }
+    more = {"new": Limit(adaptive=Adaptive(keys=100), key=("path",), keys=64), "one": limits["one"], **limits}
+    grown, without = allot(places, more, MEMORY)
+    assert without == []
+    assert {name: grown[name] for name in limits} == places
+    assert grown["new"].learns_at == 101
+    _, without = allot(grown, {**more, "last": more["new"]}, MEMORY)
+    assert without == ["last"]

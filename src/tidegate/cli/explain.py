@@ -197,6 +197,8 @@ class _Request:
             return f"{of('rate')}{ahead}"
         if limit.kind == "quota":
             return f"{of('quota')} in {limit.window:g} s"
+        if limit.adaptive is not None:
+            return f"what is learned at once ({limit.adaptive.algorithm})"
         return f"{of('concurrency')} at once"
 
 

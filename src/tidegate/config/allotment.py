@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 
 from tidegate.config.limits import Limit
 
-__all__ = ["SET_BYTES", "Place", "allot", "room_of"]
+__all__ = ["LEARNERS", "SET_BYTES", "Place", "allot", "learners_for", "room_of"]
 
 Section = Literal["rates", "quotas", "inflight"]
 
@@ -19,6 +19,9 @@ SET_BYTES = 128
 
 ROWS_A_BLOCK = 8
 """Rows of permits in a block: the unit that tables of concurrency are made of."""
+
+LEARNERS = 256
+"""Adaptive limits, and keys of such limits, that the machine learns for at once (``memory.adaptive``)."""
 
 _SHARES: dict[Section, float] = {"rates": 0.5, "quotas": 0.25, "inflight": 0.25}
 _BYTES_A_KEY = 20  # with less, live cells begin to push each other out (memory.tables)
@@ -29,11 +32,21 @@ _LARGEST_BLOCKS = 1 << 24  # of one table
 
 
 class Place(NamedTuple):
-    """Part of a section: from the unit ``at``, so many ``units``: of ``SET_BYTES``, or blocks."""
+    """Part of a section: from the unit ``at``, so many ``units``: of ``SET_BYTES``, or blocks.
+
+    An adaptive limit learns in ``learners`` rows from ``learns_at`` beside it.
+    """
 
     section: Section
     at: int
     units: int
+    learners: int = 0
+    learns_at: int = -1
+
+    @property
+    def size(self) -> tuple[str, int, int]:
+        """What it takes, wherever that is."""
+        return self.section, self.units, self.learners
 
 
 def room_of(limits_memory: int) -> dict[str, int]:
@@ -69,6 +82,13 @@ def units_for(limit: Limit) -> int:
     return blocks
 
 
+def learners_for(limit: Limit) -> int:
+    """Rows in which an adaptive limit learns: one, or one for each of the keys that it learns for."""
+    if limit.adaptive is None:
+        return 0
+    return limit.adaptive.keys if limit.key else 1
+
+
 def allot(
     previous: Mapping[str, Place], limits: Mapping[str, Limit], limits_memory: int
 ) -> tuple[dict[str, Place], list[str]]:
@@ -80,18 +100,21 @@ def allot(
         limits_memory: Bytes that there are.
     """
     room = _units_of(limits_memory)
-    wanted = {name: Place(section_of(limit), -1, units_for(limit)) for name, limit in limits.items()}
+    wanted = {
+        name: Place(section_of(limit), -1, units_for(limit), learners_for(limit)) for name, limit in limits.items()
+    }
     places = {
         name: previous[name]
         for name, place in wanted.items()
-        if name in previous and previous[name][::2] == place[::2] and _fits(previous[name], room)
+        if name in previous and previous[name].size == place.size and _fits(previous[name], room)
     }
     without = []
     # The large ones first: they are the ones that have to look for a gap.
     for name in sorted(wanted.keys() - places.keys(), key=lambda name: (-wanted[name].units, name)):
-        section, _, units = wanted[name]
-        at = _gap((one for one in places.values() if one.section == section), units)
-        place = Place(section, at, units)
+        section, _, units, learners, _ = wanted[name]
+        at = _gap(((one.at, one.units) for one in places.values() if one.section == section), units)
+        learns_at = _gap(((one.learns_at, one.learners) for one in places.values() if one.learners), learners)
+        place = Place(section, at, units, learners, learns_at if learners else -1)
         if _fits(place, room):
             places[name] = place
         else:
@@ -100,14 +123,14 @@ def allot(
 
 
 def _fits(place: Place, room: Mapping[Section, int]) -> bool:
-    return place.at + place.units <= room[place.section]
+    return place.at + place.units <= room[place.section] and place.learns_at + place.learners <= LEARNERS
 
 
-def _gap(taken: Iterable[Place], units: int) -> int:
-    """Where the first so many units are that nobody has."""
+def _gap(taken: Iterable[tuple[int, int]], units: int) -> int:
+    """Where the first so many units are that nobody has; ``taken``: where, and how many."""
     at = 0
-    for place in sorted(taken, key=lambda place: place.at):
-        if place.at - at >= units:
+    for begin, length in sorted(taken):
+        if begin - at >= units:
             break
-        at = max(at, place.at + place.units)
+        at = max(at, begin + length)
     return at

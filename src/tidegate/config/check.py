@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Any
 
-from tidegate.config.allotment import Place, allot
+from tidegate.config.allotment import LEARNERS, Place, allot, learners_for
 from tidegate.config.findings import Finding, Path
 from tidegate.config.kinds import describe
 from tidegate.config.load import Source, load, load_text
@@ -129,7 +129,15 @@ def _with_targets(source: Source, tree: dict[str, Any]) -> dict[str, Any]:
 def _allot(subject: Subject, previous: Mapping[str, Place]) -> Mapping[str, Place]:
     memory = subject.gateway.server.limits_memory
     places, without = allot(previous, subject.gateway.limits, memory)
+    learners = {name: learners_for(limit) for name, limit in subject.gateway.limits.items()}
     for name in without:
+        if learners[name] and sum(learners.values()) > LEARNERS:
+            subject.find(
+                ("limits", name, "adaptive"),
+                f"has no room left to learn in: {LEARNERS} adaptive limits, and keys of such limits, are learned for "
+                f"in all, and these want {sum(learners.values())}",
+            )
+            continue
         subject.find(
             ("limits", name),
             f"has no room left for its {subject.gateway.limits[name].keys} keys: server.limits_memory is "

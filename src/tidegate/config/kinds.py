@@ -535,7 +535,12 @@ class Shorthand:
         from pydantic_core import core_schema
 
         def read(value: Any) -> Any:
-            return {self.field: value} if isinstance(value, str) else value
+            if isinstance(value, str):
+                return {self.field: value}
+            if isinstance(value, dict):
+                # Behind a validator in Python a list is no longer JSON's, and so no tuple to a strict schema.
+                return {name: tuple(one) if isinstance(one, list) else one for name, one in value.items()}
+            return value
 
         return core_schema.no_info_before_validator_function(read, handler(source))
 

@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Le
 
-from tidegate.config.kinds import Doc, Duration, Rate
+from tidegate.config.adaptive import Adaptive
+from tidegate.config.kinds import Doc, Duration, Rate, Shorthand
 from tidegate.config.limit_keys import KeyPart, LimitKey, parse_key_part
 from tidegate.config.section import Section
 
@@ -35,7 +36,7 @@ class Allowance(Section):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limit(Section):
-    """How much may pass: one of `rate`, `quota` and `concurrency`.
+    """How much may pass: one of `rate`, `quota`, `concurrency` and `adaptive`.
 
     A limit takes effect where it is named: on listeners, routes and upstreams. All limits of one step are charged for a
     request, or none is.
@@ -59,6 +60,10 @@ class Limit(Section):
     ] = "aligned"
     concurrency: Annotated[
         Permits | None, Doc("Requests that may be under way at once towards upstreams, of all workers together.")
+    ] = None
+    adaptive: Annotated[
+        Annotated[Adaptive, Shorthand("algorithm")] | None,
+        Doc("The same, learned from how long upstreams take: the name of an algorithm, or a table."),
     ] = None
     queue: Annotated[
         int,
@@ -179,6 +184,11 @@ class Limit(Section):
         return concurrency or 0, 0 if self.unit_delay is None else burst
 
     @property
+    def is_asked_at_endpoints(self) -> bool:
+        """Whether it is asked of each endpoint that may get the request, until one has room."""
+        return any(part.source == "endpoint" for part in self.key_parts)
+
+    @property
     def key_parts(self) -> tuple[KeyPart, ...]:
         """What requests are told apart by, read."""
         return tuple(parse_key_part(part) for part in self.key or ())
@@ -191,5 +201,5 @@ class Limit(Section):
     @property
     def is_edge(self) -> bool:
         """Whether it is asked as soon as the route is known: it needs to know neither who asks nor the upstream."""
-        by_upstream = any(part.source == "upstream" for part in self.key_parts)
+        by_upstream = any(part.source in ("upstream", "endpoint") for part in self.key_parts)
         return not self.needs_auth and not by_upstream and self.kind != "concurrency"

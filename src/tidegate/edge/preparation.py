@@ -6,6 +6,7 @@ made ready. What a failed or forgotten preparation has claimed is given back.
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -35,12 +36,13 @@ __all__ = ["Preparation", "Prepared", "give_up"]
 
 @dataclass(eq=False, slots=True)
 class Prepared:
-    """A snapshot with what was built of it. ``tls``: by the address of the listener."""
+    """A snapshot with what was built of it. ``tls``: by the address of the listener; ``learning``: adaptive limits."""
 
     number: int
     plan: Plan | None = None
     upstreams: dict[str, Upstream] = field(default_factory=dict)
     filters: dict[str, Filter] = field(default_factory=dict)
+    learning: tuple[Limit, ...] = ()
     listeners: dict[str, Listener] = field(default_factory=dict)
     tls: dict[str, "ServerTls"] = field(default_factory=dict)
 
@@ -91,6 +93,8 @@ class Preparation:
         active = self._active()
         self.made.filters = make_filters(gateway.filters, None if active is None else active.filters)
         log = gateway.access_log
+        limits = self._make_limits()
+        self.made.learning = tuple(limit for limit in limits.values() if limit.learner is not None)
         plan = Plan.__new__(Plan)
         await in_slices(
             plan.building(
@@ -98,7 +102,7 @@ class Preparation:
                 self.made.upstreams,
                 self.made.filters,
                 AccessLog(None if log.path == "off" else self._ring, log.format, log.fields),
-                self._make_limits(),
+                limits,
             ),
             self._pace,
         )
@@ -110,9 +114,13 @@ class Preparation:
         limits = self._snapshot.gateway.limits
         has_permits = any(settings.kind == "concurrency" for settings in limits.values())
         inflight = self._region.inflight(self._slot) if has_permits else None
+        adaptive = self._region.adaptive(self._slot) if has_permits else None
         classes = self._snapshot.gateway.classes.names
+        now_ns = time.monotonic_ns()
         return {
-            name: Limit(name, settings, self._snapshot.places[name], mapping, secret, inflight, self._bells, classes)
+            name: Limit(
+                name, settings, self._snapshot.places[name], mapping, secret, inflight, self._bells, classes, adaptive, now_ns
+            )
             for name, settings in limits.items()
         }
 

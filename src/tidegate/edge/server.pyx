@@ -70,6 +70,7 @@ cdef class Server:
         self.pools = Pools()
         self.reactor.add_tick_hook(self._look_after_pools)
         self.reactor.add_tick_hook(self._look_after_snapshots)
+        self.reactor.add_tick_hook(self._look_after_limits)
         self.inherited = list(listeners)
         self.listeners = []
         self.watches = {}
@@ -164,6 +165,11 @@ cdef class Server:
         self.context.meters.put(UPSTREAM_WAITING, self.pools.count_waiting())
         self.context.meters.put(POOL_SHARE_MAX_PPM, self.pools.fullest_ppm())
         self.context.witness.tick(now_ms, () if self.active is None else self.active.upstreams.values())
+
+    def _look_after_limits(self, uint64_t now_ms):
+        if self.active is not None:
+            for limit in self.active.learning:
+                limit.tick(self.reactor.now_ns)
 
     # -- life -------------------------------------------------------------------------------------------------------
 

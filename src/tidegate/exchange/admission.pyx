@@ -22,6 +22,7 @@ from tidegate.exchange.asked cimport fill_asked
 from tidegate.exchange.delays cimport DelayQueue
 from tidegate.exchange.edits cimport EDIT_REMOVE, Edits
 from tidegate.exchange.keys cimport hash_key, sticky_endpoint
+from tidegate.exchange.learning cimport begin_lesson, teach
 from tidegate.exchange.permits cimport NO_PLACE, QUEUED, PermitQueue
 from tidegate.exchange.plan cimport Plan, Route
 from tidegate.exchange.refusal cimport Refusals
@@ -169,6 +170,8 @@ cdef class Admission(Relay):
         self.endpoint = endpoint
         self.holds_endpoint = True
         self.attempts += 1
+        if self.contract is not None and self.contract.learns:
+            begin_lesson(self, self.contract, self.contract_members)
         self.connect()
 
     cdef void settle_failure(self):
@@ -355,13 +358,14 @@ cdef class Admission(Relay):
     cdef void end_permits(self) noexcept:
         cdef Group group = self.contract
         cdef int i
-        if group is None or not group.has_permits:
-            return
-        if self.is_charged:
-            for i in range(group.count):
-                if self.contract_members[i].standing == HELD:
-                    (<Limit>group.limits[i]).learn((self.context.reactor.now_ns - self.charged_ns) / 1e9)
-        group.release(self.contract_members, group.count)
+        if group is not None and group.has_permits:
+            if self.is_charged:
+                for i in range(group.count):
+                    if self.contract_members[i].standing == HELD:
+                        (<Limit>group.limits[i]).learn((self.context.reactor.now_ns - self.charged_ns) / 1e9)
+            group.release(self.contract_members, group.count)
+        if self.learns:
+            teach(self, group, self.contract_members, self.error_kind)
 
     cdef void leave_queues(self):
         """It leaves before its turn: who comes next need not wait for it."""

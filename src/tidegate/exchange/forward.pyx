@@ -12,6 +12,7 @@ from libc.string cimport memset
 
 from tidegate.exchange.admission cimport Admission
 from tidegate.exchange.compose cimport compose_interim
+from tidegate.exchange.learning cimport hear_waiting, teach
 from tidegate.exchange.plan cimport Destination
 from tidegate.exchange.relay cimport HIGH_WATER, Relay
 from tidegate.exchange.state cimport (
@@ -127,7 +128,8 @@ cdef class Forward(Admission):
         cdef Pool pool = self.endpoint.pool
         cdef uint64_t since_ms = self.wait_deadline_ms - pool.wait_timeout_ms
         if self.wait_deadline_ms >= pool.wait_timeout_ms and self.context.reactor.now_ms > since_ms:
-            self.context.witness.waited((self.context.reactor.now_ms - since_ms) * 1000000)
+            self.pool_waited_ns = (self.context.reactor.now_ms - since_ms) * 1000000
+            self.context.witness.waited(self.pool_waited_ns)
 
     cdef void wait_failed(self):
         cdef uint64_t number = self.number
@@ -292,6 +294,8 @@ cdef class Forward(Admission):
         self.upstream_status = self.response.status
         self.answered_ns = self.context.reactor.now_ns
         self.response_at = data
+        if self.learns:
+            hear_waiting(self, self.contract, self.contract_members)
         if self.response.status == 101:
             if not self.request.flags & HEAD_UPGRADE:
                 self.status = 0
@@ -351,6 +355,8 @@ cdef class Forward(Admission):
         self.leave_upstream()
         if self.status == 0 and self.tries_again(kind):
             self.context.meters.add(UPSTREAM_RETRIES, 1)
+            if self.learns:
+                teach(self, self.contract, self.contract_members, kind)
             upstream = self.destination.upstream
             if self.failed_reused:
                 # The server may close a connection that rests: that is no failure of its own. Who is to stay with one
@@ -362,7 +368,7 @@ cdef class Forward(Admission):
                 self.note_loss(kind)
                 self.release_endpoint(blames_endpoint(kind))
                 self.failed_endpoint = self.endpoint
-            self.sent_ns = 0
+            self.sent_ns = self.handed_ns = self.pool_waited_ns = 0
             self.stage = RUNNING
             self.pick()
             return

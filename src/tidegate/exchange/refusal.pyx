@@ -99,9 +99,10 @@ cdef bytes refusal_head(Limit limit, int which, long retry_s, Py_ssize_t body_si
         lines.append(f"Tidegate-Limit: {limit.name}")
     if "RateLimit" in wanted:
         name = limit.name if "Tidegate-Limit" in wanted else "limit"
-        lines.append(f'RateLimit-Policy: "{name}";{policy}')
+        if policy:
+            lines.append(f'RateLimit-Policy: "{name}";{policy}')
         lines.append(f'RateLimit: "{name}";r=0;t={retry_s}')
-    if "X-RateLimit" in wanted:
+    if "X-RateLimit" in wanted and policy:
         holds = policy.partition(";")[0].removeprefix("q=")
         lines += [f"X-RateLimit-Limit: {holds}", "X-RateLimit-Remaining: 0", f"X-RateLimit-Reset: {retry_s}"]
     lines += [f"Content-Length: {body_size}", "", ""]

@@ -160,6 +160,7 @@ cdef class Relay(ExchangeState):
         self.request_bytes += size
         if is_last:
             self.body_done = True
+            self.handed_ns = self.context.reactor.now_ns
         if self.route.on_request_body is not None and (size != 0 or is_last):
             changed = self._through(self.route.on_request_body, data, size, is_last)
             if changed is None or self.connection is not connection:

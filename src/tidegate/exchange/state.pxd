@@ -87,6 +87,7 @@ cdef class ExchangeState(Asker):
     cdef Member contract_members[MEMBERS_MAX]
     cdef bint is_admitted                   # the edge has let it in
     cdef bint is_paid                       # the contract is charged, its permits may be wanting still
+    cdef bint learns                        # some limit of the contract, or of the endpoint, is adaptive
     cdef bint is_charged                    # all of it is done: a second attempt at an upstream is the same request
     cdef uint64_t charged_ns                # since when
     cdef bint has_queued                    # it waited for a permit
@@ -160,6 +161,8 @@ cdef class ExchangeState(Asker):
     # exchange: time
     cdef uint64_t began_ns
     cdef uint64_t sent_ns
+    cdef uint64_t handed_ns                 # when the end of its body was handed over; 0: not, or with the head
+    cdef uint64_t pool_waited_ns            # for a connection, in this attempt
     cdef uint64_t answered_ns
     cdef uint64_t connect_ns
     cdef uint64_t deadline_ms               # of the whole; 0: none

@@ -94,6 +94,7 @@ cdef class ExchangeState(Asker):
         self.is_admitted = False
         self.is_paid = False
         self.is_charged = False
+        self.learns = False
         self.has_queued = False
         self.queued_ns = 0
         self.waiter = None
@@ -149,6 +150,8 @@ cdef class ExchangeState(Asker):
         self.error_detail = None
         self.attempts = 0
         self.sent_ns = 0
+        self.handed_ns = 0
+        self.pool_waited_ns = 0
         self.answered_ns = 0
         self.connect_ns = 0
         self.deadline_ms = 0

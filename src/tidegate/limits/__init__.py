@@ -2,8 +2,9 @@
 
 A ``rate`` says how long a request has to wait for its turn, or that it is refused; a ``quota`` counts in windows, fixed
 or sliding; ``unit_delay`` slows down what is beyond a bound on concurrency; ``adaptive`` learns how many requests an
-upstream bears at once. ``concurrency`` is one limit on what is in flight, as one worker sees it: permits of
-``memory.inflight``, and for those who have to wait for one a waiting room (``queue``).
+upstream bears at once, and ``learner`` is such a limit in one worker. ``concurrency`` is one limit on what is in
+flight, as one worker sees it: permits of ``memory.inflight``, and for those who have to wait for one a waiting room
+(``queue``).
 
 ``keys`` tells requests apart by a fingerprint, ``limit`` is one limit of a snapshot with all it allows whom, and a
 ``group`` asks the limits of one step as one: all are charged, or none is. What rates and quotas remember of each key is

@@ -13,6 +13,7 @@ cdef class Group:
     cdef readonly tuple limits
     cdef int count
     cdef readonly bint has_permits          # some limit bounds what is in flight
+    cdef readonly bint learns               # some limit is adaptive
     cdef readonly bint needs_wall           # some limit goes by the wall clock
     cdef bint is_single                     # one limit is charged, and no look at it can spare another a charge
     # Each gives the number of the limit that refuses, or NOBODY_REFUSED. ``look`` changes nothing but ``members``;

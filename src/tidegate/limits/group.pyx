@@ -30,6 +30,7 @@ cdef class Group:
         self.count = len(limits)
         for limit in limits:
             self.has_permits |= limit.kind == CONCURRENCY
+            self.learns |= limit.learner is not None
             self.needs_wall |= limit.kind == QUOTA
         charged = [limit for limit in limits if limit.kind != CONCURRENCY]
         self.is_single = len(charged) == 1 and not charged[0].charges_failures and not self.has_permits

@@ -5,6 +5,7 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from tidegate.limits.bell cimport WorkerBells
 from tidegate.limits.concurrency cimport ConcurrencyLimit
 from tidegate.limits.keys cimport RequestKey
+from tidegate.limits.learner cimport Learner
 from tidegate.limits.quota cimport QuotaWindow
 from tidegate.limits.unit_delay cimport UnitDelay
 from tidegate.memory.inflight cimport PermitTable, permit_rules
@@ -40,6 +41,11 @@ cdef struct Member:
     QuotaWindow window          # of a quota, that was charged
     int64_t arrival_ns          # of a rate: until when what was charged uses it up
     int64_t wait_ns             # for the turn that the charge gave it, or that it has to wait with its permit
+    # of an adaptive limit
+    int64_t learns_in           # row of its learner
+    int64_t began_ns            # when its permit was there and it went on to the upstream; 0: it teaches nothing
+    int64_t waiting_ns          # what the upstream said that it waited there; negative: nothing
+    uint32_t in_flight          # how many were, itself included, when it began
 
 cdef struct Override:
     uint64_t fingerprint        # 0: free
@@ -71,6 +77,7 @@ cdef class Limit:
     cdef readonly PermitTable permits
     cdef readonly bint has_queue            # one may wait for a permit
     cdef readonly UnitDelay unit_delay      # how long one waits with a permit; None: not at all
+    cdef readonly Learner learner           # of how many permits there are; None: that is said
     cdef list bounds                        # … who is beyond it, of those that are allowed so many; by number
     cdef WorkerBells bells
     cdef uint32_t bell                      # the row of bells of a limit without key
@@ -92,6 +99,10 @@ cdef class Limit:
     cdef bint acquire(self, Member* member) noexcept
     cdef void release(self, Member* member) noexcept
     cdef void learn(self, double latency_s) noexcept       # from a request that had a permit, and waited no part of that
+    # A permit was given, and the request goes on: what it teaches begins now.
+    cdef void begin_lesson(self, Member* member, int64_t now_ns) noexcept
+    # What has been learned for a key holds from here on.
+    cdef void follow(self, uint64_t fingerprint) noexcept
     # Where one waits for a permit of this key; ``leave_gate`` when nobody does any more.
     cdef ConcurrencyLimit enter_gate(self, uint64_t fingerprint)
     cdef void leave_gate(self, ConcurrencyLimit gate)

@@ -2,7 +2,9 @@ from tidegate.config.allotment import Place
 from tidegate.config.limits import Limit as LimitSettings
 from tidegate.limits.bell import WorkerBells
 from tidegate.limits.keys import RequestKey
+from tidegate.limits.learner import Learner
 from tidegate.limits.unit_delay import UnitDelay
+from tidegate.memory.adaptive import Adaptive
 from tidegate.memory.inflight import Inflight, PermitTable
 from tidegate.memory.mapping import Mapping
 
@@ -18,6 +20,7 @@ class Limit:
     permits: PermitTable | None
     has_queue: bool
     unit_delay: UnitDelay | None
+    learner: Learner | None
     def __init__(
         self,
         name: str,
@@ -28,7 +31,11 @@ class Limit:
         inflight: Inflight | None = None,
         bells: WorkerBells | None = None,
         classes: tuple[str, ...] = (),
+        adaptive: Adaptive | None = None,
+        now_ns: int = 0,
     ) -> None: ...
+    def tick(self, now_ns: int) -> None:
+        """Ten times a second: decides what is due of a limit that learns, and follows what others have decided."""
     def held(self, key: bytes = b"") -> int:
         """Permits that all workers hold of a key of one part, or of a limit without key."""
     def take(self, key: bytes = b"") -> tuple[int, int] | None:

@@ -12,9 +12,11 @@ from libc.string cimport memset
 from tidegate.limits.bell cimport LimitBell, WorkerBells
 from tidegate.limits.concurrency cimport ConcurrencyLimit, fill_rules
 from tidegate.limits.keys cimport RequestKey
+from tidegate.limits.learner cimport Learner
 from tidegate.limits.quota cimport QuotaLimit
 from tidegate.limits.rate cimport RateLimit
 from tidegate.limits.unit_delay cimport UnitDelay
+from tidegate.memory.adaptive cimport Adaptive
 from tidegate.memory.bells cimport BELL_ROWS
 from tidegate.memory.inflight cimport (
     Inflight, PermitTable, permit_find, permit_rules, permit_sum, permit_waiting_fingerprint,
@@ -32,12 +34,12 @@ cdef int64_t MILLISECOND_NS = 1000000
 
 cdef class Limit:
     """name, settings: of the configuration. place: config.allotment.Place. mapping: of the region. secret: the region's.
-    inflight, bells: the worker's view of the permits and the bells, for a limit of concurrency. classes: their names, the most
-    important first."""
+    inflight, bells, adaptive: the worker's view of the permits, the bells and of what is learned, for a limit of concurrency.
+    classes: their names, the most important first. now_ns: when this worker begins with it."""
 
     def __init__(
         self, str name not None, settings, place, Mapping mapping not None, bytes secret not None, Inflight inflight=None,
-        WorkerBells bells=None, tuple classes=(),
+        WorkerBells bells=None, tuple classes=(), Adaptive adaptive=None, uint64_t now_ns=0,
     ):
         cdef uint64_t room = 4
         cdef uint64_t at, fingerprint
@@ -61,6 +63,8 @@ cdef class Limit:
             self.permits = PermitTable(inflight, place.at, place.units)
             self.has_queue = settings.queue > 0
             self.unit_delay = None if settings.unit_delay is None else UnitDelay(settings.unit_delay)
+            if settings.adaptive is not None:
+                self.learner = Learner(name, settings.adaptive, adaptive, place.learns_at, place.learners, now_ns)
             self.bounds = []
             self.bells = bells
             self.bell = place.at % BELL_ROWS
@@ -111,10 +115,11 @@ cdef class Limit:
             self.policies.append(f"q={maximum};w={round(settings.window)}")
         else:
             concurrency, burst = settings.allowed_at_once(None if allowance is settings else allowance)
-            maximum = concurrency + burst
+            maximum = concurrency + burst if self.learner is None else self.learner.initial
             self.bounds.append(concurrency)
             fill_rules(&self.rules[len(self.policies)], maximum, self.shares)
-            self.policies.append(f'q={maximum};qu="concurrent-requests"')
+            # What is learned is another number soon: there is nothing that a client could go by.
+            self.policies.append("" if self.learner is not None else f'q={maximum};qu="concurrent-requests"')
         return len(self.policies) - 1
 
     cdef uint32_t allowance(self, uint64_t fingerprint, str tier) noexcept:
@@ -171,6 +176,8 @@ cdef class Limit:
     cdef bint acquire(self, Member* member) noexcept:
         cdef uint64_t waiting = 0
         member.wait_ns = 0
+        if self.learner is not None:
+            self.follow(member.fingerprint)
         if self.gate is not None:
             if not self.gate.acquire_nowait(member.class_, member.which):
                 return False
@@ -201,6 +208,30 @@ cdef class Limit:
     cdef void learn(self, double latency_s) noexcept:
         if self.unit_delay is not None:
             self.unit_delay.learn_from(latency_s)
+
+    cdef void begin_lesson(self, Member* member, int64_t now_ns) noexcept:
+        member.began_ns = now_ns
+        member.waiting_ns = -1
+        member.learns_in = self.learner.row_of(member.fingerprint)
+        member.in_flight = <uint32_t>permit_sum(self.permits.view, member.row).total
+
+    cdef void follow(self, uint64_t fingerprint) noexcept:
+        cdef uint64_t maximum = self.learner.maximum(fingerprint)
+        if maximum != self.rules[0].maximum:
+            fill_rules(&self.rules[0], maximum, self.shares)
+        if self.gate is not None and maximum != self.gate.rules[0].maximum:
+            self.gate.maximum = maximum     # and those who wait hear of it
+
+    def tick(self, uint64_t now_ns):
+        cdef ConcurrencyLimit gate
+        cdef uint64_t maximum
+        self.learner.tick(now_ns)
+        if self.gate is not None:
+            self.follow(self.gate.fingerprint)
+        for gate in self.gates.values():
+            maximum = self.learner.maximum(gate.fingerprint)
+            if maximum != gate.rules[0].maximum:
+                gate.maximum = maximum
 
     cdef ConcurrencyLimit enter_gate(self, uint64_t fingerprint):
         cdef ConcurrencyLimit gate = self.gate

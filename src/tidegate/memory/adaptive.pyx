@@ -13,6 +13,12 @@ Rules:
    interval, and one that was stopped and goes on later spoils one place at most.
 4. The limit is a word with the age of its decision in the upper bits. It is only replaced by a later decision, so that
    one who was stopped before he published changes nothing.
+5. A row has a name: whose it is. It is taken by a swap of the name to the new one without its lowest bit, emptied, and
+   then the bit is set. Who finds his name without the bit goes without what was learned for that moment; when it stays so
+   for a second, whoever took it has died, and the next empties the row again. To empty a row twice loses what was
+   learned in between, which is all that can happen to one who was stopped in the middle.
+6. Two that take a row each for one key at once come together on the first one when they look again (``claim``); the
+   other is not asked for any more, and given up after a minute.
 """
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
@@ -24,10 +30,11 @@ from tidegate.memory.mapping cimport Mapping
 from typing import NamedTuple
 from zlib import crc32
 
+from tidegate.config.allotment import LEARNERS
 from tidegate.memory.histogram import BUCKETS
 
 ROWS = ADAPTIVE_ROWS
-"""Adaptive limits there is room for."""
+"""Adaptive limits, and keys of such limits, there is room for."""
 
 STATE_MAX = ADAPTIVE_STATE
 """Bytes of what an algorithm remembers, at most."""
@@ -38,6 +45,9 @@ cdef enum:
     AGE_SHIFT = 20          # a decision's age is told in steps of a millisecond
     LIMIT_BITS = 24
     READS = 1000
+
+cdef uint64_t REST_NS = 60000000000     # a key that was not seen for so long gives its row up
+cdef uint64_t SEEN_NS = 1000000000      # how exactly that is known: the word is read with each request, and seldom written
 
 cdef extern from *:
     """
@@ -68,6 +78,16 @@ class Counts(NamedTuple):
     waitings: tuple
 
 
+def tag_of(str limit not None) -> int:
+    """What the names of a limit's rows have in common."""
+    return crc32(limit.encode()) << 1 & ADAPTIVE_TAG
+
+
+def row_name(str limit not None, uint64_t fingerprint) -> int:
+    """What the row of a key is called."""
+    return name_of(fingerprint, tag_of(limit))
+
+
 def adaptive_size(uint32_t slots) -> int:
     """Bytes of the section for so many worker slots; memory is taken where limits are used."""
     return ADAPTIVE_ROWS * (sizeof(Record) + 2 * slots * sizeof(Bank))
@@ -92,8 +112,11 @@ cdef class Adaptive:
     """``slot``: of the worker that uses it."""
 
     def __cinit__(self, Mapping mapping, uint32_t slot):
-        if BUCKETS != ADAPTIVE_BUCKETS:
-            raise ValueError(f"memory.histogram has {BUCKETS} buckets, this program counts in {ADAPTIVE_BUCKETS}")
+        if BUCKETS != ADAPTIVE_BUCKETS or LEARNERS != ADAPTIVE_ROWS:
+            raise ValueError(
+                f"expected {ADAPTIVE_BUCKETS} buckets and {ADAPTIVE_ROWS} rows, memory.histogram has {BUCKETS} and "
+                f"config.allotment {LEARNERS}"
+            )
         if slot >= mapping.slots:
             raise IndexError(f"the region has {mapping.slots} slots, there is no slot {slot}")
         if mapping.part_size("adaptive") < adaptive_size(mapping.slots):
@@ -106,6 +129,39 @@ cdef class Adaptive:
 
     cdef Bank* bank(self, uint32_t row, uint32_t slot, uint64_t interval) noexcept nogil:
         return self.banks + (<uint64_t>row * self.slots + slot) * 2 + (interval & 1)
+
+    cdef int64_t claim(self, uint32_t first, uint32_t rows, uint64_t name, uint64_t now_ns) noexcept nogil:
+        cdef uint64_t taken = name & ~<uint64_t>1
+        cdef uint64_t there, seen_ns
+        cdef uint32_t row
+        cdef Record* record
+        for row in range(first, first + rows):
+            record = self.records + row
+            if load_acquire(&record.name) == name:
+                if now_ns > load_acquire(&record.seen_ns) + SEEN_NS:
+                    store_release(&record.seen_ns, now_ns)
+                return row
+        for row in range(first, first + rows):
+            record = self.records + row
+            there = load_seq(&record.name)
+            seen_ns = load_seq(&record.seen_ns)
+            if there == taken:
+                if now_ns < seen_ns + SEEN_NS:
+                    return -1                           # it is being emptied
+            elif there != 0 and (there ^ name) & ADAPTIVE_TAG == 0 and now_ns < seen_ns + REST_NS:
+                continue
+            if not compare_swap(&record.name, there, taken):
+                if load_seq(&record.name) | 1 == name:
+                    return -1
+                continue
+            store_seq(&record.seen_ns, now_ns)
+            store_seq(&record.limit, 0)
+            store_seq(&record.changed_ns, now_ns)       # requests of whoever had it teach nothing
+            store_seq(&record.states[0][1], 0)
+            store_seq(&record.states[1][1], 0)
+            store_seq(&record.interval, now_ns & ~<uint64_t>1 | (load_seq(&record.interval) & 1 ^ 1))
+            return row if compare_swap(&record.name, taken, name) else -1
+        return -1
 
     cdef void observe(self, uint32_t row, int64_t started_ns, int64_t latency_ns, uint32_t in_flight, bint was_dropped,
                       int64_t waiting_ns) noexcept nogil:
@@ -163,6 +219,39 @@ cdef class Adaptive:
         self._check(row)
         self.observe(row, started_ns, latency_ns, in_flight, was_dropped, waiting_ns)
 
+    def take_row(self, uint32_t first, uint32_t rows, uint64_t name, uint64_t now_ns) -> int | None:
+        """The row of that name among ``rows`` from ``first``, taken now if it has none; None: there is none for it."""
+        if rows == 0 or first + rows > ADAPTIVE_ROWS:
+            raise IndexError(f"there are {ROWS} rows, none beyond: {first} + {rows}")
+        cdef int64_t row = self.claim(first, rows, name, now_ns)
+        return None if row < 0 else row
+
+    def name(self, uint32_t row) -> int:
+        """Whose row it is (``row_name``); 0: nobody's, or being taken."""
+        self._check(row)
+        cdef uint64_t name = load_seq(&self.records[row].name)
+        return name if name & 1 else 0
+
+    def is_due(self, uint32_t row, uint64_t now_ns, uint64_t shortest_ns, uint64_t samples_min) -> bool:
+        """Whether its interval has lasted that long, with so many samples: worth a closer look."""
+        self._check(row)
+        cdef uint64_t interval = load_seq(&self.records[row].interval)
+        return interval != 0 and now_ns >= (interval & ~<uint64_t>1) + shortest_ns and self.count(
+            row, interval, samples_min
+        ) >= samples_min
+
+    cdef uint64_t count(self, uint32_t row, uint64_t interval, uint64_t enough) noexcept nogil:
+        cdef uint64_t count = 0
+        cdef uint32_t slot
+        cdef Bank* bank
+        for slot in range(self.slots):
+            bank = self.bank(row, slot, interval)
+            if load_seq(&bank.interval) == interval:
+                count += load_seq(&bank.count)
+                if count >= enough:
+                    break
+        return count
+
     def learned(self, uint32_t row) -> int:
         """The limit that was published last; 0: none yet."""
         self._check(row)
@@ -191,15 +280,10 @@ cdef class Adaptive:
         cdef Record* record = self.records + row
         cdef uint64_t interval = load_seq(&record.interval)
         cdef uint64_t began_ns = interval & ~<uint64_t>1
-        cdef uint64_t count = 0
-        cdef uint32_t slot
-        cdef Bank* bank
+        cdef uint64_t count
         if interval == 0 or now_ns < began_ns + max(shortest_ns, 2):
             return None
-        for slot in range(self.slots):
-            bank = self.bank(row, slot, interval)
-            if load_seq(&bank.interval) == interval:
-                count += load_seq(&bank.count)
+        count = self.count(row, interval, max(samples_min, samples))
         if count < samples_min or (now_ns < began_ns + interval_ns and count < samples):
             return None
         if not compare_swap(&record.interval, interval, now_ns & ~<uint64_t>1 | (interval & 1 ^ 1)):
@@ -282,6 +366,15 @@ cdef class Adaptive:
         store_seq(place + 1, len(state))
         store_seq(&record.changed_ns, changed_ns)
         return True
+
+    def seed(self, uint32_t row, uint64_t name, uint64_t now_ns, uint32_t limit, bytes state) -> None:
+        """Puts into a row of that name what was learned before the region was made; before any worker runs."""
+        self._check(row)
+        cdef Record* record = self.records + row
+        store_seq(&record.interval, now_ns & ~<uint64_t>1)
+        store_seq(&record.seen_ns, now_ns)
+        store_seq(&record.name, name)
+        self.publish(row, now_ns & ~<uint64_t>1, limit, now_ns, state)
 
     def _check(self, uint32_t row):
         if row >= ADAPTIVE_ROWS:

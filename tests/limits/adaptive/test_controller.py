@@ -210,5 +210,5 @@ def test_first_interval_begins_when_the_limit_does():
 
 def test_restored_limit_keeps_to_the_bounds_of_now():
     controller = Controller(ceiling=50)
-    controller.restore({"limit": 4000.0, "healthy_peak": 1e12}, 0)
+    controller.restore({"limit": 4000.0, "peak_0": 1e12}, 0)
     assert controller.limit == 50

@@ -20,7 +20,7 @@ def test_limit_is_gradient_times_limit_and_the_square_root_of_it():
 
 
 def test_an_upstream_within_the_buffer_is_left_alone():
-    algorithm = Envoy(100, buffer_share=0.5)
+    algorithm = Envoy(100, target_share=0.5)
     algorithm.update(interval(1, 50))
     algorithm.limit = 100.0
     assert algorithm.update(interval(2, 75)) is Why.SHORT_QUEUE

@@ -4,8 +4,8 @@ import pytest
 
 from tidegate.limits.adaptive.catalogue import ALGORITHMS, make
 from tidegate.limits.adaptive.controller import Controller
-from tidegate.limits.adaptive.shared import SharedLimit, interval_of
-from tidegate.limits.adaptive.tally import Tally
+from tidegate.limits.adaptive.shared import SharedLimit, remembered_of
+from tidegate.limits.adaptive.tally import Tally, interval_of
 from tidegate.memory.region import Region
 
 S = 1_000_000_000
@@ -22,8 +22,9 @@ def region():
 @pytest.fixture
 def worker(region):
     def worker(slot, name="queue_delay"):
-        controller = Controller(make(name), floor=5, ceiling=1000)
-        return SharedLimit(region.adaptive(slot), 9, controller, now_ns=S)
+        shared = region.adaptive(slot)
+        shared.begin(9, S)
+        return SharedLimit(shared, 9, lambda: Controller(make(name), floor=5, ceiling=1000))
 
     return worker
 
@@ -54,8 +55,6 @@ def test_workers_that_decide_in_turn_come_to_what_one_alone_comes_to(region, wor
         assert decisions[0].limit == pytest.approx(expected.limit, abs=1), f"second {second}"
         assert {one.limit for one in workers} == {decisions[0].limit}
         alone.algorithm.limit = float(decisions[0].limit)
-        for one in workers:
-            one.controller.algorithm.limit = 7.0  # of no account: the next one goes on from what is remembered
 
 
 def test_a_worker_that_starts_late_uses_what_was_learned(worker):
@@ -65,7 +64,7 @@ def test_a_worker_that_starts_late_uses_what_was_learned(worker):
         assert one.turn((second + 1) * S) is not None
     late = worker(1)
     learned = one.limit
-    assert late.limit == learned > late.controller.limit
+    assert late.limit == learned > late.initial
     busy_second(late, 7)
     assert late.turn(8 * S).before == learned
 
@@ -90,4 +89,35 @@ def test_counts_of_the_machine_read_like_a_tally(region):
 
 
 def test_it_shows_where_it_stands(worker):
-    assert repr(worker(0)).startswith("<SharedLimit 100 in row 9, <Controller queue_delay 100")
+    assert repr(worker(0)).startswith("<SharedLimit 100 in row 9>")
+
+
+def test_what_is_remembered_says_where_the_limit_stands(worker):
+    one = worker(0)
+    assert remembered_of(one.shared, 9) is None
+    busy_second(one, 1)
+    decision = one.turn(2 * S)
+    known = remembered_of(one.shared, 9)
+    assert (known.decided_ns, known.stands.limit, known.stands.why) == (2 * S, decision.limit, decision.why)
+    busy_second(one, 2)
+    one.turn(3 * S)
+    assert remembered_of(one.shared, 9).stands.decisions == 2
+
+
+def test_what_nobody_understands_is_as_good_as_nothing(worker):
+    one = worker(0)
+    busy_second(one, 1)
+    interval = one.shared.take_turn(9, 2 * S, shortest_ns=0, interval_ns=0, samples_min=1, samples=1)
+    assert one.shared.publish(9, interval, 50, 0, b"of another program")
+    assert remembered_of(one.shared, 9) is None
+    busy_second(one, 2)
+    assert one.turn(3 * S).before == 100
+
+
+def test_an_interval_is_longer_than_answers_take(worker):
+    one = worker(0)
+    busy_second(one, 1, latency_ns=600 * MS)
+    assert one.turn(2 * S) is not None
+    busy_second(one, 2, latency_ns=600 * MS)
+    assert one.turn(3 * S + 400 * MS) is None
+    assert one.turn(4 * S) is not None

@@ -1,6 +1,6 @@
 """Windows of single samples. That they close when the library's do is in the tests of the four algorithms."""
 
-from tests.limits.adaptive.intervals import MS, S
+from tests.limits.adaptive.intervals import MS, S, interval
 
 from tidegate.limits.adaptive.algorithm import Algorithm, Why
 from tidegate.limits.adaptive.interval import Interval
@@ -63,4 +63,37 @@ def test_it_shows_and_sets_the_limit_of_its_algorithm():
     assert windowed.limit == 20.0
     windowed.restore({"limit": 30.0}, S)
     assert windowed.export(S) == {"limit": 30.0}
+    assert windowed.unqueued_ns == 0
     assert (windowed.floor_ns, windowed.target_ns, windowed.queue_delay_ns) == (0, 0, 0)
+
+
+def test_intervals_count_by_their_requests():
+    witness = Witness()
+    windowed = Windowed(witness, samples=150, percentile=0.5)
+    windowed.update(interval(1, 10))
+    for at, latency in ((1.4, 10), (1.6, 20), (1.9, 30)):
+        assert windowed.update(interval(at, latency)) is Why.STEADY
+    assert windowed.update(interval(2.2, 40)) is Why.SHORT_QUEUE
+    (window,) = witness.seen
+    assert (window.count, window.latency_min_ns, window.latency_mean_ns) == (400, 10 * MS, 20 * MS)
+    # Only drops: nothing is known of how long they took, and they count all the same.
+    for at in (4, 5, 6):
+        windowed.update(interval(at, 0, drops=100))
+    assert witness.seen[-1].drops >= 200
+
+
+def test_a_window_goes_on_with_the_next_worker():
+    one, other = Witness(), Witness()
+    windowed = Windowed(one, samples=10)
+    windowed.update(interval(1, 10))
+    for at in range(20):
+        windowed.update(interval(1.1 + at / 100, 10 + at))
+    after = Windowed(other, samples=10)
+    after.restore(windowed.export(round(1.5 * S)), round(1.5 * S))
+    windowed.update(interval(2.5, 50))
+    after.update(interval(2.5, 50))
+    alone, (second,) = one.seen[-1], other.seen
+    assert second.count == alone.count == 2100
+    assert second.latency_mean_ns == alone.latency_mean_ns
+    assert (second.latency_min_ns, second.in_flight_max) == (10 * MS, 100)
+    assert second.started_ns == alone.started_ns

@@ -7,6 +7,7 @@ from tidegate.config.auth import tiers_of
 from tidegate.config.findings import Path
 from tidegate.config.kinds import KeyDigest
 from tidegate.config.limits import PERMITS_MAX, STEP_MAX, Allowance, Limit
+from tidegate.config.rules.adaptive import check_adaptive
 from tidegate.config.rules.fields import check_said
 from tidegate.config.rules.subject import Subject
 from tidegate.config.values import parse_rate
@@ -21,6 +22,7 @@ KINDS = {
     "rate": ("burst", "excess", "delay_after", "max_delay", "cost", "charge"),
     "quota": ("window", "window_kind", "cost", "charge"),
     "concurrency": ("queue", "queue_timeout", "shares", "burst", "unit_delay"),
+    "adaptive": ("queue", "queue_timeout", "shares"),
 }
 
 
@@ -40,9 +42,10 @@ def check_limits(subject: Subject) -> None:
         if len(kinds) != 1:
             said = f"not {' and '.join(kinds)}" if kinds else "and needs it"
             place = (*path, kinds[1]) if kinds else path
-            subject.find(place, f"a limit has one of `rate`, `quota` and `concurrency`, {said}")
+            subject.find(place, f"a limit has one of `rate`, `quota`, `concurrency` and `adaptive`, {said}")
         elif getattr(limit, kinds[0]) is not None:
             _check_options(subject, path, limit)
+        check_adaptive(subject, path, limit)
         _check_key(subject, path, limit, tiers)
         if name not in used and not subject.shaped.lost:
             subject.warn(path, "takes no effect: no listener, route or upstream names it")
@@ -61,8 +64,9 @@ def _lists(subject: Subject) -> Iterator[tuple[Path, tuple[str, ...]]]:
 
 
 def _check_options(subject: Subject, path: Path, limit: Limit) -> None:
+    own = KINDS["adaptive" if limit.adaptive is not None else limit.kind]
     for option in dict.fromkeys(option for options in KINDS.values() for option in options):
-        if subject.says((*path, option)) and option not in KINDS[limit.kind]:
+        if subject.says((*path, option)) and option not in own:
             kinds = " or ".join(f"`{kind}`" for kind, options in KINDS.items() if option in options)
             subject.find((*path, option), f"has no effect: it is for a {kinds}")
     for where, allowed in _allowances(path, limit):
@@ -150,6 +154,10 @@ def _check_key(subject: Subject, path: Path, limit: Limit, tiers: set[str]) -> N
                 break
     if limit.missing_key != "own" and not any(part.source in ("header", "cookie", "query") for part in parts):
         subject.find((*path, "missing_key"), "has no effect: what `key` names is never missing")
+    if limit.is_asked_at_endpoints and limit.quota is not None:
+        subject.find(where, "cannot be of endpoints: a quota is for whoever asks")
+    if limit.is_asked_at_endpoints and limit.charge == "on_failure":
+        subject.find((*path, "charge"), 'cannot be "on_failure" for endpoints: it is for who guesses')
     for tier in limit.tiers:
         if tier not in tiers:
             subject.unknown((*path, "tiers", tier), "tier of a key", tier, sorted(tiers))
@@ -176,7 +184,7 @@ def _check_identity(subject: Subject) -> None:
                 )
     for index, listener in enumerate(subject.gateway.listeners):
         for place, name in enumerate(listener.limits):
-            if name in limits and limits[name].kind == "concurrency":
+            if name in limits and (limits[name].kind == "concurrency" or limits[name].is_asked_at_endpoints):
                 subject.find(
                     ("listeners", index, "limits", place),
                     f'"{name}" bounds what goes to upstreams: name it on these or on routes',

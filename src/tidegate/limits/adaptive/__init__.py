@@ -10,9 +10,12 @@
     gradient, gradient2, vegas, aimd    as Netflix concurrency-limits has them
     envoy, bbr, pid                     after Envoy's adaptive concurrency, TCP BBR and the textbook
 
-    waiting      how long requests wait, told from how long they take; shared by those that steer by it
+    by_waiting   what queue_delay, envoy, bbr and pid share: a target, and what is known of waiting
+    waiting      how long requests wait, told from how long they take
     floor        the least of a sliding window, which a queue that stands cannot lift
-    windowed     gathers single samples for an algorithm that is to see windows only
+    windowed     gathers intervals for an algorithm that is to see windows only
+    configured   from the options of a limit to a controller
+    shared       one limit for all workers: whose turn it is decides, from what shared memory holds
     suggestion   a fixed bound, learned from the peaks that did no harm
 
 Nothing here reads a clock: times are nanoseconds of the monotonic clock, given by the caller. `lab.sim` plays all of

@@ -11,11 +11,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
+from typing import Any
 
-from tidegate.limits.adaptive.algorithm import Algorithm, Why, finite
+from tidegate.limits.adaptive.algorithm import Why, finite
+from tidegate.limits.adaptive.by_waiting import ByWaiting
 from tidegate.limits.adaptive.floor import WINDOW_NS, Floor
 from tidegate.limits.adaptive.interval import Interval
-from tidegate.limits.adaptive.waiting import UNUSED, Waiting
+from tidegate.limits.adaptive.waiting import UNUSED
 
 __all__ = ["Bbr"]
 
@@ -23,16 +25,16 @@ BACKOFF = 0.9
 """What an interval with drops leaves at most, whatever the product says."""
 
 
-class Bbr(Algorithm):
+class Bbr(ByWaiting):
     """Sets the limit to rate * latency under load.
 
     Args:
         initial: The limit to begin with.
-        load_share: Which share of an unqueued answer requests wait when the upstream is under load.
         gain: What the product is multiplied by: above 1, so that there is a queue which shows when more would pass.
         growth: What the limit is multiplied by while it is used and the upstream is not under load.
         rates: Over how many intervals the greatest pass rate is kept.
         window_ns: How long the least latency is remembered.
+        waiting: The target, as `ByWaiting` has it: who waits longer is behind an upstream that is under load.
     """
 
     name = "bbr"
@@ -41,34 +43,17 @@ class Bbr(Algorithm):
         self,
         initial: float = 100,
         *,
-        load_share: float = 0.5,
         gain: float = 1.25,
         growth: float = 1.125,
         rates: int = 10,
         window_ns: int = WINDOW_NS,
+        **waiting: Any,
     ) -> None:
-        super().__init__(initial)
+        super().__init__(initial, window_ns=window_ns, **waiting)
         self._gain = gain
         self._growth = growth
         self._rates: deque[float] = deque(maxlen=rates)
         self._mean = Floor(window_ns)
-        self._waiting = Waiting(target_share=load_share, window_ns=window_ns)
-
-    @property
-    def floor_ns(self) -> int:
-        return self._waiting.floor_ns
-
-    @property
-    def unqueued_ns(self) -> int:
-        return self._waiting.unqueued_ns
-
-    @property
-    def target_ns(self) -> int:
-        return self._waiting.target_ns
-
-    @property
-    def queue_delay_ns(self) -> int:
-        return self._waiting.waiting_ns
 
     def update(self, interval: Interval) -> Why:
         before = self.limit
@@ -93,13 +78,13 @@ class Bbr(Algorithm):
         return Why.SHORT_QUEUE
 
     def export(self, now_ns: int) -> dict[str, float]:
-        learned = super().export(now_ns) | self._waiting.export(now_ns) | self._mean.export(now_ns, "mean")
-        return learned | {"rate_per_s": max(self._rates)} if self._rates else learned
+        learned = super().export(now_ns) | self._mean.export(now_ns, "mean")
+        return learned | {f"rate_{at}_per_s": rate for at, rate in enumerate(self._rates)}
 
     def restore(self, learned: Mapping[str, float], now_ns: int) -> None:
         super().restore(learned, now_ns)
-        self._waiting.restore(learned, now_ns)
         self._mean.restore(learned, now_ns, "mean")
-        rate_per_s = finite(learned, "rate_per_s", 0.0)
-        if rate_per_s:
-            self._rates.append(rate_per_s)
+        rates = [finite(learned, f"rate_{at}_per_s", 0.0) for at in range(self._rates.maxlen or 0)]
+        if any(rates):
+            self._rates.clear()
+            self._rates.extend(rate for rate in rates if rate)

@@ -156,11 +156,25 @@ class Controller:
 
     # -- intervals -----------------------------------------------------------------------------------------------------
 
+    @property
+    def shortest_ns(self) -> int:
+        """How long an interval lasts at least."""
+        return max(self._shortest_ns, int(LATENCIES * self.algorithm.unqueued_ns))
+
+    def bounds(self) -> dict[str, int]:
+        """When an interval of the machine is over, as `memory.adaptive` is asked for it."""
+        return {
+            "shortest_ns": self.shortest_ns,
+            "interval_ns": self._interval_ns,
+            "samples_min": self._samples_min,
+            "samples": self._samples,
+        }
+
     def is_over(self, lasted_ns: int, count: int) -> bool:
         """Whether an interval of that length, in which so many requests ended, is one to decide by."""
-        if count < self._samples_min or lasted_ns < LATENCIES * self.algorithm.unqueued_ns:
+        if count < self._samples_min or lasted_ns < self.shortest_ns:
             return False
-        return lasted_ns >= (self._shortest_ns if count >= self._samples else self._interval_ns)
+        return count >= self._samples or lasted_ns >= self._interval_ns
 
     def decide(self, interval: Interval) -> Decision:
         """The next limit, from what was measured on the whole machine."""
@@ -222,8 +236,10 @@ class Controller:
         learned = self.algorithm.export(now_ns)
         if self._changed_ns:
             learned["changed_age_s"] = (now_ns - self._changed_ns) / 1e9
+            learned["changed_from"] = self._changed_from
+        learned["decisions"] = self._decisions
         if self._suggestion is not None:
-            learned["healthy_peak"] = self._suggestion.peak
+            learned |= self._suggestion.export(now_ns)
         return learned
 
     def restore(self, learned: Mapping[str, float], now_ns: int) -> None:
@@ -237,8 +253,9 @@ class Controller:
         self.algorithm.limit = self._bounded(self.algorithm.limit)
         if "changed_age_s" in learned:
             self._changed_ns = now_ns - round(finite(learned, "changed_age_s", 0.0) * 1e9)
-        peak = finite(learned, "healthy_peak", 0.0)
-        if self._suggestion is not None and 0 < peak <= self._ceiling:
-            self._suggestion.take(now_ns, int(peak))
+        self._changed_from = int(finite(learned, "changed_from", self._changed_from))
+        self._decisions = int(finite(learned, "decisions", self._decisions))
+        if self._suggestion is not None:
+            self._suggestion.restore(learned, now_ns, self._ceiling)
         self._why = Why.RESTORED
         self._tally.clear(now_ns)

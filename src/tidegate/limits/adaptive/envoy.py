@@ -9,13 +9,12 @@ finds the least in a window in which it admits only three requests at once, ever
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 
-from tidegate.limits.adaptive.algorithm import Algorithm, Why
+from tidegate.limits.adaptive.algorithm import Why
+from tidegate.limits.adaptive.by_waiting import ByWaiting
 from tidegate.limits.adaptive.floor import WINDOW_NS
 from tidegate.limits.adaptive.gradient import gradient_of
 from tidegate.limits.adaptive.interval import Interval
-from tidegate.limits.adaptive.waiting import Waiting
 
 __all__ = ["Envoy"]
 
@@ -24,37 +23,20 @@ BACKOFF = 0.9
 """What an interval with drops leaves; Envoy itself sees them only as latency."""
 
 
-class Envoy(Algorithm):
+class Envoy(ByWaiting):
     """Multiplies by the gradient and adds the square root.
 
     Args:
         initial: The limit to begin with.
-        buffer_share: By which share an answer may be slower than without a queue (Envoy's ``buffer``).
+        target_share: By which share an answer may be slower than without a queue (Envoy's ``buffer``).
         window_ns: How long the least latency is remembered.
     """
 
     name = "envoy"
 
-    def __init__(self, initial: float = 100, *, buffer_share: float = 0.25, window_ns: int = WINDOW_NS) -> None:
-        super().__init__(initial)
-        self._buffer_share = buffer_share
-        self._waiting = Waiting(target_min_ns=1, target_share=buffer_share, window_ns=window_ns)
-
-    @property
-    def floor_ns(self) -> int:
-        return self._waiting.floor_ns
-
-    @property
-    def unqueued_ns(self) -> int:
-        return self._waiting.unqueued_ns
-
-    @property
-    def target_ns(self) -> int:
-        return self._waiting.target_ns
-
-    @property
-    def queue_delay_ns(self) -> int:
-        return self._waiting.waiting_ns
+    def __init__(self, initial: float = 100, *, target_share: float = 0.25, window_ns: int = WINDOW_NS) -> None:
+        super().__init__(initial, target_min_ns=1, target_share=target_share, window_ns=window_ns)
+        self._buffer_share = target_share
 
     def update(self, interval: Interval) -> Why:
         self._waiting.take(interval, self.limit)
@@ -66,10 +48,3 @@ class Envoy(Algorithm):
         wanted = before * gradient_of(allowed_ns, interval.latency_p90_ns, most=GRADIENT_MOST)
         self.limit = wanted + math.sqrt(wanted)
         return Why.LONG_QUEUE if self.limit < before else Why.SHORT_QUEUE
-
-    def export(self, now_ns: int) -> dict[str, float]:
-        return super().export(now_ns) | self._waiting.export(now_ns)
-
-    def restore(self, learned: Mapping[str, float], now_ns: int) -> None:
-        super().restore(learned, now_ns)
-        self._waiting.restore(learned, now_ns)

@@ -8,11 +8,11 @@ limit. The error is the distance from the target in targets, within -2 and 1, so
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
-from tidegate.limits.adaptive.algorithm import Algorithm, Why, finite
-from tidegate.limits.adaptive.floor import WINDOW_NS
+from tidegate.limits.adaptive.algorithm import Why, finite
+from tidegate.limits.adaptive.by_waiting import ByWaiting
 from tidegate.limits.adaptive.interval import Interval
-from tidegate.limits.adaptive.waiting import Waiting
 
 __all__ = ["Pid"]
 
@@ -21,7 +21,7 @@ STEADY_ERROR = 0.1
 """Nearer to the target than this a change is not worth a word."""
 
 
-class Pid(Algorithm):
+class Pid(ByWaiting):
     """Steers waiting to its target.
 
     Args:
@@ -29,9 +29,7 @@ class Pid(Algorithm):
         proportional: Weight of the error's change.
         integral: Weight of the error.
         derivative: Weight of the change of the error's change.
-        target_min_ns: How long requests may wait at least.
-        target_share: How long they may wait, as a share of what the slowest tenth takes without waiting.
-        window_ns: How long the floor is remembered.
+        waiting: Target and window, as `ByWaiting` has them.
     """
 
     name = "pid"
@@ -43,33 +41,14 @@ class Pid(Algorithm):
         proportional: float = 0.1,
         integral: float = 0.1,
         derivative: float = 0.02,
-        target_min_ns: int = 5_000_000,
-        target_share: float = 0.5,
-        window_ns: int = WINDOW_NS,
+        **waiting: Any,
     ) -> None:
-        super().__init__(initial)
+        super().__init__(initial, **waiting)
         self._proportional = proportional
         self._integral = integral
         self._derivative = derivative
-        self._waiting = Waiting(target_min_ns=target_min_ns, target_share=target_share, window_ns=window_ns)
         self._error = 0.0
         self._error_before = 0.0
-
-    @property
-    def floor_ns(self) -> int:
-        return self._waiting.floor_ns
-
-    @property
-    def unqueued_ns(self) -> int:
-        return self._waiting.unqueued_ns
-
-    @property
-    def target_ns(self) -> int:
-        return self._waiting.target_ns
-
-    @property
-    def queue_delay_ns(self) -> int:
-        return self._waiting.waiting_ns
 
     def update(self, interval: Interval) -> Why:
         self._waiting.take(interval, self.limit)
@@ -91,11 +70,10 @@ class Pid(Algorithm):
     def export(self, now_ns: int) -> dict[str, float]:
         # Numbers of a state are above zero, errors are not.
         errors = {"error": self._error - ERROR_LEAST + 1, "error_before": self._error_before - ERROR_LEAST + 1}
-        return super().export(now_ns) | self._waiting.export(now_ns) | errors
+        return super().export(now_ns) | errors
 
     def restore(self, learned: Mapping[str, float], now_ns: int) -> None:
         super().restore(learned, now_ns)
-        self._waiting.restore(learned, now_ns)
         self._error = _error(finite(learned, "error", 1 - ERROR_LEAST) + ERROR_LEAST - 1)
         self._error_before = _error(finite(learned, "error_before", 1 - ERROR_LEAST) + ERROR_LEAST - 1)
 

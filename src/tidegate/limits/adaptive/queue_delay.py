@@ -9,12 +9,11 @@ do more than that.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from typing import Any
 
-from tidegate.limits.adaptive.algorithm import Algorithm, Why
-from tidegate.limits.adaptive.floor import WINDOW_NS
+from tidegate.limits.adaptive.algorithm import Why
+from tidegate.limits.adaptive.by_waiting import ByWaiting
 from tidegate.limits.adaptive.interval import Interval
-from tidegate.limits.adaptive.waiting import Waiting
 
 __all__ = ["QueueDelay", "decrease_factor"]
 
@@ -34,20 +33,18 @@ def decrease_factor(
     return most - (most - least) / (1.0 + math.exp(exponent))
 
 
-class QueueDelay(Algorithm):
+class QueueDelay(ByWaiting):
     """Additive increase, sigmoid decrease, by waiting.
 
     Args:
         initial: The limit to begin with.
-        target_min_ns: How long requests may wait at least.
-        target_share: How long they may wait, as a share of what the slowest tenth takes without waiting.
         step_share: By which share of the limit it grows while S is 0.5 to 1, one at least.
         quick_step_share: By which it grows while S is below 0.5.
         least_factor: What a decrease leaves at least.
         most_factor: What a decrease leaves at most.
         middle: The signal at which the factor is halfway.
         steepness: How sharply the factor falls around it.
-        window_ns: How long the floor is remembered.
+        waiting: Target and window, as `ByWaiting` has them.
     """
 
     name = "queue_delay"
@@ -56,40 +53,21 @@ class QueueDelay(Algorithm):
         self,
         initial: float = 100,
         *,
-        target_min_ns: int = 5_000_000,
-        target_share: float = 0.5,
         step_share: float = 0.05,
         quick_step_share: float = 0.10,
         least_factor: float = 0.70,
         most_factor: float = 0.95,
         middle: float = 2.0,
         steepness: float = 4.0,
-        window_ns: int = WINDOW_NS,
+        **waiting: Any,
     ) -> None:
-        super().__init__(initial)
+        super().__init__(initial, **waiting)
         self._step_share = step_share
         self._quick_step_share = quick_step_share
         self._least_factor = least_factor
         self._most_factor = most_factor
         self._middle = middle
         self._steepness = steepness
-        self._waiting = Waiting(target_min_ns=target_min_ns, target_share=target_share, window_ns=window_ns)
-
-    @property
-    def floor_ns(self) -> int:
-        return self._waiting.floor_ns
-
-    @property
-    def unqueued_ns(self) -> int:
-        return self._waiting.unqueued_ns
-
-    @property
-    def target_ns(self) -> int:
-        return self._waiting.target_ns
-
-    @property
-    def queue_delay_ns(self) -> int:
-        return self._waiting.waiting_ns
 
     def update(self, interval: Interval) -> Why:
         has_new_floor = self._waiting.take(interval, self.limit)
@@ -108,10 +86,3 @@ class QueueDelay(Algorithm):
         share = max(self._step_share, self._quick_step_share) if signal < 0.5 else self._step_share
         self.limit += max(1.0, share * self.limit)
         return Why.NEW_FLOOR if has_new_floor else Why.SHORT_QUEUE
-
-    def export(self, now_ns: int) -> dict[str, float]:
-        return super().export(now_ns) | self._waiting.export(now_ns)
-
-    def restore(self, learned: Mapping[str, float], now_ns: int) -> None:
-        super().restore(learned, now_ns)
-        self._waiting.restore(learned, now_ns)

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Mapping
+
+from tidegate.limits.adaptive.algorithm import finite
 
 __all__ = ["Suggestion"]
 
@@ -44,7 +47,16 @@ class Suggestion:
             in_flight = max(in_flight, self._peaks.pop()[1])
         self._peaks.append((hour, in_flight))
 
-    @property
-    def peak(self) -> int:
-        """The highest of what is remembered; 0 when nothing is."""
-        return max((peak for _, peak in self._peaks), default=0)
+    def export(self, now_ns: int) -> dict[str, float]:
+        """The peaks by how many hours ago they were, for a state file or the next worker that decides."""
+        hour = now_ns // HOUR_NS
+        return {f"peak_{max(0, hour - at)}": peak for at, peak in self._peaks if hour - at < HOURS}
+
+    def restore(self, learned: Mapping[str, float], now_ns: int, most: int) -> None:
+        """Goes on from what ``export`` gave; peaks over ``most`` are of other bounds, and left out."""
+        hour = now_ns // HOUR_NS
+        peaks = [(hour - ago, int(finite(learned, f"peak_{ago}", 0.0))) for ago in range(HOURS - 1, -1, -1)]
+        found = [(at, peak) for at, peak in peaks if 0 < peak <= most]
+        if found:
+            self._peaks.clear()
+            self._peaks.extend(found)

@@ -8,11 +8,41 @@ its upper end alone would make every answer look up to an eighth longer than the
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from tidegate.limits.adaptive.interval import Interval
 from tidegate.memory.histogram import BUCKETS, bucket_of, upper_us
 
-__all__ = ["Tally"]
+__all__ = ["Counted", "Tally", "interval_of", "quantile_ns"]
+
+
+class Counted(Protocol):
+    """Sums over requests that ended: a `Tally`, or what shared memory holds of all workers."""
+
+    @property
+    def began_ns(self) -> int: ...
+    @property
+    def ended(self) -> int: ...
+    @property
+    def drops(self) -> int: ...
+    @property
+    def in_flight_max(self) -> int: ...
+    @property
+    def in_flight_min(self) -> int: ...
+    @property
+    def started_ns(self) -> int: ...
+    @property
+    def first_end_ns(self) -> int: ...
+    @property
+    def latency_min_ns(self) -> int: ...
+    @property
+    def latency_sum_ns(self) -> int: ...
+    @property
+    def waited(self) -> int: ...
+    @property
+    def latencies(self) -> Sequence[int]: ...
+    @property
+    def waitings(self) -> Sequence[int]: ...
 
 
 class Tally:
@@ -23,8 +53,8 @@ class Tally:
     """
 
     def __init__(self, began_ns: int = 0) -> None:
-        self._latencies = [0] * BUCKETS
-        self._waitings = [0] * BUCKETS
+        self.latencies = [0] * BUCKETS
+        self.waitings = [0] * BUCKETS
         self.clear(began_ns)
 
     def __repr__(self) -> str:
@@ -36,14 +66,14 @@ class Tally:
         self.count = 0
         self.drops = 0
         self.in_flight_max = 0
-        self._in_flight_min = 0
-        self._first_end_ns = 0
-        self._started_ns = -1
-        self._least_ns = 0
-        self._sum_ns = 0
-        self._waited = 0
-        self._latencies[:] = [0] * BUCKETS
-        self._waitings[:] = [0] * BUCKETS
+        self.in_flight_min = 0
+        self.first_end_ns = 0
+        self.started_ns = -1
+        self.latency_min_ns = 0
+        self.latency_sum_ns = 0
+        self.waited = 0
+        self.latencies[:] = [0] * BUCKETS
+        self.waitings[:] = [0] * BUCKETS
 
     def add(
         self,
@@ -65,19 +95,19 @@ class Tally:
         """
         self.count += 1
         self.in_flight_max = max(self.in_flight_max, in_flight)
-        self._in_flight_min = _least(self._in_flight_min, in_flight, absent=0)
-        self._first_end_ns = _least(self._first_end_ns, started_ns + latency_ns, absent=0)
-        self._started_ns = _least(self._started_ns, started_ns, absent=-1)
+        self.in_flight_min = _least(self.in_flight_min, in_flight, absent=0)
+        self.first_end_ns = _least(self.first_end_ns, started_ns + latency_ns, absent=0)
+        self.started_ns = _least(self.started_ns, started_ns, absent=-1)
         if was_dropped:
             self.drops += 1
             return
         latency_ns = max(1, latency_ns)  # 0 would mean that nothing is known
-        self._sum_ns += latency_ns
-        self._least_ns = _least(self._least_ns, latency_ns, absent=0)
-        self._latencies[bucket_of(latency_ns // 1000)] += 1
+        self.latency_sum_ns += latency_ns
+        self.latency_min_ns = _least(self.latency_min_ns, latency_ns, absent=0)
+        self.latencies[bucket_of(latency_ns // 1000)] += 1
         if waiting_ns is not None:
-            self._waited += 1
-            self._waitings[bucket_of(waiting_ns // 1000)] += 1
+            self.waited += 1
+            self.waitings[bucket_of(waiting_ns // 1000)] += 1
 
     def merge(self, other: Tally) -> None:
         """Adds what another worker counted in the same stretch."""
@@ -85,33 +115,43 @@ class Tally:
         self.count += other.count
         self.drops += other.drops
         self.in_flight_max = max(self.in_flight_max, other.in_flight_max)
-        self._in_flight_min = _least(self._in_flight_min, other._in_flight_min, absent=0)
-        self._first_end_ns = _least(self._first_end_ns, other._first_end_ns, absent=0)
-        self._sum_ns += other._sum_ns
-        self._waited += other._waited
-        self._started_ns = _least(self._started_ns, other._started_ns, absent=-1)
-        self._least_ns = _least(self._least_ns, other._least_ns, absent=0)
+        self.in_flight_min = _least(self.in_flight_min, other.in_flight_min, absent=0)
+        self.first_end_ns = _least(self.first_end_ns, other.first_end_ns, absent=0)
+        self.latency_sum_ns += other.latency_sum_ns
+        self.waited += other.waited
+        self.started_ns = _least(self.started_ns, other.started_ns, absent=-1)
+        self.latency_min_ns = _least(self.latency_min_ns, other.latency_min_ns, absent=0)
         for bucket in range(BUCKETS):
-            self._latencies[bucket] += other._latencies[bucket]
-            self._waitings[bucket] += other._waitings[bucket]
+            self.latencies[bucket] += other.latencies[bucket]
+            self.waitings[bucket] += other.waitings[bucket]
+
+    @property
+    def ended(self) -> int:
+        """As ``count``."""
+        return self.count
 
     def interval(self, now_ns: int) -> Interval:
-        """What was counted. Waiting is given only if it was measured for every answer."""
-        answered = self.count - self.drops
-        is_measured = answered > 0 and self._waited == answered
-        return Interval(
-            started_ns=self._started_ns if self.count else now_ns,
-            ended_ns=now_ns,
-            duration_ns=now_ns - max(self.began_ns, self._first_end_ns),
-            count=self.count,
-            drops=self.drops,
-            in_flight_max=self.in_flight_max,
-            in_flight_min=self._in_flight_min,
-            latency_min_ns=self._least_ns,
-            latency_mean_ns=self._sum_ns // answered if answered else 0,
-            latency_p90_ns=max(self._least_ns, quantile_ns(self._latencies, 0.9)),
-            waiting_p90_ns=quantile_ns(self._waitings, 0.9) if is_measured else None,
-        )
+        """What was counted, as algorithms see it."""
+        return interval_of(self, now_ns)
+
+
+def interval_of(counted: Counted, now_ns: int) -> Interval:
+    """What was counted, as algorithms see it. Waiting is given only if it was measured for every answer."""
+    answered = counted.ended - counted.drops
+    is_measured = answered > 0 and counted.waited == answered
+    return Interval(
+        started_ns=counted.started_ns if counted.ended else now_ns,
+        ended_ns=now_ns,
+        duration_ns=now_ns - max(counted.began_ns, counted.first_end_ns),
+        count=counted.ended,
+        drops=counted.drops,
+        in_flight_max=counted.in_flight_max,
+        in_flight_min=counted.in_flight_min,
+        latency_min_ns=counted.latency_min_ns,
+        latency_mean_ns=counted.latency_sum_ns // answered if answered else 0,
+        latency_p90_ns=max(counted.latency_min_ns, quantile_ns(counted.latencies, 0.9)),
+        waiting_p90_ns=quantile_ns(counted.waitings, 0.9) if is_measured else None,
+    )
 
 
 def _least(one: int, other: int, *, absent: int) -> int:

@@ -1,19 +1,23 @@
-"""Single samples gathered into windows, for an algorithm that is to see windows only.
+"""Intervals gathered into windows, for an algorithm that is to see windows only.
 
 Netflix concurrency-limits, ``WindowedLimit``: a window lasts twice its quickest answer, within bounds, and one with
-too few samples teaches nothing. The controller's intervals do the same for a whole machine; this is for an algorithm
-that is fed request by request.
+too few samples teaches nothing. It decorates an algorithm, which is asked once a window instead of once an interval; a
+single request is an interval as well.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
-from tidegate.limits.adaptive.algorithm import Algorithm, Why
+import msgspec
+
+from tidegate.limits.adaptive.algorithm import Algorithm, Why, finite
 from tidegate.limits.adaptive.interval import Interval
 
 __all__ = ["Windowed"]
+
+PIECES = 8
+"""Parts of an unfinished window that are exported; more are joined by twos, which makes percentiles coarser."""
 
 
 class Windowed(Algorithm):
@@ -21,7 +25,7 @@ class Windowed(Algorithm):
 
     Args:
         algorithm: Whose limit it is.
-        samples: How many a window needs at least.
+        samples: How many requests a window needs at least.
         shortest_ns: How long a window lasts at least.
         longest_ns: How long at most.
         percentile: The latency that stands for the window, as a share of its samples; None: their mean.
@@ -62,6 +66,10 @@ class Windowed(Algorithm):
         return self.algorithm.floor_ns
 
     @property
+    def unqueued_ns(self) -> int:
+        return self.algorithm.unqueued_ns
+
+    @property
     def target_ns(self) -> int:
         return self.algorithm.target_ns
 
@@ -70,45 +78,97 @@ class Windowed(Algorithm):
         return self.algorithm.queue_delay_ns
 
     def update(self, interval: Interval) -> Why:
-        """Takes one sample; the algorithm is asked when the window is over."""
-        if interval.latency_mean_ns < self._latency_min_ns:
+        """Takes one interval; the algorithm is asked when the window is over."""
+        if 0 < interval.latency_mean_ns < self._latency_min_ns:
             return Why.NO_SAMPLES
         self._window.append(interval)
         if interval.ended_ns <= self._ends_ns:
             return Why.STEADY
         window, self._window = self._window, []
-        quickest_ns = min(one.latency_min_ns for one in window)
+        quickest_ns = _joined(window).latency_min_ns
         self._ends_ns = interval.ended_ns + min(max(quickest_ns * 2, self._shortest_ns), self._longest_ns)
-        if len(window) < self._samples:
+        if sum(one.count for one in window) < self._samples:
             return Why.NO_SAMPLES
-        return self.algorithm.update(self._joined(window))
-
-    def _joined(self, window: list[Interval]) -> Interval:
-        latencies = sorted(one.latency_mean_ns for one in window)
-        mean_ns = sum(latencies) // len(latencies)
+        joined = _joined(window)
         if self._percentile is not None:
-            mean_ns = _at(latencies, self._percentile)
-        began_ns = min(one.started_ns for one in window)
-        return Interval(
-            started_ns=began_ns,
-            ended_ns=window[-1].ended_ns,
-            duration_ns=window[-1].ended_ns - began_ns,
-            count=sum(one.count for one in window),
-            drops=sum(one.drops for one in window),
-            in_flight_max=max(one.in_flight_max for one in window),
-            in_flight_min=min(one.in_flight_min for one in window),
-            latency_min_ns=min(one.latency_min_ns for one in window),
-            latency_mean_ns=mean_ns,
-            latency_p90_ns=_at(latencies, 0.9),
-        )
+            joined = msgspec.structs.replace(
+                joined,
+                latency_mean_ns=_at(
+                    [(one.latency_mean_ns, one.count) for one in window if one.latency_mean_ns], self._percentile
+                ),
+            )
+        return self.algorithm.update(joined)
 
     def export(self, now_ns: int) -> dict[str, float]:
-        return self.algorithm.export(now_ns)
+        learned = self.algorithm.export(now_ns)
+        if self._ends_ns > now_ns:
+            learned["window_left_s"] = (self._ends_ns - now_ns) / 1e9
+        window = self._window
+        while len(window) > PIECES:
+            window = [_joined(window[at : at + 2]) for at in range(0, len(window), 2)]
+        for at, one in enumerate(window):
+            learned |= {
+                f"w{at}s": max(1, now_ns - one.started_ns),
+                f"w{at}e": max(1, now_ns - one.ended_ns),
+                f"w{at}c": one.count,
+                f"w{at}d": one.drops,
+                f"w{at}f": one.in_flight_max,
+                f"w{at}g": one.in_flight_min,
+                f"w{at}l": one.latency_min_ns,
+                f"w{at}m": one.latency_mean_ns,
+                f"w{at}p": one.latency_p90_ns,
+            }
+        return learned
 
     def restore(self, learned: Mapping[str, float], now_ns: int) -> None:
         self.algorithm.restore(learned, now_ns)
+        self._ends_ns = now_ns + round(finite(learned, "window_left_s", 0.0) * 1e9)
+        self._window = []
+        for at in range(PIECES):
+            piece = {letter: int(finite(learned, f"w{at}{letter}", 0.0)) for letter in "secdfglmp"}
+            if piece["c"]:
+                self._window.append(
+                    Interval(
+                        started_ns=now_ns - piece["s"],
+                        ended_ns=now_ns - piece["e"],
+                        duration_ns=piece["s"] - piece["e"],
+                        count=piece["c"],
+                        drops=piece["d"],
+                        in_flight_max=piece["f"],
+                        in_flight_min=piece["g"],
+                        latency_min_ns=piece["l"],
+                        latency_mean_ns=piece["m"],
+                        latency_p90_ns=piece["p"],
+                    )
+                )
 
 
-def _at(ordered: list[int], share: float) -> int:
-    """The value that ``share`` of them do not exceed, rounded to the nearest rank as the library does."""
-    return ordered[max(0, math.floor(len(ordered) * share + 0.5) - 1)]
+def _joined(window: list[Interval]) -> Interval:
+    began_ns = min(one.started_ns for one in window)
+    timed = [one for one in window if one.latency_mean_ns]  # others had drops only, of which no latency is known
+    count = sum(one.count for one in timed)
+    return Interval(
+        started_ns=began_ns,
+        ended_ns=window[-1].ended_ns,
+        duration_ns=window[-1].ended_ns - began_ns,
+        count=sum(one.count for one in window),
+        drops=sum(one.drops for one in window),
+        in_flight_max=max(one.in_flight_max for one in window),
+        in_flight_min=min(one.in_flight_min for one in window),
+        latency_min_ns=min((one.latency_min_ns for one in timed), default=0),
+        latency_mean_ns=sum(one.latency_mean_ns * one.count for one in timed) // max(1, count),
+        latency_p90_ns=_at([(one.latency_p90_ns, one.count) for one in timed], 0.9),
+    )
+
+
+def _at(values: list[tuple[int, int]], share: float) -> int:
+    """The value that ``share`` of them do not exceed, rounded to the nearest rank as the library does.
+
+    ``values``: each with how many there are of it.
+    """
+    rank = max(1, int(sum(count for _, count in values) * share + 0.5))
+    for value, count in sorted(values):
+        rank -= count
+        if rank <= 0:
+            return value
+    return 0
