@@ -68,3 +68,47 @@ def test_permits_of_a_killed_worker_are_there_again(tmp_path):
         eventually(lambda: len(running_gateway.workers()) == 2, "they are followed", deadline_s=60)
         hold(20)
         assert statuses(running_gateway.listener, 3) == [503] * 3
+
+
+def test_what_a_limit_has_learned_survives_a_restart(tmp_path):
+    with contextlib.ExitStack() as opened:
+        listening = opened.enter_context(socket.create_server(("127.0.0.1", 0), backlog=128))
+        listening.settimeout(30)
+        text = (
+            '[limits.backend]\nadaptive = { algorithm = "aimd", floor = 1, initial = 2, samples_min = 1 }\n'
+            f'[upstreams.slow]\nendpoints = ["127.0.0.1:{listening.getsockname()[1]}"]\nlimits = ["backend"]\n'
+            '[[routes]]\nname = "slow"\nupstream = "slow"\n'
+        )
+
+        def served(running_gateway, count):
+            """So many requests at once, and whatever is refused beside them."""
+            with contextlib.ExitStack() as held:
+                pairs = []
+                for _ in range(count):
+                    client = held.enter_context(socket.create_connection(running_gateway.address, timeout=30))
+                    client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+                    server, _ = listening.accept()
+                    held.enter_context(server)
+                    pairs.append((client, server))
+                assert statuses(running_gateway.listener, 2) == [503] * 2
+                for client, server in pairs:
+                    server.recv(4096)
+                    server.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+                    assert client.recv(4096).startswith(b"HTTP/1.1 200")
+
+        def learned(running_gateway):
+            ((one,),) = [limit["learned"] for limit in status(running_gateway)["limits"]]
+            return one
+
+        with gateway(tmp_path, text, server="workers = 2") as running_gateway:
+            served(running_gateway, 2)
+            eventually(lambda: learned(running_gateway)["limit"] == 3, "it has grown", deadline_s=60)
+            assert learned(running_gateway)["why"] == "short_queue"
+            gauges = metrics(running_gateway)
+            assert gauges["tidegate_adaptive_limit", ("endpoint", ""), ("limit", "backend")] == 3
+            running_gateway.signal(signal.SIGTERM)
+            assert running_gateway.wait() == 0
+        with gateway(tmp_path, text, server="workers = 2") as running_gateway:
+            assert learned(running_gateway)["limit"] == 3
+            assert learned(running_gateway)["why"] == "restored"
+            served(running_gateway, 3)

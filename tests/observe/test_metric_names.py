@@ -4,10 +4,11 @@ import re
 from pathlib import Path
 
 from tidegate.config.log_fields import COMBINED, DEFAULT_FIELDS, FIELDS, FORMAT_ONLY
+from tidegate.observe.learned import LEARNED
 from tidegate.observe.metric_names import METRICS as COUNTED
 from tidegate.observe.vital_metrics import VITALS
 
-METRICS = (*COUNTED, *VITALS)
+METRICS = (*COUNTED, *VITALS, *LEARNED)
 
 MANUAL = (Path(__file__).parents[2] / "docs" / "logs-and-metrics.md").read_text()
 BOUNDED_LABELS = {"route", "upstream", "class", "direction", "side", "path", "cause", "bound", "worker", "state"} | {
@@ -15,6 +16,8 @@ BOUNDED_LABELS = {"route", "upstream", "class", "direction", "side", "path", "ca
     "interface",
     "limit",
     "verdict",
+    "endpoint",
+    "why",
 }
 
 

@@ -17,6 +17,7 @@ from tidegate.memory.meters import VERDICTS, MeterReader, SeriesSums
 from tidegate.memory.quotas import QuotaTable
 from tidegate.memory.rates import RateTable
 from tidegate.observe.hitters import hitters_document
+from tidegate.observe.learned import Learned, documents, learned_in
 from tidegate.observe.sample import Sample
 from tidegate.observe.saturation import WorkerSaturation
 from tidegate.process.view import GatewayView, WorkerView
@@ -32,6 +33,7 @@ def status_document(view: GatewayView) -> dict[str, Any]:
     saturation = vitals.saturation
     by_slot = {one.slot: one for one in saturation.workers}
     reader = MeterReader(view.region.mapping)
+    learned = learned_in(view.region, view.snapshot)
     by_upstream = {one.name: one for one in reader.sums() if one.kind == "upstream"}
     return {
         "snapshot": snapshot_document(view),
@@ -55,7 +57,7 @@ def status_document(view: GatewayView) -> dict[str, Any]:
             }
             for name, upstream in gateway.upstreams.items()
         ],
-        "limits": [_limit(name, limit, reader, view) for name, limit in gateway.limits.items()],
+        "limits": [_limit(name, limit, reader, view, learned) for name, limit in gateway.limits.items()],
         "heavy_hitters": hitters_document(reader, HitterReader(view.region.mapping), now_ns),
         "machine": None if vitals.sample is None else _machine(vitals.sample),
         "upgrades": [] if view.roster is None else [msgspec.structs.asdict(one) for one in view.roster.upgrades],
@@ -111,17 +113,19 @@ def _worker(
     }
 
 
-def _limit(name: str, limit: Limit, reader: MeterReader, view: GatewayView) -> dict[str, Any]:
+def _limit(name: str, limit: Limit, reader: MeterReader, view: GatewayView, learned: list[Learned]) -> dict[str, Any]:
     counts = reader.read("limit", name, reader.places().get(("limit", name), [])).classes
     return {
         "name": name,
-        "kind": limit.kind,
+        "kind": limit.kind if limit.adaptive is None else "adaptive",
         "rate": limit.rate,
         "burst": limit.burst,
         "excess": limit.excess,
         "quota": limit.quota,
         "window_s": limit.window,
         "concurrency": limit.concurrency,
+        "adaptive": None if limit.adaptive is None else limit.adaptive.algorithm,
+        "learned": documents(learned, name),
         "queue": limit.queue,
         "key": list(limit.key or ()),
         "dry_run": limit.dry_run,

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+from tidegate.config.snapshot import Snapshot
 from tidegate.memory.histogram import bucket_of
 from tidegate.memory.meters import VERDICTS, MeterReader, SeriesTotals
 from tidegate.memory.region import Region
@@ -41,6 +42,7 @@ class Metrics:
         log_writer: Whose figures belong to it, if there is an access log.
         error_log: Control's own.
         vitals: What control takes once a second, if it does.
+        snapshot: Gives the active snapshot, for what its adaptive limits have learned.
         clock_ns: CLOCK_MONOTONIC, as workers stamp it.
     """
 
@@ -51,6 +53,7 @@ class Metrics:
         log_writer: LogWriter | None = None,
         error_log: ErrorLog | None = None,
         vitals: Vitals | None = None,
+        snapshot: Callable[[], Snapshot] | None = None,
         clock_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self._region = region
@@ -58,6 +61,7 @@ class Metrics:
         self._log_writer = log_writer
         self._error_log = error_log
         self._vitals = vitals
+        self._snapshot = snapshot
         self._clock_ns = clock_ns
 
     async def render(self) -> bytes:
@@ -84,6 +88,7 @@ class Metrics:
                 by_kind.setdefault(kind, {}).setdefault(name, []).extend(places)
             yield ""
         yield self._limits(by_kind.get("limit", {}))
+        yield self._learned()
         for kind, metrics in names.SERIES.items():
             families = [[_head(metric)] for metric in metrics]
             for at, (name, places) in enumerate(by_kind[kind].items(), 1):
@@ -105,6 +110,17 @@ class Metrics:
                 labels = f'limit="{name.translate(_ESCAPES)}",verdict="{verdict}"'
                 text += f"{names.LIMIT_REQUESTS.name}{{{labels}}} {count}\n"
         return text
+
+    def _learned(self) -> str:
+        snapshot = None if self._snapshot is None else self._snapshot()
+        if snapshot is None or all(limit.adaptive is None for limit in snapshot.gateway.limits.values()):
+            return ""
+        from tidegate.observe.learned import learned_families, learned_in
+
+        return "".join(
+            _head(metric) + "".join(_line(metric.name, *sample) for sample in samples)
+            for metric, samples in learned_families(learned_in(self._region, snapshot))
+        )
 
     def _series(
         self, kind: str, metrics: tuple[Metric, Metric, Metric], one: SeriesTotals, families: list[list[str]]

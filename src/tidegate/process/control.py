@@ -27,6 +27,7 @@ from tidegate.process.channel import Channel, ChannelClosed
 from tidegate.process.failure import EXIT_FAILED, StartError
 from tidegate.process.flight_recorder import FlightRecorder
 from tidegate.process.history import History
+from tidegate.process.learned import LearnedKeeper
 from tidegate.process.logs import open_error_log, take_logging
 from tidegate.process.messages import (
     ControlMessage,
@@ -104,7 +105,13 @@ class Control:
             supervisor_pid=self._order.supervisor_pid,
             admin_address=self._order.admin_address,
             ask_to_stop=self._ask_to_stop,
-            metrics=Metrics(self._region, log_writer=self._log_writer, error_log=self._error_log, vitals=self._vitals),
+            metrics=Metrics(
+                self._region,
+                log_writer=self._log_writer,
+                error_log=self._error_log,
+                vitals=self._vitals,
+                snapshot=lambda: self._snapshot,
+            ),
             ask_to_upgrade=self._channel.send,
             log_writer=self._log_writer,
             vitals=self._vitals,
@@ -116,7 +123,10 @@ class Control:
         self._channel.send(Prepared())
         tasks.start(self._reloader.keep_what_is_active(), "keep what is active")
         tasks.start(self._watch(), "watch the configuration")
+        learned = LearnedKeeper(self._region, self._state, lambda: self._snapshot, error_log.say)
+        tasks.start(learned.run(), "keep what is learned")
         await self._ended.wait()
+        await asyncio.to_thread(learned.keep)
         # Answers stay possible until the logs are written.
         if self._log_writer is not None:
             await asyncio.to_thread(self._log_writer.stop)

@@ -12,7 +12,6 @@ Rules:
 
 import contextlib
 import datetime as dt
-import os
 import secrets
 from pathlib import Path
 
@@ -21,6 +20,7 @@ import msgspec
 from tidegate.config.snapshot import Origin, Snapshot
 from tidegate.process import state_directory
 from tidegate.process.failure import StartError
+from tidegate.process.whole_file import write_whole
 
 __all__ = ["KEPT", "Entry", "History", "Past", "of_snapshot"]
 
@@ -80,9 +80,9 @@ class History:
         """Keeps an entry and makes it the last good one; OSError or StartError when that cannot be."""
         state_directory.prepare(self.directory)
         (self.directory / "history").mkdir(mode=0o700, exist_ok=True)
-        _replace(self._path(entry.number), msgspec.json.encode(entry))
+        write_whole(self._path(entry.number), msgspec.json.encode(entry))
         suffix = (".toml", ".yaml") if not entry.origin.is_yaml else (".yaml", ".toml")
-        _replace(self.directory / f"last-good{suffix[0]}", entry.text.encode("utf-8", "surrogatepass"))
+        write_whole(self.directory / f"last-good{suffix[0]}", entry.text.encode("utf-8", "surrogatepass"))
         with contextlib.suppress(OSError):
             (self.directory / f"last-good{suffix[1]}").unlink()
         for number in self.numbers()[:-KEPT]:
@@ -148,32 +148,8 @@ class History:
         key = secrets.token_bytes(32)
         with contextlib.suppress(OSError, StartError):
             state_directory.prepare(self.directory)
-            _replace(path, key)
+            write_whole(path, key)
         return key
 
     def _path(self, number: int) -> Path:
         return self.directory / "history" / f"{number:06}.json"
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Writes a file whole or not at all."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        try:
-            at = 0
-            while at < len(content):
-                at += os.write(fd, content[at:])
-            os.fsync(fd)
-        finally:
-            os.close(fd)
-        beside.replace(path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            beside.unlink()
-        raise
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)

@@ -21,6 +21,7 @@ from tidegate.process.cores import usable_cores
 from tidegate.process.failure import StartError
 from tidegate.process.handover import HoldingsState
 from tidegate.process.identity import Identity
+from tidegate.process.learned import restore_learned
 from tidegate.process.listeners import ListenerGroup, open_listeners
 from tidegate.process.messages import SupervisorOrder
 
@@ -89,6 +90,7 @@ class Holdings:
             sizes = {"log_bytes": gateway.access_log.buffer, "series": gateway.metrics.series}
             region = Region.create(2 * slots, workers=slots, **sizes, **room_of(gateway.server.limits_memory))
             opened.callback(region.close)
+            restore_learned(region, snapshot, directory)
             holdings = cls(region, groups, state_lock_fd=lock_fd)
             if order.has_control:
                 admin = _Admin(gateway.server.admin)

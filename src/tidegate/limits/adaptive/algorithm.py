@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import enum
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from tidegate.limits.adaptive.interval import Interval
 
 __all__ = ["Algorithm", "Why", "finite"]
+
+GREATEST: Final = 1e18
+"""Nanoseconds of thirty years."""
 
 
 class Why(enum.StrEnum):
@@ -98,6 +100,9 @@ class Algorithm(ABC):
 
 
 def finite(learned: Mapping[str, float], name: str, otherwise: float) -> float:
-    """The number of that name if it is one above zero: state files come from other versions, and from crashes."""
+    """The number of that name if it is one above zero: state files come from other versions, and from crashes.
+
+    One beyond ``GREATEST`` is none of ours: no time is that long, and nothing is counted that far.
+    """
     value = learned.get(name)
-    return float(value) if isinstance(value, (int, float)) and math.isfinite(value) and value > 0 else otherwise
+    return float(value) if isinstance(value, (int, float)) and 0 < value <= GREATEST else otherwise

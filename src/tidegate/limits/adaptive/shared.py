@@ -7,15 +7,18 @@ who look. What holds this together is in ``memory.adaptive``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import msgspec
 
+from tidegate.config.allotment import Place
 from tidegate.limits.adaptive.controller import Controller, Decision, Statistics
 from tidegate.limits.adaptive.tally import interval_of
-from tidegate.memory.adaptive import Adaptive
+from tidegate.memory.adaptive import Adaptive, tag_of
 
-__all__ = ["Remembered", "SharedLimit", "remembered_of"]
+__all__ = ["Remembered", "SharedLimit", "remembered_of", "rows_of"]
+
+_TAG = 0xFFFE
 
 
 class Remembered(msgspec.Struct, array_like=True, frozen=True):
@@ -40,6 +43,15 @@ def remembered_of(shared: Adaptive, row: int) -> Remembered | None:
         return _decoder.decode(content) if content else None
     except msgspec.MsgspecError:
         return None
+
+
+def rows_of(shared: Adaptive, limit: str, place: Place) -> Iterator[tuple[int, int]]:
+    """The rows in which the limit of that name learns now: which, and what it is called."""
+    tag = tag_of(limit)
+    for row in range(place.learns_at, place.learns_at + place.learners):
+        name = shared.name(row)
+        if name and name & _TAG == tag:
+            yield row, name
 
 
 class SharedLimit:
