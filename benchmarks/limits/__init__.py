@@ -1,12 +1,14 @@
-"""Figures of the limits' shared cells: ``python -m benchmarks NAME``, and ``micro rates`` for what a decision costs."""
+"""Figures of limits and their cells: ``python -m benchmarks NAME``, and ``micro rates`` for what a decision costs."""
 
 from collections.abc import Callable
 
-from benchmarks.limits import races
+from benchmarks.limits import charges, cost, races
 
 __all__ = ["KNOWN"]
 
 KNOWN: dict[str, Callable[[], int]] = {
     "limits-births": races.births,
     "limits-exactness": races.exactness,
+    "limits-charges": charges.charges,
+    "limits-cost": cost.cost,
 }

@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 from benchmarks.limits import KNOWN
+from benchmarks.limits.charges import GROUPS, play
 from benchmarks.limits.compiled import DECISION, RACE, ask, build
+from benchmarks.limits.cost import BY_COUNT, BY_TIME
+from benchmarks.limits.cost import play as play_cost
 from benchmarks.load.programs import CompileError
 from benchmarks.micro import rates
 
@@ -34,3 +37,21 @@ def test_what_the_compiler_says_is_passed_on(tmp_path):
     wrong.write_text("int main(void) { return no_such_name; }\n")
     with pytest.raises(CompileError, match="no_such_name"):
         build(wrong, tmp_path)
+
+
+@pytest.mark.parametrize("name", GROUPS)
+@pytest.mark.parametrize("seed", [1, 2])
+def test_every_limiter_of_a_group_is_charged_for_admissions_and_for_nothing_else(name, seed):
+    tally = play(name, seconds=600, seed=seed)
+    assert tally.differences == 0
+    assert 0.1 * tally.requests < tally.admitted < 0.99 * tally.requests, "some are let in, and some are not"
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_heavy_requests_leave_light_ones_unharmed_when_they_count_by_time(seed):
+    light, heavy = play_cost(BY_TIME, 30, seed)
+    assert light.refused == 0
+    assert light.wait_ms(0.99) < 5
+    assert heavy.served_share > 0.3
+    harmed, _ = play_cost(BY_COUNT, 30, seed)
+    assert harmed.wait_ms(0.5) > 20 * light.wait_ms(0.99)

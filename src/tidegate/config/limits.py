@@ -8,6 +8,7 @@ from annotated_types import Ge, Le
 
 from tidegate.config.adaptive import Adaptive
 from tidegate.config.kinds import Doc, Duration, Rate, Shorthand
+from tidegate.config.limit_cost import COST_MAX, Cost, CostUnit
 from tidegate.config.limit_keys import KeyPart, LimitKey, parse_key_part
 from tidegate.config.section import Section
 
@@ -112,7 +113,27 @@ class Limit(Section):
         Duration(),
         Doc("Who would wait longer is refused at once (with `delay`). Absent: as long as the burst makes it."),
     ] = None
-    cost: Annotated[int, Ge(1), Le(1_000_000), Doc("What one request takes of the rate or quota.")] = 1
+    cost: Annotated[
+        int | str,
+        Cost(),
+        Doc(
+            "What one request takes of the rate or quota: a number; what a field of the request says (none: 1); or "
+            "what it took in the end, in seconds of its upstream or bytes of the answer's body. Of the latter the "
+            "recent mean of its route is charged when it comes, and the difference when it has ended."
+        ),
+    ] = 1
+    cost_unit: Annotated[
+        str | None,
+        CostUnit(),
+        Doc("How much of what is measured counts as one. Absent: a second, a byte. A quota counts begun ones."),
+    ] = None
+    cost_max: Annotated[
+        Annotated[int, Ge(1), Le(COST_MAX)] | None,
+        Doc(
+            "The most that a field may say; more, what is no whole number, and a field that is there twice count as "
+            "much. Absent: as much as the limit holds."
+        ),
+    ] = None
     charge: Annotated[
         Literal["always", "on_failure"],
         Doc(

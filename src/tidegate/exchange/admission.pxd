@@ -15,7 +15,6 @@ cdef class Admission(Relay):
     cdef void authenticate(self)
     cdef bint look_at_contract(self)                    # False: answered
     cdef void pick(self)
-    cdef void settle_failure(self)                      # charges what only failures are charged for
     # limits
     cdef Moment moment(self, Group group)
     cdef str tier(self)

@@ -174,26 +174,6 @@ cdef class Admission(Relay):
             begin_lesson(self, self.contract, self.contract_members)
         self.connect()
 
-    cdef void settle_failure(self):
-        """It was answered with 401 or 403: charges the limits that only such answers are charged to.
-
-        Whatever room they have: guesses that were under way together have all been answered, and each is to be paid for.
-        """
-        cdef Group group
-        cdef Member* members
-        cdef Limit limit
-        cdef Moment now
-        cdef int i
-        for group in (self.edge, self.contract):
-            if group is None:
-                continue
-            now = self.moment(group)
-            members = &self.edge_members[0] if group is self.edge else &self.contract_members[0]
-            for i in range(group.count):
-                limit = <Limit>group.limits[i]
-                if limit.charges_failures and members[i].fingerprint != 0:
-                    limit.settle(&members[i], &now)
-
     # == limits =========================================================================================================
 
     cdef str tier(self):

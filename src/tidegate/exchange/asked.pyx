@@ -1,6 +1,7 @@
 """What the key of a limit may be made of, as an exchange has it."""
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.object cimport PyObject
 
 from tidegate.exchange.state cimport ExchangeState, client_address
 from tidegate.filters.key_auth cimport Identity
@@ -21,6 +22,7 @@ cdef void fill_asked(ExchangeState x, Asked* asked):
     else:
         asked.path.at = x.raw.at + x.request.path.start
         asked.path.size = x.request.path.size
+    asked.costs = NULL if x.costs is None else <PyObject*>x.costs
     asked.route.size = asked.upstream.size = asked.subject.size = asked.tenant.size = asked.digest.size = 0
     if x.route is not None:
         asked.route.at = PyBytes_AS_STRING(x.route.name_text)

@@ -22,7 +22,7 @@ cdef class Exchange(Steps):
     cdef void _route(self)
     cdef void _begin_tunnel(self)
     # inside
-    cdef void _record(self, uint8_t stage)
+    cdef void _record(self, uint8_t stage, uint64_t took_ns)
     cdef bint _is_websocket(self)
     cdef bint _is_event_stream(self) noexcept
     cdef void _no_route(self, bint method_mismatch, const char* path, size_t size)

@@ -26,6 +26,7 @@ from tidegate.exchange.hitters cimport count_hitters, upstream_ns
 from tidegate.exchange.keys cimport adopt_request_id, make_request_id
 from tidegate.exchange.plan cimport Plan, Route, Step
 from tidegate.exchange.record cimport write_record
+from tidegate.exchange.settlement cimport settle_costs, settle_failure
 from tidegate.exchange.state cimport (
     FINISHED, FREE, HEAD, PERMIT, RESPONDING, RUNNING, TUNNEL, TURN, Client, fill, reserve,
 )
@@ -429,6 +430,7 @@ cdef class Exchange(Steps):
         cdef Client client = self.client
         cdef bint is_clean
         cdef uint8_t stage = self.stage
+        cdef uint64_t took_ns
         if stage == FINISHED or stage == FREE:
             return
         self.stage = FINISHED
@@ -438,10 +440,12 @@ cdef class Exchange(Steps):
         self.leave_upstream()
         self.release_endpoint(self.endpoint_failed)
         if (self.status == 401 or self.status == 403) and self.refused_by is None:
-            self.settle_failure()
+            settle_failure(self)
+        took_ns = upstream_ns(self, context.reactor.now_ns)
+        settle_costs(self, took_ns)
         # then what is known of it
         try:
-            self._record(stage)
+            self._record(stage, took_ns)
         except Exception as error:
             # What cannot be told of it must not keep it from ending.
             context.reactor.faults += 1
@@ -455,8 +459,8 @@ cdef class Exchange(Steps):
         if len(context.spare) < SPARE_MAX:
             context.spare.append(kept)
 
-    cdef void _record(self, uint8_t stage):
-        """Meters, filters, log line. stage: that it ended in."""
+    cdef void _record(self, uint8_t stage, uint64_t took_ns):
+        """Meters, filters, log line. stage: that it ended in. took_ns: of an upstream."""
         cdef Context context = self.context
         cdef Meters meters = context.meters
         cdef Route route = self.route
@@ -477,7 +481,7 @@ cdef class Exchange(Steps):
                 self.upstream_series(), self.upstream_status, (self.answered_ns or context.reactor.now_ns) - self.sent_ns,
                 self.request_bytes, self.response_bytes,
             )
-        count_hitters(self, upstream_ns(self, context.reactor.now_ns))
+        count_hitters(self, took_ns)
         if route is not None and route.on_finish is not None:
             for step in route.on_finish:
                 outer = step_into(context.reactor.mark, step.place)

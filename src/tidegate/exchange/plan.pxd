@@ -47,6 +47,7 @@ cdef class Route:
     cdef int class_                         # of its requests; -1: as all
     cdef readonly Group edge                # limits that are asked before it is known who asks; None: none
     cdef readonly Group contract            # … and afterwards
+    cdef dict means                         # by limit: what its requests take of it, where that is measured
     cdef dict edges                         # by listener: with its limits
     cdef dict contracts                     # by destination: with the limits of its upstream
     cdef int join(self, dict listener_limits) except -1

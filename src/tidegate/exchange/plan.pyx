@@ -79,8 +79,9 @@ cdef class Route:
         if settings.auth is not None:
             self.auth = auths[settings.auth]
         self.class_ = -1 if classes is None or settings.traffic_class is None else classes.rank(settings.traffic_class)
-        self.edge = _group([limits[name] for name in settings.limits if limits[name].settings.is_edge])
-        self.contract = _group([limits[name] for name in settings.limits if not limits[name].settings.is_edge])
+        self.means = {}
+        self.edge = _group([limits[name] for name in settings.limits if limits[name].settings.is_edge], self.means)
+        self.contract = _group([limits[name] for name in settings.limits if not limits[name].settings.is_edge], self.means)
         self.edges = {}
         self.contracts = {}
         if settings.respond is not None:
@@ -114,7 +115,7 @@ cdef class Route:
     cdef int join(self, dict listener_limits) except -1:
         """Puts the limits of one step together, before the first request needs them."""
         if listener_limits is not None:
-            self.edges = {listener: _joined(group, self.edge) for listener, group in listener_limits.items()}
+            self.edges = {listener: _joined(group, self.edge, self.means) for listener, group in listener_limits.items()}
         if self.destination is not None:
             self.contract_before(self.destination)
         return 0
@@ -126,7 +127,7 @@ cdef class Route:
     cdef Group contract_before(self, Destination destination):
         """The route's contract and the limits of the upstream, to be charged as one; a filter may choose any upstream."""
         if destination not in self.contracts:
-            self.contracts[destination] = _joined(self.contract, destination.limits)
+            self.contracts[destination] = _joined(self.contract, destination.limits, self.means)
         return self.contracts[destination]
 
     def __repr__(self):
@@ -134,15 +135,17 @@ cdef class Route:
         return f"<Route {self.name}: {', '.join(map(repr, steps)) or 'no filters'}>"
 
 
-cdef Group _group(list limits):
-    return Group(tuple(limits)) if limits else None
+cdef Group _group(list limits, dict means=None):
+    return Group(tuple(limits), means) if limits else None
 
 
-cdef Group _joined(Group one, Group other):
-    """Both as one; a limit that is in both is asked once."""
-    if one is None or other is None:
-        return other if one is None else one
-    return Group(tuple(dict.fromkeys((*one.limits, *other.limits))))
+cdef Group _joined(Group one, Group other, dict means):
+    """Both as one; a limit that is in both is asked once. means: of the route, whose requests it is asked for."""
+    cdef Group only = other if one is None else one
+    if (one is None or other is None) and (only is None or not only.has_measured):
+        return only
+    limits = [limit for group in (one, other) if group is not None for limit in (<Group>group).limits]
+    return Group(tuple(dict.fromkeys(limits)), means)
 
 
 cdef dict _numbers(dict filters):

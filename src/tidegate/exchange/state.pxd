@@ -95,6 +95,7 @@ cdef class ExchangeState(Asker):
     cdef object waiter                      # its place in the queue for one
     cdef int queued_for                     # number of that limit in its group
     cdef bytes refused_by                   # name of the limit
+    cdef dict costs                         # what filters said that it takes, by name of the limit; None: nothing
     # exchange: where to
     cdef Identity identity                  # whom the request is from; None: the route asks nobody
     cdef Endpoint endpoint

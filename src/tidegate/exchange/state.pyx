@@ -99,6 +99,7 @@ cdef class ExchangeState(Asker):
         self.queued_ns = 0
         self.waiter = None
         self.refused_by = None
+        self.costs = None
         self.endpoint = None
         self.holds_endpoint = False
         self.failed_endpoint = None

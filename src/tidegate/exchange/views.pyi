@@ -1,6 +1,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, TypeVar, overload
 
+from tidegate.exchange.request_limits import RequestLimits
 from tidegate.filters.key_auth import Identity
 
 _T = TypeVar("_T")
@@ -55,6 +56,8 @@ class Request:
     def captures(self) -> dict[str, str]: ...
     @property
     def auth(self) -> Identity: ...
+    @property
+    def limits(self) -> RequestLimits: ...
     @property
     def store(self) -> dict[str, Any]: ...
     @property

@@ -14,6 +14,7 @@ from cpython.unicode cimport PyUnicode_DecodeLatin1
 from libc.stdint cimport uint32_t, uint64_t
 
 from tidegate.exchange.edits cimport EDIT_ADD, EDIT_REMOVE, EDIT_SET, Edit, Edits
+from tidegate.exchange.request_limits cimport limits_of
 from tidegate.exchange.state cimport FILTER, WAITING, ExchangeState, client_address
 from tidegate.filters.key_auth cimport NOBODY
 from tidegate.wire.http1 cimport (
@@ -341,6 +342,11 @@ cdef class Request:
         texts, on a route without ``auth``."""
         cdef ExchangeState x = self._alive()
         return NOBODY if x.identity is None else x.identity
+
+    @property
+    def limits(self):
+        """The limits of the configuration, as they stand for this request: ``peek`` and ``cost``."""
+        return limits_of(self._alive())
 
     @property
     def store(self):

@@ -6,6 +6,8 @@ upstream bears at once, and ``learner`` is such a limit in one worker. ``concurr
 flight, as one worker sees it: permits of ``memory.inflight``, and for those who have to wait for one a waiting room
 (``queue``).
 
+``cost`` is what a request takes of a limit, ``peek`` a look that changes nothing.
+
 ``keys`` tells requests apart by a fingerprint, ``limit`` is one limit of a snapshot with all it allows whom, and a
 ``group`` asks the limits of one step as one: all are charged, or none is. What rates and quotas remember of each key is
 in ``memory``: tables that all processes charge at once. Who waits, and where in the life of an exchange a limit is

@@ -9,9 +9,10 @@ A dry run is charged like any other while it would let in, so that it refuses on
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memset
 
+from tidegate.limits.cost cimport CostMean
 from tidegate.limits.keys cimport Asked, ask_of
 from tidegate.limits.limit cimport (
     CHARGED, CONCURRENCY, HELD, KEYLESS, MISSING_OWN, MISSING_SKIP, PASSED_BY, QUOTA, WOULD_REFUSE, Limit, Member, Moment,
@@ -20,9 +21,10 @@ from tidegate.wire.http1 cimport RequestHead
 
 
 cdef class Group:
-    """limits: of one step; those that are likely to refuse, or cheap to ask, first."""
+    """limits: of one step; those that are likely to refuse, or cheap to ask, first. means: of the route, CostMean by limit;
+    what is missing is added."""
 
-    def __init__(self, tuple limits not None):
+    def __init__(self, tuple limits not None, dict means=None):
         cdef Limit limit
         if len(limits) > MEMBERS_MAX:
             raise ValueError(f"one step has at most {MEMBERS_MAX} limits, not {len(limits)}")
@@ -32,6 +34,9 @@ cdef class Group:
             self.has_permits |= limit.kind == CONCURRENCY
             self.learns |= limit.learner is not None
             self.needs_wall |= limit.kind == QUOTA
+            self.has_measured |= limit.cost.is_measured
+        means = {} if means is None else means
+        self.means = [means.setdefault(limit, CostMean()) if limit.cost.is_measured else None for limit in limits]
         charged = [limit for limit in limits if limit.kind != CONCURRENCY]
         self.is_single = len(charged) == 1 and not charged[0].charges_failures and not self.has_permits
 
@@ -61,7 +66,10 @@ cdef class Group:
                 continue
             if limit.tiers is not None or limit.overrides != NULL:
                 member.which = limit.allowance(member.fingerprint, tier)
-            if limit.kind == CONCURRENCY or (is_charged_next and self.is_single):
+            if limit.kind == CONCURRENCY:
+                continue
+            member.cost = limit.cost_of(asked, member.which, <CostMean>self.means[i])
+            if is_charged_next and self.is_single:
                 continue
             if limit.look(member, now) < 0:
                 if not limit.is_dry:
@@ -123,6 +131,34 @@ cdef class Group:
                 (<Limit>self.limits[i]).refund(&members[i], now)
                 members[i].standing = PASSED_BY
 
+    cdef void settle_costs(
+        self, Member* members, const Moment* now, dict costs, uint64_t upstream_ns, uint64_t response_bytes
+    ) noexcept:
+        cdef Limit limit
+        cdef CostMean mean
+        cdef double taken
+        cdef int i
+        for i in range(self.count):
+            if members[i].standing != CHARGED:
+                continue
+            limit = <Limit>self.limits[i]
+            mean = <CostMean>self.means[i]
+            said = None if costs is None else costs.get(limit.name)
+            if said is not None:
+                taken = said
+            elif mean is not None:
+                taken = limit.cost.measured(upstream_ns, response_bytes)
+                if upstream_ns:
+                    mean.learn(taken)       # what no upstream was asked for says nothing of those that are
+            else:
+                continue
+            taken = limit.whole(taken)
+            if taken > members[i].cost:
+                limit.settle(&members[i], now, taken - members[i].cost)
+            elif taken < members[i].cost:
+                limit.give_back(&members[i], now, members[i].cost - taken)
+            members[i].cost = taken
+
     cdef void release(self, Member* members, int count) noexcept:
         """Ends the permits of the first ``count``."""
         cdef int i
@@ -142,7 +178,14 @@ cdef class Group:
     # The same for tests and tools, off the request path.
 
     def ask(self, bytes head not None, int64_t now_ns, *, int64_t wall_ms=0, bytes tenant=b"", str tier=""):
-        cdef Member[MEMBERS_MAX] members
+        refused, wait_ns, ticket = self.begin(head, now_ns, wall_ms=wall_ms, tenant=tenant, tier=tier)
+        if ticket is not None:
+            self.release(<Member*><char*>(<bytearray>ticket), self.count)
+        return refused, wait_ns
+
+    def begin(self, bytes head not None, int64_t now_ns, *, int64_t wall_ms=0, bytes tenant=b"", str tier=""):
+        cdef bytearray ticket = bytearray(MEMBERS_MAX * sizeof(Member))
+        cdef Member* members = <Member*><char*>ticket
         cdef Moment now
         cdef int64_t wait_ns = 0
         cdef int refused = self._look_at(head, now_ns, wall_ms, tenant, tier, members)
@@ -152,8 +195,25 @@ cdef class Group:
             refused = self.acquire(members, 0)
         if refused == NOBODY_REFUSED:
             refused = self.charge(&now, members, &wait_ns)
+            if refused == NOBODY_REFUSED:
+                return None, wait_ns, ticket
             self.release(members, self.count)
-        return None if refused == NOBODY_REFUSED else self.limits[refused].name, wait_ns
+        return self.limits[refused].name, 0, None
+
+    def end(
+        self, bytearray ticket not None, int64_t now_ns, *, int64_t wall_ms=0, uint64_t upstream_ns=0, uint64_t response_bytes=0,
+        dict costs=None,
+    ):
+        cdef Member* members = <Member*><char*>ticket
+        cdef Moment now
+        now.now_ns = now_ns
+        now.wall_ms = wall_ms
+        self.release(members, self.count)
+        self.settle_costs(members, &now, costs, upstream_ns, response_bytes)
+
+    def costs(self, bytearray ticket not None):
+        cdef Member* members = <Member*><char*>ticket
+        return [members[i].cost for i in range(self.count)]
 
     def peek(self, bytes head not None, int64_t now_ns, *, int64_t wall_ms=0, bytes tenant=b"", str tier=""):
         cdef Member[MEMBERS_MAX] members

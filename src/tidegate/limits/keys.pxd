@@ -1,5 +1,6 @@
 """What a limit tells requests apart by: a fingerprint of the bytes that a request has for it, made where they stand."""
 
+from cpython.object cimport PyObject
 from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint64_t
 
@@ -36,6 +37,7 @@ cdef struct Asked:
     Run subject                 # of who asks; empty: not known
     Run tenant
     Run digest                  # of the key presented
+    PyObject* costs             # what filters said that it takes: a dict by name of the limit; NULL: nothing
 
 cdef struct Part:
     uint8_t source              # KeySource

@@ -4,7 +4,8 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from tidegate.limits.bell cimport WorkerBells
 from tidegate.limits.concurrency cimport ConcurrencyLimit
-from tidegate.limits.keys cimport RequestKey
+from tidegate.limits.cost cimport Cost, CostMean
+from tidegate.limits.keys cimport Asked, RequestKey
 from tidegate.limits.learner cimport Learner
 from tidegate.limits.quota cimport QuotaWindow
 from tidegate.limits.unit_delay cimport UnitDelay
@@ -46,6 +47,7 @@ cdef struct Member:
     int64_t began_ns            # when its permit was there and it went on to the upstream; 0: it teaches nothing
     int64_t waiting_ns          # what the upstream said that it waited there; negative: nothing
     uint32_t in_flight          # how many were, itself included, when it began
+    double cost                 # what is charged; of a quota it is whole
 
 cdef struct Override:
     uint64_t fingerprint        # 0: free
@@ -63,7 +65,7 @@ cdef class Limit:
     cdef readonly bint delays
     cdef readonly bint shows_values         # of fields, cookies and parameters, whole, where its keys are shown
     cdef uint8_t missing                    # Missing
-    cdef int64_t cost
+    cdef readonly Cost cost
     # whom it allows what; the first is for everybody else
     cdef list allowed                       # rate.RateLimit or quota.QuotaLimit
     cdef object rules_owner
@@ -87,14 +89,19 @@ cdef class Limit:
     # where it is counted
     cdef uint32_t series
     cdef bint has_series
+    # What ``asked`` is charged when it comes, and what it is to be charged in the end, in what the limit counts in.
+    cdef double cost_of(self, const Asked* asked, uint32_t which, CostMean mean) noexcept
+    cdef double whole(self, double cost) noexcept
     cdef uint32_t allowance(self, uint64_t fingerprint, str tier) noexcept
     # Nanoseconds to wait; negative: refused, and for so long (``cells.NEVER``: for ever). ``look`` changes nothing;
     # ``refund`` takes back of a charge what nobody leans on (rule 9 of ``cells.h``).
     cdef int64_t look(self, Member* member, const Moment* now) noexcept
     cdef int64_t charge(self, Member* member, const Moment* now) noexcept
     cdef void refund(self, Member* member, const Moment* now) noexcept
-    # Charges what has been served already, whatever room there is.
-    cdef void settle(self, Member* member, const Moment* now) noexcept
+    # Charges ``cost`` of what has been served already, whatever room there is.
+    cdef void settle(self, Member* member, const Moment* now, double cost) noexcept
+    # Gives ``cost`` back of what was charged.
+    cdef void give_back(self, Member* member, const Moment* now, double cost) noexcept
     # A permit to be in flight; False: all are taken.
     cdef bint acquire(self, Member* member) noexcept
     cdef void release(self, Member* member) noexcept

@@ -6,12 +6,14 @@ tiers and single keys are allowed instead, and what is told of it.
 
 from cpython.bytearray cimport PyByteArray_AS_STRING
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from libc.math cimport ceil
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memset
 
 from tidegate.limits.bell cimport LimitBell, WorkerBells
 from tidegate.limits.concurrency cimport ConcurrencyLimit, fill_rules
-from tidegate.limits.keys cimport RequestKey
+from tidegate.limits.cost cimport COST_CONSTANT, Cost, CostMean
+from tidegate.limits.keys cimport Asked, RequestKey
 from tidegate.limits.learner cimport Learner
 from tidegate.limits.quota cimport QuotaLimit
 from tidegate.limits.rate cimport RateLimit
@@ -52,7 +54,7 @@ cdef class Limit:
         self.delays = settings.excess == "delay"
         self.shows_values = settings.show_keys
         self.missing = MISSING[settings.missing_key]
-        self.cost = settings.cost
+        self.cost = Cost(settings)
         self.kind = RATE if settings.rate is not None else QUOTA if settings.quota is not None else CONCURRENCY
         if self.kind == RATE:
             table = RateTable(mapping, place.at * SET_BYTES, place.units - 1)
@@ -122,6 +124,23 @@ cdef class Limit:
             self.policies.append("" if self.learner is not None else f'q={maximum};qu="concurrent-requests"')
         return len(self.policies) - 1
 
+    cdef double cost_of(self, const Asked* asked, uint32_t which, CostMean mean) noexcept:
+        cdef double holds
+        if asked.costs != NULL:
+            said = (<dict>asked.costs).get(self.name)
+            if said is not None:
+                return self.whole(said)
+        if self.cost.kind == COST_CONSTANT:
+            return self.cost.constant
+        if self.kind == RATE:
+            holds = (<RateLimit>self.allowed[which]).burst + 1
+        else:
+            holds = <double>(<QuotaLimit>self.allowed[which]).maximum
+        return self.whole(self.cost.beforehand(asked, holds, mean))
+
+    cdef double whole(self, double cost) noexcept:
+        return ceil(cost) if self.kind == QUOTA else cost
+
     cdef uint32_t allowance(self, uint64_t fingerprint, str tier) noexcept:
         """The number of what somebody is allowed: by name, else by tier, else as everybody."""
         cdef uint64_t at
@@ -139,9 +158,9 @@ cdef class Limit:
 
     cdef int64_t look(self, Member* member, const Moment* now) noexcept:
         if self.kind == RATE:
-            return (<RateLimit>self.allowed[member.which]).peek(member.fingerprint, now.now_ns, self.cost)
+            return (<RateLimit>self.allowed[member.which]).peek(member.fingerprint, now.now_ns, member.cost)
         if (<QuotaLimit>self.allowed[member.which]).peek(
-            member.fingerprint, now.now_ns // MILLISECOND_NS, now.wall_ms, self.cost, &member.window
+            member.fingerprint, now.now_ns // MILLISECOND_NS, now.wall_ms, <int64_t>member.cost, &member.window
         ) >= 0:
             return 0
         return -_until_ns(member, now)
@@ -149,28 +168,29 @@ cdef class Limit:
     cdef int64_t charge(self, Member* member, const Moment* now) noexcept:
         if self.kind == RATE:
             return (<RateLimit>self.allowed[member.which]).charge_until(
-                member.fingerprint, now.now_ns, self.cost, &member.arrival_ns
+                member.fingerprint, now.now_ns, member.cost, &member.arrival_ns
             )
         if (<QuotaLimit>self.allowed[member.which]).charge(
-            member.fingerprint, now.now_ns // MILLISECOND_NS, now.wall_ms, self.cost, &member.window
+            member.fingerprint, now.now_ns // MILLISECOND_NS, now.wall_ms, <int64_t>member.cost, &member.window
         ) >= 0:
             return 0
         return -_until_ns(member, now)
 
     cdef void refund(self, Member* member, const Moment* now) noexcept:
-        if self.kind == RATE:
-            (<RateLimit>self.allowed[member.which]).refund(
-                member.fingerprint, now.now_ns, member.arrival_ns, self.cost
-            )
-        else:
-            (<QuotaLimit>self.allowed[member.which]).refund(&member.window, self.cost)
+        self.give_back(member, now, member.cost)
 
-    cdef void settle(self, Member* member, const Moment* now) noexcept:
+    cdef void give_back(self, Member* member, const Moment* now, double cost) noexcept:
         if self.kind == RATE:
-            (<RateLimit>self.allowed[member.which]).settle(member.fingerprint, now.now_ns, self.cost)
+            (<RateLimit>self.allowed[member.which]).refund(member.fingerprint, now.now_ns, member.arrival_ns, cost)
+        else:
+            (<QuotaLimit>self.allowed[member.which]).refund(&member.window, <int64_t>cost)
+
+    cdef void settle(self, Member* member, const Moment* now, double cost) noexcept:
+        if self.kind == RATE:
+            (<RateLimit>self.allowed[member.which]).settle(member.fingerprint, now.now_ns, cost)
         else:
             (<QuotaLimit>self.allowed[member.which]).settle(
-                member.fingerprint, now.now_ns // MILLISECOND_NS, now.wall_ms, self.cost
+                member.fingerprint, now.now_ns // MILLISECOND_NS, now.wall_ms, <int64_t>cost
             )
 
     cdef bint acquire(self, Member* member) noexcept:

@@ -69,8 +69,10 @@ cdef class RateLimit:
         return whole_ns(cost * self.period_ns / self.count) if self.count > 0 and cost > 0 else 0
 
     cdef int64_t _tolerance_ns(self, int64_t emission_ns) noexcept nogil:
-        # The last of those that come together has to be within the tolerance.
-        return self.tolerance_ns - (emission_ns - self.interval_ns if emission_ns > self.interval_ns else 0)
+        # The last of those that come together has to be within the tolerance. A part of one has what is left of its room.
+        if self.tolerance_ns < 0 or emission_ns <= 0 or (self.is_delayed and emission_ns < self.interval_ns):
+            return self.tolerance_ns
+        return self.tolerance_ns - (emission_ns - self.interval_ns)
 
     cdef int64_t _delay_ns(self, int64_t wait_ns) noexcept nogil:
         if wait_ns <= 0:

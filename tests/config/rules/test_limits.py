@@ -19,6 +19,9 @@ def limited(options: str, route: str = 'limits = ["a"]') -> str:
         'rate = "0/s"',
         'rate = "60/min"\nburst = 100\nexcess = "delay"\nmax_delay = "1s"\ndelay_after = 100',
         'rate = "1000/d"\nkey = ["client.ip/56", "header:X-User", "cookie:a", "query:b", "path", "constant:x y"]',
+        'rate = "10/s"\nburst = 9\ncost = "upstream.seconds"\ncost_unit = "100ms"',
+        'quota = 1000000\nwindow = "1d"\ncost = "response.bytes"\ncost_unit = "1KiB"',
+        'rate = "10/s"\nburst = 9\ncost = "header:X-Cost"\ncost_max = 10',
         'rate = "5/min"\ncharge = "on_failure"\nkey = "client.ip"\noverrides."192.0.2.1" = { rate = "1/s" }',
     ],
 )
@@ -135,3 +138,26 @@ def test_delay_of_those_beyond_the_bound_is_for_some_that_may_wait(options: str,
     route = 'auth = "a"\nlimits = ["a"]'
     accepted(limited('concurrency = 10\nburst = 5\nunit_delay = "1s"\ntiers.gold = { burst = 9 }', route))
     assert told(limited(f"concurrency = 10\n{options}", route)) == [f"limits.a.{finding}"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ('cost = "upstream.seconds"\nexcess = "delay"', 'cost: "upstream.seconds" is known late'),
+        ('cost = "response.bytes"\ncharge = "on_failure"', "cost: is a number or a field with"),
+        ('cost = "response.bytes"\ncost_unit = "1s"', 'cost_unit: of "response.bytes": a size is'),
+        ('cost = "upstream.seconds"\ncost_unit = "1KiB"', 'cost_unit: of "upstream.seconds": a duration is'),
+        ('cost = 2\ncost_unit = "1s"', "cost_unit: has no effect"),
+        ("cost = 2\ncost_max = 3", "cost_max: has no effect"),
+        ("cost = 11", "cost: of 11 is never let in: the burst of 9 holds 10"),
+        ('cost = "header:X-Cost"\ncost_max = 11', "cost_max: of 11 is never let in: the burst of 9 holds 10"),
+    ],
+)
+def test_cost_that_cannot_be_meant_is_found(options: str, message: str) -> None:
+    (found,) = told(limited(f'rate = "10/s"\nburst = 9\n{options}'))
+    assert found.startswith(f"limits.a.{message}")
+
+
+def test_cost_that_no_quota_holds_is_found() -> None:
+    (found,) = told(limited('quota = 5\nwindow = "1d"\ncost = 6'))
+    assert found == "limits.a.cost: of 6 is never let in: the quota is 5"

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from tidegate.config.auth import tiers_of
 from tidegate.config.findings import Path
 from tidegate.config.kinds import KeyDigest
+from tidegate.config.limit_cost import parse_cost, parse_cost_unit
 from tidegate.config.limits import PERMITS_MAX, STEP_MAX, Allowance, Limit
 from tidegate.config.rules.adaptive import check_adaptive
 from tidegate.config.rules.fields import check_said
@@ -19,8 +20,8 @@ KEY_PARTS_MAX = 8
 _DIGEST = re.compile(KeyDigest.schema["pattern"])
 # Which options belong to which kind.
 KINDS = {
-    "rate": ("burst", "excess", "delay_after", "max_delay", "cost", "charge"),
-    "quota": ("window", "window_kind", "cost", "charge"),
+    "rate": ("burst", "excess", "delay_after", "max_delay", "cost", "cost_unit", "cost_max", "charge"),
+    "quota": ("window", "window_kind", "cost", "cost_unit", "cost_max", "charge"),
     "concurrency": ("queue", "queue_timeout", "shares", "burst", "unit_delay"),
     "adaptive": ("queue", "queue_timeout", "shares"),
 }
@@ -75,6 +76,7 @@ def _check_options(subject: Subject, path: Path, limit: Limit) -> None:
             wanted = (limit.kind,) if limit.kind == "quota" or not limit.has_burst else (limit.kind, "burst")
             if not set(given) & set(wanted) and not subject.shaped.lost:
                 subject.find(where, f"changes nothing: it needs {' or '.join(f'`{name}`' for name in wanted)}")
+    _check_cost(subject, path, limit)
     if limit.kind == "rate":
         _check_rate(subject, path, limit)
     elif limit.kind == "quota":
@@ -105,8 +107,8 @@ def _check_concurrency(subject: Subject, path: Path, limit: Limit) -> None:
 def _check_quota(subject: Subject, path: Path, limit: Limit) -> None:
     if limit.window is None and not subject.says((*path, "window")):
         subject.find(path, 'needs `window`, such as "30d", for its quota')
-    if limit.quota is not None and limit.cost > limit.quota > 0:
-        subject.find((*path, "cost"), f"of {limit.cost} is never let in: the quota is {limit.quota}")
+    if limit.quota:
+        _check_cost_held(subject, path, limit, limit.quota, "the quota is")
 
 
 def _check_rate(subject: Subject, path: Path, limit: Limit) -> None:
@@ -116,8 +118,8 @@ def _check_rate(subject: Subject, path: Path, limit: Limit) -> None:
         if count and burst * period_s / count > LONGEST_BURST_S:
             place = (*where, "burst") if subject.says((*where, "burst")) else where
             subject.find(place, f"{burst} at {count} in {period_s} s take more than a year to be paid back")
-        if count and limit.cost > burst + 1:
-            subject.find((*path, "cost"), f"of {limit.cost} is never let in: the burst of {burst} holds {burst + 1}")
+        if count:
+            _check_cost_held(subject, path, limit, burst + 1, f"the burst of {burst} holds")
     if limit.excess != "delay":
         for option in ("delay_after", "max_delay"):
             if subject.says((*path, option)):
@@ -129,6 +131,32 @@ def _check_rate(subject: Subject, path: Path, limit: Limit) -> None:
         subject.find((*path, "excess"), 'is "delay", but without `burst` nobody may wait')
     if limit.delay_after > limit.burst:
         subject.find((*path, "delay_after"), f"is more than the burst of {limit.burst}")
+
+
+def _check_cost(subject: Subject, path: Path, limit: Limit) -> None:
+    cost = parse_cost(limit.cost)
+    if cost.is_measured:
+        if limit.excess == "delay":
+            subject.find((*path, "cost"), f'"{limit.cost}" is known late, and turns are given out early: use a number')
+        if limit.charge == "on_failure":
+            subject.find((*path, "cost"), 'is a number or a field with charge = "on_failure"')
+        if limit.cost_unit is not None:
+            try:
+                parse_cost_unit(limit.cost_unit, cost.source)
+            except ValueError as error:
+                subject.find((*path, "cost_unit"), f'of "{limit.cost}": {error}')
+    elif limit.cost_unit is not None:
+        subject.find((*path, "cost_unit"), "has no effect: only what is measured has a unit")
+    if limit.cost_max is not None and cost.source != "header":
+        subject.find((*path, "cost_max"), 'has no effect: it is for a `cost` of "header:NAME"')
+
+
+def _check_cost_held(subject: Subject, path: Path, limit: Limit, holds: int, what: str) -> None:
+    cost = parse_cost(limit.cost)
+    if cost.source == "constant" and cost.number > holds:
+        subject.find((*path, "cost"), f"of {cost.number} is never let in: {what} {holds}")
+    elif cost.source == "header" and limit.cost_max is not None and limit.cost_max > holds:
+        subject.find((*path, "cost_max"), f"of {limit.cost_max} is never let in: {what} {holds}")
 
 
 def _allowances(path: Path, limit: Limit) -> Iterator[tuple[Path, Limit | Allowance]]:

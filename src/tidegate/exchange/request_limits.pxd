@@ -1,0 +1,13 @@
+"""What a filter may know and say of the limits of its request."""
+
+from libc.stdint cimport uint64_t
+
+from tidegate.exchange.state cimport ExchangeState
+from tidegate.limits.limit cimport Limit
+
+cdef class RequestLimits:
+    cdef ExchangeState exchange
+    cdef uint64_t number                    # of the use of that object: another request's limits are none of ours
+    cdef Limit _named(self, str name)
+
+cdef RequestLimits limits_of(ExchangeState x)

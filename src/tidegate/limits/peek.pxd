@@ -1,0 +1,6 @@
+"""A look at one limit for one request: what would happen now, changing nothing."""
+
+from tidegate.limits.keys cimport Asked
+from tidegate.limits.limit cimport Limit, Moment
+
+cdef object peek_at(Limit limit, const Asked* asked, str tier, const Moment* now)       # Peek

@@ -1,0 +1,33 @@
+from typing import NamedTuple
+
+from tidegate.limits.limit import Limit
+
+class Peek(NamedTuple):
+    """What a limit would say now."""
+
+    limit: str
+    is_allowed: bool
+    key: str
+    cost: float
+    remaining: int
+    wait_s: float | None
+    reset_s: float
+    is_dry_run: bool
+
+def peek(
+    limit: Limit,
+    head: bytes,
+    now_ns: int,
+    wall_ms: int,
+    *,
+    client: str = "",
+    path: str | None = None,
+    route: str = "",
+    upstream: str = "",
+    subject: str = "",
+    tenant: str = "",
+    tier: str | None = None,
+    digest: bytes = b"",
+    cost: float | None = None,
+) -> Peek:
+    """What ``limit`` would say to a request with this head; ``path``, if given, is its canonical path."""
