@@ -119,7 +119,16 @@ class Preparation:
         now_ns = time.monotonic_ns()
         return {
             name: Limit(
-                name, settings, self._snapshot.places[name], mapping, secret, inflight, self._bells, classes, adaptive, now_ns
+                name,
+                settings,
+                self._snapshot.places[name],
+                mapping,
+                secret,
+                inflight,
+                self._bells,
+                classes,
+                adaptive,
+                now_ns,
             )
             for name, settings in limits.items()
         }

@@ -156,7 +156,7 @@ cdef class Group:
             if taken > members[i].cost:
                 limit.settle(&members[i], now, taken - members[i].cost)
             elif taken < members[i].cost:
-                limit.give_back(&members[i], now, members[i].cost - taken)
+                limit.refund_part(&members[i], now, members[i].cost - taken)
             members[i].cost = taken
 
     cdef void release(self, Member* members, int count) noexcept:

@@ -101,7 +101,7 @@ cdef class Limit:
     # Charges ``cost`` of what has been served already, whatever room there is.
     cdef void settle(self, Member* member, const Moment* now, double cost) noexcept
     # Gives ``cost`` back of what was charged.
-    cdef void give_back(self, Member* member, const Moment* now, double cost) noexcept
+    cdef void refund_part(self, Member* member, const Moment* now, double cost) noexcept
     # A permit to be in flight; False: all are taken.
     cdef bint acquire(self, Member* member) noexcept
     cdef void release(self, Member* member) noexcept

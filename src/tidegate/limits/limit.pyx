@@ -177,9 +177,9 @@ cdef class Limit:
         return -_until_ns(member, now)
 
     cdef void refund(self, Member* member, const Moment* now) noexcept:
-        self.give_back(member, now, member.cost)
+        self.refund_part(member, now, member.cost)
 
-    cdef void give_back(self, Member* member, const Moment* now, double cost) noexcept:
+    cdef void refund_part(self, Member* member, const Moment* now, double cost) noexcept:
         if self.kind == RATE:
             (<RateLimit>self.allowed[member.which]).refund(member.fingerprint, now.now_ns, member.arrival_ns, cost)
         else:

@@ -65,5 +65,5 @@ def test_shares_that_nobody_can_have_are_found(limit: str, finding: str) -> None
 
 def test_shares_are_of_concurrency() -> None:
     assert told(classed(CLASSES, limit='rate = "1/s"\nshares = { live = 0.5 }')) == [
-        "limits.a.shares: has no effect: it is for a `concurrency`"
+        "limits.a.shares: has no effect: it is for a `concurrency` or `adaptive`"
     ]
