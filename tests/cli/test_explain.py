@@ -1,6 +1,8 @@
 """What ``tidegate check --explain`` says of a request, and that it is what the gateway does with it."""
 
+import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +10,13 @@ import pytest
 from tests.cli.command import tidegate
 
 from tidegate.cli.explain import explain
+from tidegate.config.auth import Auth, AuthKey
 from tidegate.config.check import check, check_text
+from tidegate.config.limits import Allowance, Limit
+from tidegate.config.listeners import Listener
+from tidegate.config.routes import Route
 from tidegate.config.schema import Gateway
+from tidegate.config.upstreams import Endpoint, Upstream
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "limits.toml"
 
@@ -100,3 +107,35 @@ def test_limit_that_learns_says_so() -> None:
     assert snapshot is not None
     (asked,) = explain(snapshot.gateway, "GET", "http://a.test/", []).limits
     assert (asked.step, asked.allows) == ("pick", "what is learned at once (vegas)")
+
+
+@pytest.mark.parametrize(
+    ("key", "override", "url", "fields", "client"),
+    [
+        ("client.ip", "192.0.2.7", "http://a.test/", [], "::ffff:192.0.2.7"),
+        ("client.ip", "2001:db8:0:1::9", "http://a.test/", [], "2001:db8::1:0:0:0:1"),
+        ("host", "A.test", "http://a.TEST:80/", [], "192.0.2.1"),
+        ("query:who", "ann lee", "http://a.test/?who=ann%20lee", [], "192.0.2.1"),
+        ("path", "/y", "http://a.test/x/../y", [], "192.0.2.1"),
+        ("auth.key", "sha256:" + "AB" * 32, "http://a.test/", [], "192.0.2.1"),
+    ],
+)
+def test_override_is_found_as_the_gateway_finds_it(
+    key: str, override: str, url: str, fields: list[tuple[str, str]], client: str
+) -> None:
+    limit = Limit(rate="1/s", key=(key,), overrides={override: Allowance(rate="9/s")})
+    route = Route(name="all", upstream="app", limits=("a",))
+    gateway = Gateway(
+        listeners=(Listener(bind="127.0.0.1:1"),),
+        upstreams={"app": Upstream(endpoints=(Endpoint(address="127.0.0.1:2"),))},
+        limits={"a": limit},
+        routes=(route,),
+    )
+    if key == "auth.key":
+        digest = hashlib.sha256(b"river").hexdigest()
+        auth = Auth(kind="key", keys=(AuthKey(key=f"sha256:{digest}", subject="ann"),))
+        limit = replace(limit, overrides={f"sha256:{digest.upper()}": Allowance(rate="9/s")})
+        gateway = replace(gateway, auth={"a": auth}, limits={"a": limit}, routes=(replace(route, auth="a"),))
+        fields = [("X-API-Key", "river")]
+    (told,) = explain(gateway, "GET", url, fields, client).limits
+    assert told.allows == "9/s"

@@ -9,19 +9,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
 
 from tidegate.config.limit_keys import KeyPart
-from tidegate.config.limits import Limit
+from tidegate.config.limits import Allowance, Limit
 from tidegate.config.routes import Route
 from tidegate.config.schema import Gateway
-from tidegate.filters.key_auth import Identity, KeyAuth
+from tidegate.filters.key_auth import Identity, KeyAuth, key_digest
 from tidegate.limits.classes import Classes
+from tidegate.limits.keys import RequestKey
 from tidegate.routing.host import name_of_host
 from tidegate.routing.router import Router
 from tidegate.routing.spec import RouteSpec
+from tidegate.wire.described import Described
 from tidegate.wire.parameters import parameter
-from tidegate.wire.view import PathRefusalError, path_canonical
+from tidegate.wire.view import PathRefusalError
 
 __all__ = ["Asked", "Explanation", "explain"]
 
@@ -73,35 +74,23 @@ def explain(
 
     Listeners are not told apart: the limits of all of them are shown. Raises ValueError for what is no URL.
     """
-    parts = urlsplit(url)
-    if not parts.netloc or parts.scheme not in ("http", "https"):
-        raise ValueError(f'expected a URL such as "http://api.example.com/orders?id=1", got "{url}"')
-    request = _Request(gateway, method, parts, fields, client_ip)
     found = Explanation()
-    found.ends = request.follow(found)
+    found.ends = _Request(gateway, Described(method, url, tuple(fields)), client_ip).follow(found)
     return found
 
 
 class _Request:
-    def __init__(
-        self, gateway: Gateway, method: str, url: SplitResult, fields: Sequence[tuple[str, str]], client_ip: str
-    ) -> None:
-        self.gateway, self.method, self.host = gateway, method, url.netloc
-        self.path, self.query = url.path or "/", url.query
-        self.fields = [*fields]
-        if not any(name.lower() == "host" for name, _ in fields):
-            self.fields.insert(0, ("Host", self.host))
+    def __init__(self, gateway: Gateway, described: Described, client_ip: str) -> None:
+        self.gateway, self.described = gateway, described
+        self.method, self.host, self.path = described.method, described.host, described.path
         self.client_ip = client_ip
         self.identity: Identity | None = None
         self.route: Route | None = None
-        target = f"{self.path}?{self.query}" if self.query else self.path
-        lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in self.fields), "", ""]
-        self.head = "\r\n".join(lines).encode("latin-1")
 
     def follow(self, found: Explanation) -> str:
         """Fills ``found`` step by step; says why it ends before an upstream."""
         try:
-            self.path = path_canonical(self.path.encode("latin-1")).decode("latin-1")
+            self.path = self.described.canonical_path()
         except PathRefusalError as error:
             return f"400 {error.name}"
         edge = [name for listener in self.gateway.listeners for name in listener.limits]
@@ -109,8 +98,8 @@ class _Request:
             self.method.encode(),
             self.host.encode("latin-1"),
             self.path.encode("latin-1"),
-            self.query.encode("latin-1"),
-            [(name.encode("latin-1"), value.encode("latin-1")) for name, value in self.fields],
+            self.described.query.encode("latin-1"),
+            [(name.encode("latin-1"), value.encode("latin-1")) for name, value in self.described.fields],
         )
         if looked.name is None:
             found.limits = list(self.asked("admit", edge))
@@ -127,7 +116,7 @@ class _Request:
             names = ("subject", "tenant", "tier", "priority")
             found.identity = {name: getattr(self.identity, name) for name in names}
         found.traffic_class = Classes(self.gateway.classes).class_of(
-            self.head,
+            self.described.head,
             route_class=route.traffic_class,
             priority=None if self.identity is None else self.identity.priority,
         )
@@ -140,7 +129,7 @@ class _Request:
     def authenticate(self, name: str) -> str:
         """Finds out who asks; otherwise how that is answered."""
         auth = KeyAuth(name, self.gateway.auth[name])
-        value = parameter("header", self.gateway.auth[name].header.encode("ascii"), self.head)
+        value = parameter("header", self.gateway.auth[name].header.encode("ascii"), self.described.head)
         self.identity = None if value is None else auth.identity_of(value)
         return "" if self.identity is not None else f"401 {'key_missing' if value is None else 'key_unknown'}"
 
@@ -149,7 +138,7 @@ class _Request:
             limit = self.gateway.limits[name]
             key = [self.shown(part) for part in limit.key_parts]
             dry = " (dry run)" if limit.dry_run else ""
-            yield Asked(step=step, limit=name, key=key, allows=self.allowed(limit) + dry)
+            yield Asked(step=step, limit=name, key=key, allows=self.allowed(name, limit) + dry)
 
     def shown(self, part: KeyPart) -> str:
         """A part of the key with its value in this request."""
@@ -157,7 +146,7 @@ class _Request:
             case "client.ip":
                 value: str | None = self.client_ip
             case "header" | "cookie" | "query":
-                raw = parameter(part.source, part.name.encode("latin-1"), self.head, is_only=True)
+                raw = parameter(part.source, part.name.encode("latin-1"), self.described.head, is_only=True)
                 value = None if raw is None else raw.decode("latin-1")
             case "auth.subject" | "auth.tenant":
                 value = getattr(self.identity, part.source[5:], None)
@@ -178,12 +167,26 @@ class _Request:
         source = f"{part.source}:{part.name}" if part.name and part.source != "constant" else part.source
         return f"{source} (missing)" if value is None else f"{source} = {value}"
 
-    def allowed(self, limit: Limit) -> str:
+    def overriding(self, name: str, limit: Limit) -> Allowance | None:
+        """What the limit allows this request's key by its value, told as the gateway tells keys apart."""
+        key = RequestKey(bytes(16), name, limit.key_parts)
+        upstream = None if self.route is None else self.route.upstream
+        fingerprint, _ = key.fingerprint(
+            self.described.head,
+            client=self.client_ip.encode(),
+            path=self.path.encode("latin-1"),
+            route=b"" if self.route is None else self.route.name.encode(),
+            upstream=(upstream or "").encode(),
+            subject=b"" if self.identity is None else self.identity.subject.encode(),
+            tenant=b"" if self.identity is None else self.identity.tenant.encode(),
+            digest=b"" if self.identity is None else key_digest(self.identity),
+        )
+        found = (one for text, one in limit.overrides.items() if key.fingerprint_of_text(text.encode()) == fingerprint)
+        return next(found, None)
+
+    def allowed(self, name: str, limit: Limit) -> str:
         """What the limit allows this request's key."""
-        allowance: Any = None
-        (only,) = limit.key_parts if len(limit.key_parts) == 1 else (None,)
-        if only is not None and limit.overrides:
-            allowance = limit.overrides.get(self.shown(only).partition(" = ")[2])
+        allowance = self.overriding(name, limit) if limit.overrides else None
         if allowance is None and self.identity is not None:
             allowance = limit.tiers.get(self.identity.tier)
 

@@ -17,6 +17,9 @@ class Identity:
     @property
     def priority(self) -> int: ...
 
+def key_digest(identity: Identity) -> bytes:
+    """The SHA-256 of the key that was presented; empty where none was."""
+
 class KeyAuth:
     name: str
     keeps: bool

@@ -52,6 +52,11 @@ cdef inline uint32_t _first(const uint8_t* digest) noexcept:
     return word
 
 
+def key_digest(Identity identity not None):
+    """The SHA-256 of the key that was presented; empty where none was."""
+    return identity.digest
+
+
 cdef class KeyAuth:
     """name: in the configuration. settings: config.Auth."""
 

@@ -3,4 +3,5 @@
 from tidegate.limits.keys cimport Asked
 from tidegate.limits.limit cimport Limit, Moment
 
-cdef object peek_at(Limit limit, const Asked* asked, str tier, const Moment* now)       # Peek
+# Peek. ``key``: the value of a key of one part, instead of what the request has; None: that.
+cdef object peek_at(Limit limit, const Asked* asked, str tier, const Moment* now, bytes key=*)

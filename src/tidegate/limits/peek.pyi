@@ -29,5 +29,9 @@ def peek(
     tier: str | None = None,
     digest: bytes = b"",
     cost: float | None = None,
+    key: str | None = None,
 ) -> Peek:
-    """What ``limit`` would say to a request with this head; ``path``, if given, is its canonical path."""
+    """What ``limit`` would say to a request with this head; ``path``, if given, is its canonical path.
+
+    ``key`` is the value of a key of one part, instead of what the request has; ValueError where the key has not one.
+    """

@@ -41,14 +41,19 @@ class Peek(NamedTuple):
     is_dry_run: bool
 
 
-cdef object peek_at(Limit limit, const Asked* asked, str tier, const Moment* now):
+cdef object peek_at(Limit limit, const Asked* asked, str tier, const Moment* now, bytes key=None):
     cdef char[HITTER_NAME] name
     cdef Member member
     cdef bint is_missing
     cdef int64_t verdict, remaining, reset_ns = 0
-    shown = (<bytes>name[:limit.key.show(asked, limit.shows_values, name, HITTER_NAME)]).decode("utf-8", "replace")
     memset(&member, 0, sizeof(member))
-    member.fingerprint = limit.key.of(asked, &is_missing)
+    if key is None:
+        shown = (<bytes>name[:limit.key.show(asked, limit.shows_values, name, HITTER_NAME)]).decode("utf-8", "replace")
+        member.fingerprint = limit.key.of(asked, &is_missing)
+    else:
+        shown = key.decode("utf-8", "replace")
+        member.fingerprint = limit.key.of_text(PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key))
+        is_missing = False
     if is_missing and limit.missing != MISSING_OWN:
         return Peek(limit.name, limit.missing == MISSING_SKIP, shown, 0, 0, None, 0, limit.is_dry)
     if limit.tiers is not None or limit.overrides != NULL:
@@ -80,7 +85,7 @@ cdef Run _run(bytes text) noexcept:
 
 def peek(
     Limit limit not None, bytes head not None, int64_t now_ns, int64_t wall_ms, *, str client="", path=None, str route="",
-    str upstream="", str subject="", str tenant="", str tier=None, bytes digest=b"", cost=None,
+    str upstream="", str subject="", str tenant="", str tier=None, bytes digest=b"", cost=None, key=None,
 ):
     cdef RequestHead parsed
     cdef Asked asked
@@ -100,4 +105,6 @@ def peek(
     asked.digest = _run(digest)
     if costs is not None:
         asked.costs = <PyObject*>costs
-    return peek_at(limit, &asked, tier, &now)
+    if key is not None and limit.key.count != 1:
+        raise ValueError(f"the key of {limit.name} has {limit.key.count} parts: describe a request instead of its value")
+    return peek_at(limit, &asked, tier, &now, None if key is None else (<str>key).encode())

@@ -9,6 +9,13 @@ that its codec has read, so that reading, changing and every refusal are those o
     assert request.headers["X-Tier"] == "gold"
     head = testing.response(request, 404)
 
+What a filter is told of limits is what real ones say:
+
+    limits = testing.limits(contract={"rate": "10/s", "burst": 4, "key": "auth.tenant"})
+    request = testing.request(limits=limits, auth=Identity("ann", "acme"))
+    testing.charge(request, "contract", times=5)
+    assert not request.limits.peek("contract").is_allowed
+
 With sockets, the gateway itself, in this process: ``gateway`` runs filters in a real one, in front of an upstream that
 remembers what it got and answers as it is told:
 
@@ -19,8 +26,9 @@ remembers what it got and answers as it is told:
         assert not gw.errors
 """
 
-from tidegate.testing.exchange import request, response
+from tidegate.testing.exchange import charge, request, response
 from tidegate.testing.gateway import Answer, Gateway, Said, Use, gateway, make, use
+from tidegate.testing.limits import limits
 from tidegate.testing.upstream import Received, ScriptedUpstream
 
 __all__ = [
@@ -30,7 +38,9 @@ __all__ = [
     "Said",
     "ScriptedUpstream",
     "Use",
+    "charge",
     "gateway",
+    "limits",
     "make",
     "request",
     "response",

@@ -3,6 +3,7 @@ from typing import Any, Literal
 
 from tidegate.exchange.views import Request, ResponseHead
 from tidegate.filters.key_auth import Identity
+from tidegate.limits.limit import Limit
 
 class StandIn: ...
 
@@ -19,7 +20,11 @@ def request(
     upstreams: Sequence[str] = ("app",),
     store: Mapping[str, Any] | None = None,
     auth: Identity | None = None,
+    limits: Mapping[str, Limit] | None = None,
 ) -> Request: ...
+def charge(request: Request, name: str, times: int = 1) -> None:
+    """Charges the limit ``name`` as so many requests like this one would. Those that it refuses change nothing."""
+
 def repeat(request: Request, method: Callable[[Request], object], times: int) -> None: ...
 def response(
     request: Request,

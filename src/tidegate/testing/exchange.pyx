@@ -5,12 +5,19 @@ every refusal are those of the real thing. Nothing is sent anywhere.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
-from libc.string cimport memcpy
+from libc.stdint cimport int64_t
+from libc.string cimport memcpy, memset
 
+from tidegate.exchange.asked cimport fill_asked
+from tidegate.exchange.context cimport Context
 from tidegate.exchange.plan cimport Destination, Plan, Route
 from tidegate.exchange.state cimport NOTHING, RUNNING, SENT, Client, ExchangeState, fill, reserve
 from tidegate.exchange.views cimport Request, ResponseHead, request_view, response_view
 from tidegate.filters.key_auth cimport Identity
+from tidegate.limits.group cimport MEMBERS_MAX, NOBODY_REFUSED, Group
+from tidegate.limits.keys cimport Asked
+from tidegate.limits.limit cimport Member, Moment
+from tidegate.net.reactor cimport Reactor
 from tidegate.routing.router cimport Router
 from tidegate.upstream.endpoint cimport Upstream
 from tidegate.wire.http1 cimport (
@@ -19,6 +26,7 @@ from tidegate.wire.http1 cimport (
 from tidegate.wire.target cimport canonical_path, path_refusal_name
 
 from itertools import count
+from time import monotonic_ns
 
 from tidegate.routing.router import Router as RouterType
 from tidegate.routing.spec import RouteSpec
@@ -38,18 +46,21 @@ cdef class StandIn(Client):
 
 def request(
     method="GET", target="/", *, headers=(), str client_ip="192.0.2.1", scheme="http", http_version="1.1", path="/*",
-    str route="test", upstreams=("app",), store=None, Identity auth=None,
+    str route="test", upstreams=("app",), store=None, Identity auth=None, limits=None,
 ):
     """A request as a filter gets it in ``on_request``.
 
     headers: names to values, or pairs; Host is "gateway.test" unless given. path: the pattern of the route, whose captures the
     request then has. auth: whom it is from, nobody unless given. upstreams: names there are, the first being the route's; none: a route that answers by itself.
+    limits: those there are, by name, as ``testing.limits`` makes them.
     Raises ValueError for what a gateway would refuse, and for a target that the route does not want.
     """
     cdef ExchangeState x = ExchangeState.__new__(ExchangeState)
     cdef Client client = StandIn.__new__(StandIn)
     cdef Route taken = Route.__new__(Route)
     cdef Plan plan = Plan.__new__(Plan)
+    cdef Context context = Context.__new__(Context)
+    cdef Reactor reactor = Reactor.__new__(Reactor)
     cdef Destination destination
     cdef Router router
     cdef bytes head = _head(f"{method} {target} HTTP/{http_version}", _with_host(headers))
@@ -81,10 +92,15 @@ def request(
     taken.name = route
     taken.name_text = route.encode()
     x.route = taken
+    plan.limits = dict(limits or {})
+    reactor.now_ns = monotonic_ns()
+    context.reactor = reactor
+    x.context = context
     plan.destinations = {}
     for name in upstreams:
         destination = Destination.__new__(Destination)
         destination.upstream = Upstream(name)
+        destination.text = name.encode()
         plan.destinations[name] = destination
         if x.destination is None:
             x.destination = destination
@@ -119,6 +135,28 @@ def response(Request request not None, int status=200, headers=(), *, bint is_lo
     x.is_local = is_local
     x.stage = RUNNING if is_local else SENT
     return response_view(x)
+
+
+def charge(Request request not None, str name not None, long times=1):
+    """Charges the limit ``name`` as so many requests like this one would. Those that it refuses change nothing."""
+    cdef ExchangeState x = request.exchange
+    cdef Member[MEMBERS_MAX] members
+    cdef Group group
+    cdef Asked asked
+    cdef Moment now
+    cdef int64_t wait_ns
+    cdef long i
+    if x is None:
+        raise ValueError("this request's exchange is over")
+    group = Group((x.plan.limits[name],))
+    now.now_ns = x.context.reactor.now_ns
+    now.wall_ms = x.context.real_us() // 1000
+    fill_asked(x, &asked)
+    for i in range(times):
+        memset(members, 0, sizeof(members))
+        if group.look(&asked, None if x.identity is None else x.identity.tier, &now, members, False) == NOBODY_REFUSED:
+            if group.acquire(members, 0) == NOBODY_REFUSED:
+                group.charge(&now, members, &wait_ns)
 
 
 def repeat(Request request not None, method, long times):
