@@ -47,6 +47,7 @@ REQUIRED = {
     "bind": "127.0.0.1:1", "endpoints": ["a:1"], "name": "a", "address": "a:1", "to": "/", "cookie": "a",
     "certificates": [{"cert": "a", "key": "b"}], "cert": "a", "key": "sha256:" + "0" * 64,
     "kind": "key", "keys": [{"key": "sha256:" + "0" * 64, "subject": "a"}], "subject": "a", "rate": "1/s",
+    "url": "redis://a",
 }  # fmt: skip
 SPELT = [
     pytest.param(*option.values, spelling(option.values[1].default, option.values[1].annotation), id=option.id)

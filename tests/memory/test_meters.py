@@ -65,12 +65,13 @@ def test_series_are_found_again_by_kind_and_name(region):
 
 def test_two_views_in_one_process_find_each_others_series(region):
     pulse, plane = region.slot(0).take_meters(), region.slot(0).take_meters()
-    assert pulse.series_index("route", "a") == plane.series_index("route", "a") == 3
-    assert plane.series_index("route", "b") == 4
-    assert pulse.series_index("upstream", "b") == 5
-    assert plane.series_index("upstream", "b") == 5
+    assert pulse.series_index("route", "a") == plane.series_index("route", "a") == 6
+    assert plane.series_index("route", "b") == 7
+    assert pulse.series_index("upstream", "b") == 8
+    assert plane.series_index("upstream", "b") == 8
     assert set(MeterReader(region.mapping).places()) == {
         ("route", "other"), ("upstream", "other"), ("limit", "other"),
+        ("redis_command", "other"), ("redis_lane", "other"), ("redis_keys", "other"),
         ("route", "a"), ("route", "b"), ("upstream", "b"),
     }  # fmt: skip
 
@@ -78,7 +79,7 @@ def test_two_views_in_one_process_find_each_others_series(region):
 def test_beyond_the_bound_everything_counts_as_other_of_its_kind(region):
     meters = region.slot(0).take_meters()
     made = [meters.series_index("route", f"r{i}") for i in range(5)]
-    assert made == [3, 4, 5, 0, 0]
+    assert made == [6, 7, 8, 0, 0]
     assert meters.series_index("upstream", "u") == 1
     assert meters.series_index("limit", "l") == 2
     assert read_meters(region).series_refused == 4
@@ -87,6 +88,22 @@ def test_beyond_the_bound_everything_counts_as_other_of_its_kind(region):
     totals = series_of(region)
     assert totals["route", "other"].classes == (0, 0, 1, 0, 0, 0)
     assert totals["upstream", "other"].classes == (0, 0, 0, 0, 0, 1)
+
+
+def test_what_was_counted_elsewhere_is_added_to_a_series(region):
+    meters, reader = region.slot(0).take_meters(), MeterReader(region.mapping)
+    at = meters.series_index("redis_command", "main GET")
+    for _ in range(2):
+        meters.add_to_series(at, classes=[3, 1, 0, 0, 0, 0], duration_ns=5000, bytes_in=7, buckets=[0, 4])
+    meters.set_gauges(at, 2, 70_000, 1)
+    one = series_of(region)["redis_command", "main GET"]
+    assert (one.classes, one.duration_ns, one.bytes_in, one.bytes_out) == ((6, 2, 0, 0, 0, 0), 10_000, 14, 0)
+    assert one.buckets[:3] == (0, 8, 0) and sum(one.buckets) == 8
+    places = reader.places()["redis_command", "main GET"]
+    assert reader.gauges(places) == (2, 65_535, 1)
+    assert reader.gauges(places * 2) == (4, 131_070, 2)
+    with pytest.raises(IndexError):
+        meters.add_to_series(10_000, classes=[0] * 6)
 
 
 def test_verdicts_of_a_limit_are_counted_by_name(region):

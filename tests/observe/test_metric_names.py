@@ -6,9 +6,10 @@ from pathlib import Path
 from tidegate.config.log_fields import COMBINED, DEFAULT_FIELDS, FIELDS, FORMAT_ONLY
 from tidegate.observe.learned import LEARNED
 from tidegate.observe.metric_names import METRICS as COUNTED
+from tidegate.observe.redis_metrics import REDIS
 from tidegate.observe.vital_metrics import VITALS
 
-METRICS = (*COUNTED, *VITALS, *LEARNED)
+METRICS = (*COUNTED, *VITALS, *LEARNED, *REDIS)
 
 MANUAL = (Path(__file__).parents[2] / "docs" / "logs-and-metrics.md").read_text()
 BOUNDED_LABELS = {"route", "upstream", "class", "direction", "side", "path", "cause", "bound", "worker", "state"} | {
@@ -18,6 +19,12 @@ BOUNDED_LABELS = {"route", "upstream", "class", "direction", "side", "path", "ca
     "verdict",
     "endpoint",
     "why",
+    "redis",
+    "command",  # of a link: 128 at most
+    "result",
+    "lane",
+    "event",
+    "keys",  # 64 at most
 }
 
 

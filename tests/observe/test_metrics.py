@@ -23,6 +23,7 @@ from tidegate.observe.line_sink import LineSink
 from tidegate.observe.log_writer import LogWriter
 from tidegate.observe.metric_names import BY_WORKER, METRICS, SUMMED
 from tidegate.observe.metrics import Metrics
+from tidegate.observe.redis_metrics import REDIS
 from tidegate.observe.saturation import SaturationBounds
 from tidegate.observe.vital_metrics import VITALS
 from tidegate.observe.vitals import Vitals
@@ -81,7 +82,7 @@ def test_every_metric_is_there_with_its_type_and_help(region, tmp_path):
     vitals.take()
     text = exposition(region, log_writer=writer, error_log=error_log, vitals=vitals)
     families = {family.name: family for family in text_string_to_metric_families(text)}
-    for metric in (*METRICS, *VITALS):
+    for metric in (*METRICS, *VITALS, *REDIS):
         name = metric.name.removesuffix("_total") if metric.type == "counter" else metric.name
         family = families.pop(name)
         assert (family.type, family.documentation) == (metric.type, metric.meaning)

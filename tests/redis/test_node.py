@@ -74,7 +74,8 @@ def test_a_server_that_dies_is_noticed_by_everybody_and_said_once() -> None:
                 await until(lambda: link.node.breaker.is_open)
                 asked = [outcome(one.ping()) for one in (link.control, link.data, link.bulk) for _ in range(10)]
                 kinds = {error.kind for error in await asyncio.gather(*asked)}
-                assert kinds == {Kind.CONNECTION_REFUSED}
+                # A connection that the kernel took for the dying process is reset instead.
+                assert kinds <= {Kind.CONNECTION_REFUSED, Kind.CONNECTION_TERMINATED}
                 await asyncio.to_thread(server.start)
                 await until_it_serves(link)
                 await until(lambda: all(one.is_connected for one in link.statistics().lanes))

@@ -2,7 +2,7 @@
 
     file ─ load ─> tree with positions ─ check ─> findings, or a Gateway ─ snapshot ─> bytes for every worker
 
-- `schema` declares every option once, in the module of its noun: `server`, `listeners`, `upstreams`, `routes`,
+- `schema` declares every option once, in the module of its noun: `server`, `listeners`, `upstreams`, `redis`, `routes`,
   `filters`, `logs`; `kinds` are the markers an option's type is made of, `section` the base of the dataclasses.
 - `values` and `patterns` read durations, sizes, addresses, hosts and paths.
 - `options` lets a filter class declare its own options the same way.

@@ -23,6 +23,7 @@ from tidegate.config.rules.files import check_files
 from tidegate.config.rules.filters import EXPECTED_CLASS, check_filters
 from tidegate.config.rules.limits import check_limits
 from tidegate.config.rules.logs import check_logs
+from tidegate.config.rules.redis import check_redis
 from tidegate.config.rules.references import check_names, check_secrets
 from tidegate.config.rules.routes import check_routes
 from tidegate.config.rules.sockets import check_sockets
@@ -153,6 +154,7 @@ def _apply_rules(subject: Subject, directory: FilePath) -> Gateway:
     check_accounts(subject)
     check_files(subject)
     check_upstreams(subject)
+    check_redis(subject)
     check_auth(subject)
     check_limits(subject)
     check_classes(subject)

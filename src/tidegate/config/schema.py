@@ -16,6 +16,7 @@ from tidegate.config.kinds import Doc
 from tidegate.config.limits import Allowance, Limit
 from tidegate.config.listeners import Certificate, Listener, ListenerTLS
 from tidegate.config.logs import AccessLog, ErrorLog, Metrics, Recorder
+from tidegate.config.redis import Redis, RedisPool
 from tidegate.config.routes import HeaderChange, Redirect, Respond, Rewrite, Route
 from tidegate.config.section import Section
 from tidegate.config.server import Server
@@ -42,6 +43,8 @@ __all__ = [
     "Pool",
     "Recorder",
     "Redirect",
+    "Redis",
+    "RedisPool",
     "Respond",
     "Rewrite",
     "Route",
@@ -59,6 +62,7 @@ class Gateway(Section):
     server: Annotated[Server, Doc("The gateway as a whole.")] = field(default_factory=Server)
     listeners: Annotated[tuple[Listener, ...], Doc("Where clients connect; at least one.")] = ()
     upstreams: Annotated[Mapping[str, Upstream], Doc("Groups of alike servers, by name.")] = field(default_factory=dict)
+    redis: Annotated[Mapping[str, Redis], Doc("Redis or Valkey servers, by name.")] = field(default_factory=dict)
     auth: Annotated[Mapping[str, Auth], Doc("Who may ask, by name.")] = field(default_factory=dict)
     classes: Annotated[Classes, Doc("Which requests are more important than others.")] = field(default_factory=Classes)
     limits: Annotated[Mapping[str, Limit], Doc("How much may pass, by name.")] = field(default_factory=dict)

@@ -23,7 +23,7 @@ __all__ = ["Shaped", "shape"]
 S = TypeVar("S", bound=Section)
 
 # Tables and options of DESIGN section 11 that this version does not have yet: said so, instead of called misspelt.
-_LATER = frozenset({"cache", "health", "push", "redis"})
+_LATER = frozenset({"cache", "health", "push"})
 
 
 @dataclass(slots=True)

@@ -29,6 +29,7 @@ from tidegate.upstream.pools import Pools
 
 if TYPE_CHECKING:
     from tidegate.edge.tls import ServerTls
+    from tidegate.redis.link import Link
     from tidegate.upstream.tls import TlsSettings
 
 __all__ = ["Preparation", "Prepared", "give_up"]
@@ -58,6 +59,7 @@ class Preparation:
         region: Where limits remember; its secret is what cookies are made under.
         ring: Where lines of the access log go.
         bells: The worker's, which limits of all its snapshots share.
+        links: To Redis, by name: the worker's, for filters.
     """
 
     def __init__(
@@ -70,11 +72,13 @@ class Preparation:
         region: Region,
         ring: LogRing,
         bells: WorkerBells,
+        links: Mapping[str, "Link"] | None = None,
     ) -> None:
         self.made = Prepared(snapshot.number)
         self._snapshot = snapshot
         self._active = active
         self._pools = pools
+        self._links = links
         self._slot = slot
         self._region = region
         self._ring = ring
@@ -91,7 +95,7 @@ class Preparation:
         await self._load_certificates(gateway.listeners)
         await self._build_upstreams(gateway.upstreams)
         active = self._active()
-        self.made.filters = make_filters(gateway.filters, None if active is None else active.filters)
+        self.made.filters = make_filters(gateway.filters, None if active is None else active.filters, self._links)
         log = gateway.access_log
         limits = self._make_limits()
         self.made.learning = tuple(limit for limit in limits.values() if limit.learner is not None)

@@ -13,6 +13,7 @@ cdef class Server:
     cdef object region
     cdef int slot
     cdef object pools                       # upstream.Pools: they outlive snapshots
+    cdef readonly object links              # redis.Links: they outlive snapshots too
     cdef object ring
     cdef object bells                       # limits.WorkerBells
     cdef list inherited                     # (settings, fd) of the listeners

@@ -28,6 +28,7 @@ from typing import NamedTuple
 from tidegate.config.bounds import clients_of_a_worker, descriptor_limit
 from tidegate.edge.preparation import Preparation, give_up, give_up_upstreams
 from tidegate.process import tasks
+from tidegate.redis.links import Links
 from tidegate.upstream.pools import Pools
 
 class ServerStatistics(NamedTuple):
@@ -68,6 +69,7 @@ cdef class Server:
         self.ring = place.take_log_ring()
         self.bells = WorkerBells(region.bells(), slot)
         self.pools = Pools()
+        self.links = Links(meters, self.context.error_log.say, slot)
         self.reactor.add_tick_hook(self._look_after_pools)
         self.reactor.add_tick_hook(self._look_after_snapshots)
         self.reactor.add_tick_hook(self._look_after_limits)
@@ -86,7 +88,8 @@ cdef class Server:
         Exchanges go on meanwhile, with the active snapshot. The first one is active at once.
         """
         preparation = Preparation(
-            snapshot, self._active, self.pools, slot=self.slot, region=self.region, ring=self.ring, bells=self.bells
+            snapshot, self._active, self.pools, slot=self.slot, region=self.region, ring=self.ring, bells=self.bells,
+            links=self.links,
         )
         if snapshot.number in self.prepared:
             raise ValueError(f"snapshot {snapshot.number} has been prepared already")
@@ -129,6 +132,7 @@ cdef class Server:
         workers = self.region.workers
         self.active = made
         self.context.plan = made.plan
+        self.links.configure(made.plan.gateway.redis)
         max_open = clients_of_a_worker(made.plan.gateway, workers, descriptor_limit())
         if self.bounds is None:
             self.bounds = Bounds(max_open, server.max_connections_per_address)
@@ -244,6 +248,7 @@ cdef class Server:
             give_up(self.retiring.pop(), self._holders())
         self.context.permits.close()
         self.pools.close()
+        self.links.close()
         self.reactor.close()
 
     def statistics(self):

@@ -29,6 +29,7 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from tidegate.config import options
@@ -44,7 +45,13 @@ MAY_WAIT = ("on_request", "on_response")
 
 
 class Filter:
-    """Base of every filter; see the module for what a subclass may have."""
+    """Base of every filter; see the module for what a subclass may have.
+
+    ``self.redis_links["main"]`` is the worker's link to the servers of ``[redis.main]``, from the first exchange on:
+    ``await self.redis_links["main"].data.get(key)``.
+    """
+
+    redis_links: Any = MappingProxyType({})  # Mapping[str, Link]; the class is loaded by workers that have a link only
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         import inspect
@@ -66,13 +73,16 @@ class Filter:
         """Called once, when no snapshot has it any more and its last exchange has ended: for threads and files."""
 
 
-def make_filters(uses: Mapping[str, FilterUse], known: Mapping[str, Filter] | None = None) -> dict[str, Filter]:
+def make_filters(
+    uses: Mapping[str, FilterUse], known: Mapping[str, Filter] | None = None, redis: Mapping[str, Any] | None = None
+) -> dict[str, Filter]:
     """An instance of every configured filter, by name.
 
     Args:
         uses: The ``filters`` of a configuration.
         known: Those of the snapshot before. One of the same name, class and options, whose options name no file that
             has changed, is taken over as it is.
+        redis: The links of the worker, by name.
 
     Raises GatewayError naming the filter whose class cannot be had or whose options do not fit; what had been made for
     the others is closed.
@@ -92,6 +102,8 @@ def make_filters(uses: Mapping[str, FilterUse], known: Mapping[str, Filter] | No
                 cls = getattr(cls, part)
             instance: Filter = options.make(cls, use.options)
             instance.__dict__[_SOURCE] = source
+            if redis is not None:
+                instance.redis_links = redis
             instance.prepare()
         except Exception as error:
             close_filters(new)

@@ -49,6 +49,9 @@ cdef enum SeriesKind:
     SERIES_ROUTE = 1
     SERIES_UPSTREAM = 2
     SERIES_LIMIT = 3
+    SERIES_REDIS_COMMAND = 4
+    SERIES_REDIS_LANE = 5
+    SERIES_REDIS_KEYS = 6
 
 cdef enum Verdict:              # of a limit: where its series counts it, in ``classes``
     VERDICT_ADMITTED = 0
@@ -64,6 +67,9 @@ cdef enum:
     OTHER_ROUTE = 0
     OTHER_UPSTREAM = 1
     OTHER_LIMIT = 2
+    OTHER_REDIS_COMMAND = 3
+    OTHER_REDIS_LANE = 4
+    OTHER_REDIS_KEYS = 5
 
 cdef struct Series:
     # kind is stored last: whoever sees it sees the name. 1,792 bytes, of which a quiet series touches two cache lines.

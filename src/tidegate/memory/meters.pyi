@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from tidegate.memory.mapping import Mapping
@@ -45,6 +46,17 @@ class Meters:
     def record_exchange(
         self, series: int, status: int, duration_ns: int, bytes_in: int = 0, bytes_out: int = 0, times: int = 1
     ) -> None: ...
+    def add_to_series(
+        self,
+        series: int,
+        *,
+        classes: Sequence[int],
+        duration_ns: int = 0,
+        bytes_in: int = 0,
+        bytes_out: int = 0,
+        buckets: Sequence[int] = (),
+    ) -> None: ...
+    def set_gauges(self, series: int, open: int, waiting: int, asked: int) -> None: ...  # noqa: A002 - as the gauge is called
     def record_limit(self, series: int, verdict: str, times: int = 1) -> None: ...
     def record_upstream(
         self,
@@ -70,4 +82,5 @@ class MeterReader:
     def known_places(self) -> dict[tuple[str, str], list[tuple[int, int]]]: ...
     def sums(self) -> list[SeriesSums]: ...
     def read(self, kind: str, name: str, places: list[tuple[int, int]]) -> SeriesTotals: ...
+    def gauges(self, places: list[tuple[int, int]]) -> tuple[int, int, int]: ...
     def totals(self, slot: int | None = None) -> MeterTotals: ...

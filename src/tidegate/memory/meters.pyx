@@ -45,8 +45,14 @@ GAUGES = frozenset({
 })
 """Counters that go down: set back to 0 when a worker takes the slot."""
 
-KIND_NAMES = {SERIES_ROUTE: "route", SERIES_UPSTREAM: "upstream", SERIES_LIMIT: "limit"}
-OTHERS = {SERIES_ROUTE: OTHER_ROUTE, SERIES_UPSTREAM: OTHER_UPSTREAM, SERIES_LIMIT: OTHER_LIMIT}
+KIND_NAMES = {
+    SERIES_ROUTE: "route", SERIES_UPSTREAM: "upstream", SERIES_LIMIT: "limit", SERIES_REDIS_COMMAND: "redis_command",
+    SERIES_REDIS_LANE: "redis_lane", SERIES_REDIS_KEYS: "redis_keys",
+}
+OTHERS = {
+    SERIES_ROUTE: OTHER_ROUTE, SERIES_UPSTREAM: OTHER_UPSTREAM, SERIES_LIMIT: OTHER_LIMIT,
+    SERIES_REDIS_COMMAND: OTHER_REDIS_COMMAND, SERIES_REDIS_LANE: OTHER_REDIS_LANE, SERIES_REDIS_KEYS: OTHER_REDIS_KEYS,
+}
 
 VERDICTS = ("admitted", "refused", "delayed", "would_refuse")
 """What the classes of a limit's series count, in this order."""
@@ -236,7 +242,7 @@ cdef class Meters:
         self.put(COUNTER_NAMES.index(name), value)
 
     def series_index(self, kind: str, name: str) -> int:
-        """Index of the series of a ``"route"``, an ``"upstream"`` or a ``"limit"``, made at first use; below 3: "other"."""
+        """Index of the series of one of ``KIND_NAMES``, made at first use; those of ``OTHERS`` are "other"."""
         return self.series({name: number for number, name in KIND_NAMES.items()}[kind], name.encode())
 
     def record_exchange(self, series: int, status: int, duration_ns: int, bytes_in: int = 0, bytes_out: int = 0,
@@ -248,6 +254,28 @@ cdef class Meters:
         cdef long i
         for i in range(<long>times):
             self.record(at, status_code, took, size_in, size_out)
+
+    def add_to_series(self, series: int, *, classes, duration_ns: int = 0, bytes_in: int = 0, bytes_out: int = 0,
+                      buckets=()) -> None:
+        """Adds what was counted elsewhere: to each of the six classes, and to each bucket of the histogram, if given."""
+        cdef uint32_t at = series
+        cdef Series* one
+        cdef int i
+        if at >= self.series_max:
+            raise IndexError(f"there is no series {series}")
+        one = <Series*>self.table + at
+        for i in range(6):
+            add_single_writer(&one.classes[i], classes[i])
+        add_single_writer(&one.duration_ns, duration_ns)
+        add_single_writer(&one.bytes_in, bytes_in)
+        add_single_writer(&one.bytes_out, bytes_out)
+        for i in range(min(<int>len(buckets), <int>BUCKET_COUNT)):
+            if buckets[i]:
+                add_single_writer(&one.buckets[i], buckets[i])
+
+    def set_gauges(self, series: int, open: int, waiting: int, asked: int) -> None:
+        """Sets what goes up and down; each stops at 65,535."""
+        self.put_gauges(series, open, waiting, asked, 0)
 
     def record_limit(self, series: int, verdict: str, times: int = 1) -> None:
         """Counts verdicts of a limit, one of ``VERDICTS``."""
@@ -393,6 +421,17 @@ cdef class MeterReader:
             kind, name, tuple([classes[i] for i in range(6)]), sums[0], sums[1], sums[2],
             tuple([buckets[i] for i in range(BUCKET_COUNT)]),
         )
+
+    def gauges(self, places: list[tuple[int, int]]) -> tuple[int, int, int]:
+        """Open, waiting and asked of one series, summed over the places given by ``places``."""
+        cdef uint64_t word
+        open = waiting = asked = 0
+        for slot, index in places:
+            word = load_relaxed(&(self.table_of(slot) + <uint32_t>index).gauges)
+            open += word & 0xFFFF
+            waiting += word >> 16 & 0xFFFF
+            asked += word >> 32 & 0xFFFF
+        return open, waiting, asked
 
     def totals(self, slot: int | None = None) -> MeterTotals:
         """Everything at once; a large table is better read series by series, see ``places`` and ``read``."""

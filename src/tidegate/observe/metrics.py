@@ -21,6 +21,7 @@ from tidegate.observe import metric_names as names
 from tidegate.observe.error_log import ErrorLog
 from tidegate.observe.log_writer import LogWriter
 from tidegate.observe.metric_names import Metric
+from tidegate.observe.redis_metrics import redis_families
 from tidegate.observe.vital_metrics import vital_families
 from tidegate.observe.vitals import Vitals
 
@@ -89,6 +90,7 @@ class Metrics:
             yield ""
         yield self._limits(by_kind.get("limit", {}))
         yield self._learned()
+        yield from redis_families(self._reader, by_kind, _histogram, _line, _head)
         for kind, metrics in names.SERIES.items():
             families = [[_head(metric)] for metric in metrics]
             for at, (name, places) in enumerate(by_kind[kind].items(), 1):
@@ -138,17 +140,7 @@ class Metrics:
             f'{size.name}{{{label},direction="in"}} {one.bytes_in}\n',
             f'{size.name}{{{label},direction="out"}} {one.bytes_out}\n',
         ]
-        below, last = 0, 0
-        lines = []
-        for bound, bucket in _BOUNDS:
-            below += sum(one.buckets[last:bucket])
-            last = bucket
-            lines.append(f'{duration.name}_bucket{{{label},le="{bound}"}} {below}\n')
-        total = below + sum(one.buckets[last:])
-        lines.append(f'{duration.name}_bucket{{{label},le="+Inf"}} {total}\n')
-        lines.append(f"{duration.name}_sum{{{label}}} {one.duration_ns / 1e9:.9f}\n")
-        lines.append(f"{duration.name}_count{{{label}}} {total}\n")
-        families[2].append("".join(lines))
+        families[2].append(_histogram(duration, label, one))
 
     def _marks(self) -> list[SlotStatistics]:
         # The slots of the other generation only once somebody has been in them.
@@ -224,6 +216,20 @@ def _summed(metric: Metric, counters: Mapping[str, int]) -> str:
         inside = ",".join(f'{name}="{value}"' for name, value in labels.items())
         text += f"{metric.name}{'{' + inside + '}' if inside else ''} {counters[counter]}\n"
     return text
+
+
+def _histogram(metric: Metric, label: str, one: SeriesTotals) -> str:
+    below, last = 0, 0
+    lines = []
+    for bound, bucket in _BOUNDS:
+        below += sum(one.buckets[last:bucket])
+        last = bucket
+        lines.append(f'{metric.name}_bucket{{{label},le="{bound}"}} {below}\n')
+    total = below + sum(one.buckets[last:])
+    lines.append(f'{metric.name}_bucket{{{label},le="+Inf"}} {total}\n')
+    lines.append(f"{metric.name}_sum{{{label}}} {one.duration_ns / 1e9:.9f}\n")
+    lines.append(f"{metric.name}_count{{{label}}} {total}\n")
+    return "".join(lines)
 
 
 def _line(name: str, labels: dict[str, str], value: float) -> str:

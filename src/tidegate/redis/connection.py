@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import hiredis
 
 from tidegate.config.values import Address
-from tidegate.errors import GatewayError, Kind, Source
+from tidegate.errors import GatewayError, Kind, Retry, Source
 from tidegate.redis.commands import Argument, encode
 from tidegate.redis.errors import REFUSES_WORK, ReplyError, protocol_error, too_large
 from tidegate.wire.resp import ReplyStream
@@ -299,6 +299,8 @@ def _of_os_error(error: OSError, address: Address) -> GatewayError:
         return GatewayError(Kind.TLS_PROTOCOL_ERROR, f"{address}: {error.reason or error}", cause=error)
     if isinstance(error, socket.gaierror):
         return GatewayError(Kind.DNS_ERROR, f"{address}: {error.strerror}", status=503, cause=error)
+    if isinstance(error, ConnectionError) and error.errno is None:  # by the loop, not by the kernel
+        return GatewayError(Kind.CONNECTION_TERMINATED, f"{address}: {error}", retry=Retry.YES, cause=error)
     if error.errno is None and "Multiple exceptions" in str(
         error
     ):  # a name with several addresses, none of which answered

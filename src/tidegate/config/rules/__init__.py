@@ -5,6 +5,7 @@
 - `sockets`: addresses that are taken twice, or lead back to the gateway.
 - `cores`: cores that workers are to run on.
 - `upstreams`: pools, and options that have no effect.
+- `redis`: what is said of a server of Redis and has no effect, or contradicts itself.
 - `auth`: keys that two would have, and fields that cannot have a key.
 - `fields`: names of fields, as the others compare them.
 - `classes`: classes of traffic that there are, and shares of theirs.

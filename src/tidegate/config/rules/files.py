@@ -29,11 +29,11 @@ def check_files(subject: Subject) -> None:
             where: Path = ("listeners", index, "tls", "certificates", number)
             if not bad & {pair.cert, pair.key}:
                 _check_pair(subject, where, pair.cert, pair.key)
-    for name, upstream in subject.gateway.upstreams.items():
-        tls = upstream.tls
+    towards = [(("upstreams", name, "tls"), one.tls) for name, one in subject.gateway.upstreams.items()]
+    towards += [(("redis", name, "tls"), redis.tls) for name, redis in subject.gateway.redis.items()]
+    for where, tls in towards:
         if tls is None:
             continue
-        where = ("upstreams", name, "tls")
         if (tls.cert is None) != (tls.key is None):
             present, absent = ("cert", "key") if tls.key is None else ("key", "cert")
             if not subject.says((*where, absent)):  # otherwise it is there, and was found wrong already

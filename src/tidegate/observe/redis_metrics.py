@@ -1,0 +1,125 @@
+"""Metrics of the links to Redis, from what workers copy into their series once a second."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from tidegate.memory.meters import MeterReader, SeriesTotals
+from tidegate.observe.metric_names import Metric
+from tidegate.redis.report import LANE_EVENTS
+
+__all__ = ["REDIS", "redis_families"]
+
+_Places = Mapping[str, list[tuple[int, int]]]
+_Samples = list[tuple[Metric, dict[str, str], float]]
+
+COMMANDS = Metric(
+    "tidegate_redis_commands_total",
+    "counter",
+    ("redis", "command", "result"),
+    "commands that were answered, by result: `ok`, or `error` as the server's own answer",
+)
+DURATION = Metric(
+    "tidegate_redis_command_duration_seconds",
+    "histogram",
+    ("redis", "command"),
+    "from handing a command to its connection until its reply was read, without what callers did meanwhile",
+)
+EVENTS = Metric(
+    "tidegate_redis_lane_events_total",
+    "counter",
+    ("redis", "lane", "event"),
+    "what happened on a lane: `commands` sent in `writes` system calls, `connects`, `timeouts`, callers `turned_away` "
+    "because too many waited, replies `dropped` because their callers had left",
+)
+LANE_BYTES = Metric(
+    "tidegate_redis_lane_bytes_total",
+    "counter",
+    ("redis", "lane", "direction"),
+    "bytes of commands (out) and of values in replies (in)",
+)
+CONNECTIONS = Metric("tidegate_redis_connections", "gauge", ("redis", "lane"), "connections open now, of all workers")
+IN_FLIGHT = Metric("tidegate_redis_in_flight", "gauge", ("redis", "lane"), "commands that wait for their reply now")
+WAITING = Metric(
+    "tidegate_redis_waiting", "gauge", ("redis", "lane"), "callers that wait for room or for a connection now"
+)
+KEY_COMMANDS = Metric(
+    "tidegate_redis_key_commands_total",
+    "counter",
+    ("redis", "keys"),
+    "commands by the beginning of their key, up to its first colon",
+)
+KEY_BYTES = Metric(
+    "tidegate_redis_key_bytes_total",
+    "counter",
+    ("redis", "keys", "direction"),
+    "bytes of commands (out) and of values in replies (in) by the beginning of their key",
+)
+REDIS = (COMMANDS, DURATION, EVENTS, LANE_BYTES, CONNECTIONS, IN_FLIGHT, WAITING, KEY_COMMANDS, KEY_BYTES)
+"""Every metric of this module, in the order of the exposition."""
+
+
+def redis_families(
+    reader: MeterReader,
+    by_kind: Mapping[str, _Places],
+    histogram: Callable[[Metric, str, SeriesTotals], str],
+    line: Callable[[str, dict[str, str], float], str],
+    head: Callable[[Metric], str],
+) -> Iterator[str]:
+    """The families of links, one at a time.
+
+    Args:
+        reader: Of the shared meters.
+        by_kind: Where series lie: kind → name → places.
+        histogram: Writes the samples of a histogram with given labels.
+        line: Writes one sample.
+        head: Writes what stands before a family.
+    """
+    samples: _Samples = []
+    histograms = [head(DURATION)]
+    for name, places in by_kind.get("redis_command", {}).items():
+        one = reader.read("redis_command", name, places)
+        labels = _labels(name, "command")
+        if any(one.classes):
+            for result, count in zip(("ok", "error"), one.classes, strict=False):
+                samples.append((COMMANDS, {**labels, "result": result}, count))
+            inside = ",".join(f'{label}="{text}"' for label, text in labels.items())
+            histograms.append(histogram(DURATION, inside, one))
+    samples += _of_lanes(reader, by_kind.get("redis_lane", {}))
+    for name, places in by_kind.get("redis_keys", {}).items():
+        one = reader.read("redis_keys", name, places)
+        labels = _labels(name, "keys")
+        if one.classes[0]:
+            samples.append((KEY_COMMANDS, labels, one.classes[0]))
+            samples.append((KEY_BYTES, {**labels, "direction": "in"}, one.bytes_in))
+            samples.append((KEY_BYTES, {**labels, "direction": "out"}, one.bytes_out))
+    for metric in REDIS:
+        if metric is DURATION:
+            yield "".join(histograms)
+        else:
+            yield head(metric) + "".join(
+                line(metric.name, labels, n) for known, labels, n in samples if known is metric
+            )
+
+
+def _of_lanes(reader: MeterReader, lanes: _Places) -> _Samples:
+    samples: _Samples = []
+    for name, places in lanes.items():
+        one = reader.read("redis_lane", name, places)
+        if name == "other" and not any(one.classes):
+            continue  # nothing is other yet
+        labels = _labels(name, "lane")
+        samples += [
+            (EVENTS, {**labels, "event": event}, count) for event, count in zip(LANE_EVENTS, one.classes, strict=True)
+        ]
+        samples.append((LANE_BYTES, {**labels, "direction": "in"}, one.bytes_in))
+        samples.append((LANE_BYTES, {**labels, "direction": "out"}, one.bytes_out))
+        gauges = zip((CONNECTIONS, WAITING, IN_FLIGHT), reader.gauges(places), strict=True)
+        samples += [(metric, labels, value) for metric, value in gauges]
+    return samples
+
+
+def _labels(name: str, second: str) -> dict[str, str]:
+    """A series is named for the link and what it counts, with a space between; ``other`` has no link."""
+    link, has_both, what = name.partition(" ")
+    return {"redis": link, second: what} if has_both else {"redis": "other", second: "other"}

@@ -1,0 +1,106 @@
+"""The links of one worker, by their names in the configuration.
+
+They belong to the worker, not to a snapshot: one whose settings a reload leaves as they are keeps its connections. One
+that is changed or gone lives on for a while, for those who are in the middle of something.
+
+What links count is copied to the worker's meters in shared memory once a second.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Final
+
+from tidegate.config.redis import Redis
+from tidegate.memory.meters import Meters
+
+if TYPE_CHECKING:
+    from tidegate.redis.link import Link
+    from tidegate.redis.report import Report
+
+__all__ = ["Links"]
+
+REPORT_S: Final = 1.0
+GRACE_S: Final = 30.0
+
+
+class Links(Mapping[str, "Link"]):
+    """``links["main"]`` is the link of ``[redis.main]``; KeyError when the active snapshot has none.
+
+    Args:
+        meters: The worker's.
+        say: Where changes of state are said.
+        seed: For the jitter of pauses: the worker's slot.
+    """
+
+    def __init__(self, meters: Meters, say: Callable[..., None], seed: int = 0) -> None:
+        self._meters = meters
+        self._say = say
+        self._seed = seed
+        self._links: dict[str, Link] = {}
+        self._settings: dict[str, Redis] = {}
+        self._reports: dict[str, Report] = {}
+        self._retired: set[Link] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __getitem__(self, name: str) -> "Link":
+        return self._links[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._links)
+
+    def __len__(self) -> int:
+        return len(self._links)
+
+    def configure(self, settings: Mapping[str, Redis]) -> None:
+        """Goes on with the links of another snapshot. Nothing is connected before it is used."""
+        for name in [name for name, known in self._settings.items() if settings.get(name) != known]:
+            self._retire(name)
+        for name, one in settings.items():
+            if name not in self._links:
+                self._make(name, one)
+        if self._links and self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(REPORT_S, self._report_again)
+
+    def report(self) -> None:
+        """Copies what was counted since the last time to shared memory."""
+        for name, report in self._reports.items():
+            report.publish(self._links[name].statistics(), self._links[name].meters)
+
+    def close(self) -> None:
+        """Ends all of them at once."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self.report()
+        for link in (*self._links.values(), *self._retired):
+            link.close()
+        self._links.clear()
+        self._settings.clear()
+        self._reports.clear()
+        self._retired.clear()
+
+    def _make(self, name: str, settings: Redis) -> None:
+        # Loaded only by workers that have a link: hiredis and what stands on it are a megabyte.
+        from tidegate.redis.link import make_link
+        from tidegate.redis.report import Report
+
+        self._links[name] = make_link(name, settings, self._say, seed=self._seed)
+        self._settings[name] = settings
+        self._reports[name] = Report(name, self._meters)
+
+    def _retire(self, name: str) -> None:
+        self.report()
+        link = self._links.pop(name)
+        del self._settings[name], self._reports[name]
+        self._retired.add(link)
+        asyncio.get_running_loop().call_later(GRACE_S, self._end, link)
+
+    def _end(self, link: "Link") -> None:
+        link.close()
+        self._retired.discard(link)
+
+    def _report_again(self) -> None:
+        self.report()
+        self._timer = asyncio.get_running_loop().call_later(REPORT_S, self._report_again)
+
+    def __repr__(self) -> str:
+        return f"<Links {list(self._links.values())}>"
