@@ -1,5 +1,6 @@
 """What every test stands on: how hypothesis behaves here, and which tests run on the sanitized build."""
 
+import functools
 import os
 from pathlib import Path
 
@@ -8,7 +9,9 @@ from hypothesis import HealthCheck, settings
 
 import tidegate
 
-SOURCE = Path(__file__).parents[1] / "src" / "tidegate"
+TESTS = Path(__file__).parent
+SOURCE = TESTS.parent / "src" / "tidegate"
+COMPILED = sorted(path.relative_to(SOURCE).with_suffix("") for path in SOURCE.rglob("*.pyx"))
 
 # No deadline per example: the machines that run this flip between two speeds within seconds, and the sanitized build is
 # many times slower. On CI the examples are the same each time, so that a red run can be repeated.
@@ -24,16 +27,36 @@ def pytest_configure() -> None:
         assert "/build/sanitized/" in place, f"TIDEGATE_SANITIZE=1, but tidegate comes from {place}; run ./dev test"
 
 
+@functools.cache
+def tests_compiled_code(path: Path) -> bool:
+    """Whether all tests of the file belong to a compiled module; others may carry the mark."""
+    place = path.relative_to(TESTS)
+    name = place.stem.removeprefix("test_")
+    if name.endswith("_model"):
+        return False  # a model of a protocol is Python alone: the sanitizers would see nothing in it
+    # tests/wire/test_http1_vectors.py belongs to wire/http1.pyx as well.
+    return any(place.parent == module.parent and f"{name}_".startswith(f"{module.name}_") for module in COMPILED)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """With ``-m sanitize`` alone, files that have no such test are not even imported: two thirds of all."""
+    if config.option.markexpr != "sanitize" or collection_path.suffix != ".py" or not is_ours(collection_path):
+        return None
+    has_some = tests_compiled_code(collection_path) or "mark.sanitize" in collection_path.read_text()
+    return None if has_some else True
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks the tests of compiled modules ``sanitize``; others that exercise compiled code carry the mark already."""
-    tests = Path(__file__).parent
-    compiled = {path.relative_to(SOURCE).with_suffix("") for path in SOURCE.rglob("*.pyx")}
+    """Marks the tests of compiled modules ``sanitize``; others that exercise compiled code carry the mark already.
+
+    Slow ones come first: one that is begun last is waited for with nothing left to do beside it.
+    """
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
     for item in items:
-        if item.path.is_relative_to(tests):
-            place = item.path.relative_to(tests)
-            name = place.stem.removeprefix("test_")
-            if name.endswith("_model"):
-                continue  # a model of a protocol is Python alone: the sanitizers would see nothing in it
-            # tests/wire/test_http1_vectors.py belongs to wire/http1.pyx as well.
-            if any(place.parent == module.parent and f"{name}_".startswith(f"{module.name}_") for module in compiled):
-                item.add_marker(pytest.mark.sanitize)
+        if is_ours(item.path) and tests_compiled_code(item.path):
+            item.add_marker(pytest.mark.sanitize)
+
+
+def is_ours(path: Path) -> bool:
+    """Whether the file lies below this folder; tests in temporary folders are no tests of compiled modules."""
+    return path.is_relative_to(TESTS)
