@@ -61,7 +61,11 @@ def reloading(one):
 
 
 class Load:
-    """Clients that ask all the time, half of them on connections that are kept; and what went wrong."""
+    """Clients that ask some hundred times a second each, half of them on kept connections; and what went wrong.
+
+    They leave the processors to the reloads between two requests: the check of a configuration stands back for
+    everybody, so that clients without a pause would mostly test how long it waits.
+    """
 
     def __init__(self, one, clients=4):
         self.one = one
@@ -72,7 +76,7 @@ class Load:
 
     def _ask(self, is_kept):
         connection = None
-        while not self._ended.is_set():
+        while not self._ended.wait(0.002):
             try:
                 connection = connection or http.client.HTTPConnection("127.0.0.1", self.one.port, timeout=30)
                 connection.request("GET", "/hello")
