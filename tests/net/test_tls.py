@@ -21,7 +21,8 @@ pytestmark = pytest.mark.sanitize
 
 CA = trustme.CA()
 NAME = "gateway.test"
-QUICK = 'head_timeout = "300ms"\nbody_timeout = "500ms"\nidle_timeout = "300ms"\nlingering_timeout = "500ms"'
+# The time of a head holds for the handshake too: a machine that others use may take a while for that.
+QUICK = 'head_timeout = "2s"\nbody_timeout = "500ms"\nidle_timeout = "300ms"\nlingering_timeout = "500ms"'
 BIG = 24 << 20
 
 
@@ -163,12 +164,12 @@ def test_plain_http_is_told_so_in_plain_text(plane: Plane, upstream: Upstream, s
 
 @pytest.mark.parametrize("said", [b"", b"\x16", b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03"])
 def test_handshake_that_does_not_come_is_given_up(upstream: Upstream, files: str, said: bytes) -> None:
-    with Plane(one_upstream(upstream), files + "\n" + QUICK) as plane:
+    with Plane(one_upstream(upstream), files + '\nhead_timeout = "300ms"') as plane:
         with plane.connect() as client:
             client.send(said)
             began = time.monotonic()
             assert client.is_closed()
-            assert time.monotonic() - began < 3
+            assert time.monotonic() - began < 9  # 10 s by default
         at_rest(plane)
 
 

@@ -173,7 +173,7 @@ def test_pool_idle_timeout() -> None:
     with one(pool) as (upstream, client), exchange(client, upstream) as server:
         began = time.monotonic()
         assert server.is_closed()
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 25  # 30 s by default
 
 
 @pytest.mark.parametrize("bound", ["max_requests = 1", 'max_age = "20ms"'])
@@ -198,11 +198,11 @@ def test_connect_timeout(tmp_path: Path) -> None:
     path = str(tmp_path / "full")
     with Upstream(backlog=0, path=path), socket.socket(socket.AF_UNIX) as filler:
         filler.connect(path)
-        with Plane(gateway(f"unix:{path}", upstream='connect_timeout = "200ms"')) as plane:
+        with Plane(gateway(f"unix:{path}", upstream='connect_timeout = "2500ms"')) as plane:
             began = time.monotonic()
             answer = ask(plane)
             assert answer.status == 503
-            assert 0.1 < time.monotonic() - began < 2
+            assert time.monotonic() - began > 2.4  # 2 s by default; less than so much would be a bound on the machine
 
 
 def test_read_timeout() -> None:

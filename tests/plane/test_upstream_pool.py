@@ -185,7 +185,7 @@ def test_many_requests_through_few_connections(tmp_path: Path) -> None:
             assert most <= 4
             pool = pool_of(plane)
             assert (pool.open, pool.dialled, pool.waiting) == (4, 4, 0)
-            assert time_wait(serving.port) == before
+            assert time_wait(serving.port) <= before  # of whoever had the port before
         until(plane.is_at_rest, "at rest")
 
 
@@ -197,10 +197,11 @@ def time_wait(port: int) -> int:
 
 def test_requests_one_after_another_use_one_connection() -> None:
     with Serving(answering()) as serving, Plane(gateway(serving.address)) as plane:
+        before = time_wait(serving.port)
         for _ in range(50):
             assert plane.get().body == b"ok"
         assert serving.accepted == 1
-        assert time_wait(serving.port) == 0
+        assert time_wait(serving.port) <= before
         records = plane.log_records(50)
         assert [record["upstream_connection_uses"] for record in records] == list(range(1, 51))
         assert len({record["upstream_connection"] for record in records}) == 1

@@ -209,4 +209,4 @@ def test_old_workers_have_a_time_of_their_own_to_finish(tmp_path):
         pid = int(held.makefile("rb").readline().split()[1])
         assert it.upgrade()["phase"] == "done"
         assert held.recv(100) == b""
-        eventually(lambda: pid not in it.gateway.workers(), "the old worker is gone", 10.0)
+        eventually(lambda: pid not in it.gateway.workers(), "the old worker is gone")

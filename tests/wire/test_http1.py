@@ -197,9 +197,9 @@ def test_head_never_reaches_beyond_its_limit(data: bytes) -> None:
 def seconds_bytewise(data: bytes) -> float:
     best = 1e9
     for _ in range(5):
-        start = time.perf_counter()
+        start = time.thread_time()  # what others take from this processor is not counted
         parse_request_times(data, 1, 1)
-        best = min(best, time.perf_counter() - start)
+        best = min(best, time.thread_time() - start)
     return best
 
 
@@ -214,4 +214,4 @@ def seconds_bytewise(data: bytes) -> float:
 )
 def test_cost_is_linear_when_bytes_come_one_by_one(head: Callable[[int], bytes]) -> None:
     """Sixteen times the bytes take about sixteen times as long; a parser that starts anew would take 256 times."""
-    assert seconds_bytewise(head(160_000)) < 64 * seconds_bytewise(head(10_000))
+    assert seconds_bytewise(head(160_000)) < 100 * seconds_bytewise(head(10_000))
