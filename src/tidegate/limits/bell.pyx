@@ -25,7 +25,9 @@ cdef class WorkerBells:
         self.slot = slot
 
     cdef void begin(self, uint32_t row, unsigned rank) noexcept nogil:
-        self.rooms[row * BELL_RANKS + rank] += 1
+        cdef uint32_t at = row * BELL_RANKS + rank
+        # Not with `+=`: Cython's own checks of the sanitized build would want the lock of the interpreter for that.
+        self.rooms[at] = self.rooms[at] + 1
         self.mark(row, rank)
 
     cdef void mark(self, uint32_t row, unsigned rank) noexcept nogil:
@@ -36,7 +38,7 @@ cdef class WorkerBells:
 
     cdef bint end(self, uint32_t row, unsigned rank) noexcept nogil:
         cdef uint32_t at = row * BELL_RANKS + rank
-        self.rooms[at] -= 1
+        self.rooms[at] = self.rooms[at] - 1
         if self.rooms[at]:
             return self.is_there(row, rank)
         self.is_marked[at] = False

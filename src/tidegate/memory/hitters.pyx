@@ -103,6 +103,7 @@ cdef class Hitters:
         cdef uint64_t* words
         cdef uint32_t[2] epochs
         cdef uint32_t set
+        cdef uint64_t random
         cdef int way, window, figure
         cdef float weight = 0, score = 0, share
         if series >= self.series_max:
@@ -130,10 +131,12 @@ cdef class Hitters:
                         )
                         weight = share if share > weight else weight
             # xorshift64* (Vigna 2014)
-            self.random ^= self.random >> 12
-            self.random ^= self.random << 25
-            self.random ^= self.random >> 27
-            if <float>(self.random * <uint64_t>0x2545F4914F6CDD1D >> 40) * (score + weight) >= weight * <float>(1 << 24):
+            random = self.random
+            random ^= random >> 12
+            random ^= random << 25
+            random ^= random >> 27
+            self.random = random
+            if <float>(random * <uint64_t>0x2545F4914F6CDD1D >> 40) * (score + weight) >= weight * <float>(1 << 24):
                 return NULL
         way = <int>(hitter - &table.hitters[set * HITTER_WAYS])
         store_relaxed(&words[way], 0)
