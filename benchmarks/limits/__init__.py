@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from benchmarks.limits import charges, cost, races
+from benchmarks.limits import charges, cost, races, refusals
 
 __all__ = ["KNOWN"]
 
@@ -11,4 +11,5 @@ KNOWN: dict[str, Callable[[], int]] = {
     "limits-exactness": races.exactness,
     "limits-charges": charges.charges,
     "limits-cost": cost.cost,
+    "refusals": refusals.refusals,
 }

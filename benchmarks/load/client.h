@@ -1,7 +1,7 @@
 /* One HTTP/1.1 client connection, plain or TLS, driven by epoll; shared by closed.c and paced.c.
  *
- * Rules. One exchange at a time on a connection. An answer needs a Content-Length and a 2xx status, anything else is an
- * error: a contender is never counted as fast for answering wrongly. Bodies are dropped in the kernel (MSG_TRUNC), and
+ * Rules. One exchange at a time on a connection. An answer needs a Content-Length and a 2xx status (or what --expect says it
+ * begins with), anything else is an error: a contender is never counted as fast for answering wrongly. Bodies are dropped in the kernel (MSG_TRUNC), and
  * uploads come out of a memfd by sendfile, so that the generator is not what is measured.
  */
 #define _GNU_SOURCE
@@ -51,9 +51,9 @@ typedef struct {
 static struct {
     int port, tls, connections, reconnect, hold, renew;
     double seconds, rate;
-    const char *path, *ciphers, *raw, *key;
+    const char *path, *ciphers, *raw, *key, *expect;
     uint64_t upload;
-} option = {.connections = 64, .seconds = 1, .path = "/small", .ciphers = "TLS_AES_256_GCM_SHA384"};
+} option = {.connections = 64, .seconds = 1, .path = "/small", .expect = "2", .ciphers = "TLS_AES_256_GCM_SHA384"};
 
 static struct {
     uint64_t requests, received, sent, errors, opened, lost_idle;
@@ -177,7 +177,7 @@ static Step read_head(Conn *c, const char *data, size_t len) {
         return MORE;
     }
     c->held = 0;
-    if (memcmp(data, "HTTP/1.1 2", 10) != 0) {
+    if (memcmp(data, "HTTP/1.1 ", 9) != 0 || strncmp(data + 9, option.expect, strlen(option.expect)) != 0) {
         char why[64];
         snprintf(why, sizeof why, "answered %.*s", 40, data);
         char *line = strchr(why, '\r');
@@ -283,7 +283,8 @@ static int choose(int argc, char **argv) {
     static const struct option names[] = {
         {"port", 1, 0, 'p'}, {"tls", 0, 0, 't'}, {"connections", 1, 0, 'c'}, {"seconds", 1, 0, 's'}, {"path", 1, 0, 'a'},
         {"upload", 1, 0, 'u'}, {"reconnect", 0, 0, 'r'}, {"hold", 0, 0, 'h'}, {"rate", 1, 0, 'R'}, {"ciphers", 1, 0, 'C'},
-        {"renew", 0, 0, 'n'}, {"raw", 1, 0, 'w'}, {"key", 1, 0, 'k'}, {0, 0, 0, 0}};
+        {"renew", 0, 0, 'n'}, {"raw", 1, 0, 'w'}, {"key", 1, 0, 'k'}, {"expect", 1, 0, 'e'},
+        {0, 0, 0, 0}};
     for (int c; (c = getopt_long(argc, argv, "", names, NULL)) != -1; ) switch (c) {
         case 'p': option.port = atoi(optarg); break;
         case 't': option.tls = 1; break;
@@ -298,6 +299,7 @@ static int choose(int argc, char **argv) {
         case 'n': option.renew = 1; break;
         case 'w': option.raw = optarg; break;
         case 'k': option.key = optarg; break;
+        case 'e': option.expect = optarg; break;
         default: return 0;
     }
     return option.port > 0 && option.connections > 0;

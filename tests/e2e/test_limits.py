@@ -112,3 +112,15 @@ def test_what_a_limit_has_learned_survives_a_restart(tmp_path):
             assert learned(running_gateway)["limit"] == 3
             assert learned(running_gateway)["why"] == "restored"
             served(running_gateway, 3)
+
+
+def test_what_is_shed_is_no_affair_of_health_and_admin(tmp_path):
+    # No interpreter is so small: the worker sheds all it can from its second second on.
+    text = '[shed]\nmemory = "1MiB"\n[[routes]]\nname = "all"\nrespond = {}\n'
+    with gateway(tmp_path, text, server="workers = 1") as running_gateway:
+        address = running_gateway.listener
+        eventually(lambda: statuses(address, 5) == [503] * 5, "all is shed", deadline_s=60)
+        assert status(running_gateway)["shed"]["all"]["memory_total"] >= 5
+        assert status(running_gateway)["workers"][0]["shed_level"] > 0
+        assert metrics(running_gateway)["tidegate_shed_total", ("class", "all"), ("reason", "memory")] >= 5
+        assert ask(running_gateway.admin, "/health/ready")[0] == 200

@@ -201,3 +201,11 @@ def test_client_that_was_cut_off_is_counted_and_one_that_hung_up_is_not():
         lost.reset()
         until(lambda: plane.counters()["clients_failing"] == 1, "the reset is told")
         go_on.set()
+
+
+def test_wait_of_all_to_be_read_is_the_shortest_of_several(region):
+    witness = witness_of(region)
+    for waits, expected in (([], 0), ([9, 9], 0), ([9, 7, 8], 7), ([0, 50, 90], 0), ([5, 6, 7, 8], 5)):
+        for wait_ns in waits:
+            witness.saw_read(wait_ns)
+        assert witness.read_wait() == expected

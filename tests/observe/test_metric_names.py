@@ -25,6 +25,7 @@ BOUNDED_LABELS = {"route", "upstream", "class", "direction", "side", "path", "ca
     "lane",
     "event",
     "keys",  # 64 at most
+    "reason",
 }
 
 

@@ -243,3 +243,14 @@ def test_verdicts_of_limits_are_told_by_limit(region):
     assert 'tidegate_limit_requests_total{limit="a\\"b",verdict="refused"} 3\n' in text
     assert 'tidegate_limit_requests_total{limit="a\\"b",verdict="admitted"} 0\n' in text
     assert 'limit="other"' not in text
+
+
+def test_what_is_shed_is_told_by_class_and_reason(region):
+    meters = region.slot(0).take_meters()
+    meters.record_limit(meters.series_index("shed", "batch"), "refused", 4)  # the second of each
+    meters.set("shed_level_ppm", 1_250_000)
+    text = exposition(region)
+    assert 'tidegate_shed_total{class="batch",reason="memory"} 4\n' in text
+    assert 'tidegate_shed_total{class="batch",reason="in_flight"} 0\n' in text
+    assert 'class="other"' not in text
+    assert 'tidegate_shed_level{worker="0"} 1.250000000\n' in text

@@ -13,7 +13,7 @@ from tidegate.config.limits import Limit
 from tidegate.memory.fingerprints import Fingerprints
 from tidegate.memory.hitters import HitterReader
 from tidegate.memory.inflight import Inflight, PermitTable, waiting_fingerprint
-from tidegate.memory.meters import VERDICTS, MeterReader, SeriesSums
+from tidegate.memory.meters import SHED_REASON_NAMES, VERDICTS, MeterReader, SeriesSums
 from tidegate.memory.quotas import QuotaTable
 from tidegate.memory.rates import RateTable
 from tidegate.observe.hitters import hitters_document
@@ -59,6 +59,7 @@ def status_document(view: GatewayView) -> dict[str, Any]:
         ],
         "limits": [_limit(name, limit, reader, view, learned) for name, limit in gateway.limits.items()],
         "heavy_hitters": hitters_document(reader, HitterReader(view.region.mapping), now_ns),
+        "shed": _shed(reader),
         "machine": None if vitals.sample is None else _machine(vitals.sample),
         "upgrades": [] if view.roster is None else [msgspec.structs.asdict(one) for one in view.roster.upgrades],
         "access_log": None if view.log_writer is None else view.log_writer.statistics()._asdict(),
@@ -108,8 +109,20 @@ def _worker(
         "last_death": worker.told.last_death,
         "stalled_in": worker.told.stalled_in,
         "memory_bytes": _resident_bytes(worker.mark.pid),
+        "shed_level": counters["shed_level_ppm"] / 1e6,
         # Of a generation that was followed by another: what it still has is closed then.
         "drains_for_s": _seconds_left(worker.told.drains_until_s),
+    }
+
+
+def _shed(reader: MeterReader) -> dict[str, dict[str, int]]:
+    """Requests that were refused because a worker had too much to do, by class and reason."""
+    by_class = {name: where for (kind, name), where in reader.places().items() if kind == "shed"}
+    counts = {name: reader.read("shed", name, where).classes for name, where in by_class.items()}
+    return {
+        name: {f"{reason}_total": count for reason, count in zip(SHED_REASON_NAMES, of, strict=False)}
+        for name, of in counts.items()
+        if any(of)
     }
 
 

@@ -20,6 +20,7 @@ from tidegate.config.redis import Redis, RedisPool
 from tidegate.config.routes import HeaderChange, Redirect, Respond, Rewrite, Route
 from tidegate.config.section import Section
 from tidegate.config.server import Server
+from tidegate.config.shedding import Shed
 from tidegate.config.upstreams import DNS, TCP, Endpoint, Pool, Sticky, Upstream, UpstreamTLS
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "Rewrite",
     "Route",
     "Server",
+    "Shed",
     "Sticky",
     "Upstream",
     "UpstreamTLS",
@@ -70,6 +72,7 @@ class Gateway(Section):
         default_factory=dict
     )
     routes: Annotated[tuple[Route, ...], Doc("Which requests, and what becomes of them.")] = ()
+    shed: Annotated[Shed, Doc("When a worker has too much to do.")] = field(default_factory=Shed)
     access_log: Annotated[AccessLog, Doc("One line for each exchange.")] = field(default_factory=AccessLog)
     error_log: Annotated[ErrorLog, Doc("What went wrong.")] = field(default_factory=ErrorLog)
     metrics: Annotated[Metrics, Doc("Bounds on metrics.")] = field(default_factory=Metrics)

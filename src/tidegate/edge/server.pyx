@@ -73,6 +73,7 @@ cdef class Server:
         self.reactor.add_tick_hook(self._look_after_pools)
         self.reactor.add_tick_hook(self._look_after_snapshots)
         self.reactor.add_tick_hook(self._look_after_limits)
+        self.reactor.add_tick_hook(self._look_after_load)
         self.inherited = list(listeners)
         self.listeners = []
         self.watches = {}
@@ -133,6 +134,7 @@ cdef class Server:
         self.active = made
         self.context.plan = made.plan
         self.links.configure(made.plan.gateway.redis)
+        self.context.shedder.configure(made.plan.gateway.shed, made.plan.gateway.classes.names)
         max_open = clients_of_a_worker(made.plan.gateway, workers, descriptor_limit())
         if self.bounds is None:
             self.bounds = Bounds(max_open, server.max_connections_per_address)
@@ -174,6 +176,11 @@ cdef class Server:
         if self.active is not None:
             for limit in self.active.learning:
                 limit.tick(self.reactor.now_ns)
+
+    def _look_after_load(self, uint64_t now_ms):
+        self.context.shedder.tick(
+            self.reactor.now_ns, self.context.witness.take_read_wait() / 1e9, self.context.exchanges
+        )
 
     # -- life -------------------------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 
+from tidegate.exchange.shedding cimport Shedder
 from tidegate.exchange.witness cimport Witness
 from tidegate.memory.fingerprints cimport Fingerprints
 from tidegate.memory.hitters cimport Hitters
@@ -19,6 +20,7 @@ cdef class Context:
     cdef object refusals                    # refusal.Refusals
     cdef Hitters hitters                    # who asks most
     cdef Fingerprints askers                # of those who ask a route
+    cdef readonly Shedder shedder
     cdef readonly object error_log          # .say(kind, message, **fields)
     cdef const uint64_t* snapshot_word      # number of the active snapshot
     cdef object switch_plan                 # called when the word names another than the active one

@@ -5,6 +5,7 @@ from libc.stdio cimport snprintf
 from libc.string cimport memcpy
 from libc.time cimport gmtime_r, time_t, tm
 
+from tidegate.exchange.shedding cimport Shedder
 from tidegate.net.syscalls cimport CLOCK_REALTIME, clock_gettime, timespec
 
 import os
@@ -49,6 +50,7 @@ cdef class Context:
         self.refusals = refusals
         self.hitters = hitters
         self.askers = askers
+        self.shedder = Shedder(meters, error_log.say)
         self.switch_plan = switch_plan
         self.spare = []
         seed = os.urandom(16)

@@ -19,7 +19,9 @@ cdef class Exchange(Steps):
     cdef void gateway_ends(self, str reason)            # by the gateway, which closes the client's connection next
     cdef void _enter(self, Client client)
     # phases
+    cdef bint _shed(self)                               # True: answered
     cdef void _route(self)
+    cdef bint _shed(self)                               # True: it has been answered
     cdef void _begin_tunnel(self)
     # inside
     cdef void _record(self, uint8_t stage, uint64_t took_ns)

@@ -227,6 +227,8 @@ cdef class Exchange(Steps):
             return
         route = <Route>self.match.target
         self.route = route
+        if self.context.shedder.is_on(self.context.exchanges) and self._shed():
+            return
         if self.path_is_own and route.allowed_encodings != plan.widest_encodings:
             # Another route allows more than this one does.
             written = canonical_path(
@@ -259,6 +261,19 @@ cdef class Exchange(Steps):
             self.request_edits.extend(route.request_edits)
         self.client.exchange_routed()
         self.admit()
+
+    cdef bint _shed(self):
+        """The worker has too much to do, and this request is one of those that it does not begin with."""
+        cdef Context context = self.context
+        # Who asks is not known yet, and finding out is work.
+        cdef unsigned rank = self.plan.classes.of(self.route.class_, self.raw.at, &self.request, False, 0)
+        if not context.shedder.sheds(rank, context.exchanges, context.next_random()):
+            return False
+        self.error_kind = Kind.HTTP_REQUEST_DENIED
+        self.error_detail = "overloaded"
+        self.skips_filters = True
+        self.answer(context.shedder.answer_to(self.id()))
+        return True
 
     cdef void run_filters(self):
         if self.route.on_request is not None:

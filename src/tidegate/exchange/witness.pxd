@@ -21,6 +21,8 @@ cdef class Witness:
     cdef uint64_t waited_ns                 # longest wait
     cdef uint64_t waited_before_ns          # … of the second before
     cdef uint64_t next_look_ns              # when a client's wait is looked at again
+    cdef int looks                          # since it was last asked how long all have waited
+    cdef uint64_t read_wait_ns              # the shortest of them
     cdef inline void client_asked(self, uint32_t address_hash) noexcept:
         self.clients_asked[address_hash >> 6 & 7] |= <uint64_t>1 << (address_hash & 63)
     cdef void client_failed(self, uint32_t address_hash) noexcept
@@ -30,6 +32,8 @@ cdef class Witness:
             self.look_now(fd, now_ns)
     cdef void look_now(self, int fd, uint64_t now_ns) noexcept
     cdef void waited(self, uint64_t wait_ns) noexcept
+    cdef void waited_to_be_read(self, uint64_t wait_ns) noexcept
+    cdef uint64_t take_read_wait(self) noexcept        # how long all have waited to be read, since this was asked last
     cdef bint is_suspected(self, uint64_t now_ns) noexcept
     # Ends what began with ``Endpoint.started``. While the gateway suspects itself a failure is not held against anybody.
     cdef void endpoint_ended(self, Endpoint endpoint, uint64_t latency_ns, uint64_t now_ns, bint failed) noexcept

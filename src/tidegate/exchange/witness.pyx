@@ -21,6 +21,7 @@ from tidegate.upstream.endpoint cimport Endpoint, Upstream
 
 cdef enum:
     SUSPECTED_UNTIL_AT = 25     # word of the slot's mark, see memory.slot
+    LOOKS_LEAST = 3             # fewer say nothing of all
 
 cdef extern from *:
     int __builtin_popcountll(unsigned long long value) nogil
@@ -72,7 +73,18 @@ cdef class Witness:
         self.next_look_ns = now_ns + LOOK_PERIOD_NS
         memset(&figures, 0, sizeof(figures))
         if getsockopt(fd, IPPROTO_TCP, TCP_INFO, &figures, &size) == 0:
-            self.waited(<uint64_t>figures.tcpi_last_data_recv * 1000000)
+            self.waited_to_be_read(<uint64_t>figures.tcpi_last_data_recv * 1000000)
+
+    cdef void waited_to_be_read(self, uint64_t wait_ns) noexcept:
+        self.waited(wait_ns)
+        if self.looks == 0 or wait_ns < self.read_wait_ns:
+            self.read_wait_ns = wait_ns
+        self.looks += 1
+
+    cdef uint64_t take_read_wait(self) noexcept:
+        cdef uint64_t shortest_ns = self.read_wait_ns if self.looks >= LOOKS_LEAST else 0
+        self.looks = 0
+        return shortest_ns
 
     cdef void waited(self, uint64_t wait_ns) noexcept:
         if wait_ns > self.waited_ns:
@@ -133,6 +145,14 @@ cdef class Witness:
             self.client_failed(hash_of(address))
         else:
             self.client_asked(hash_of(address))
+
+    def saw_read(self, uint64_t wait_ns):
+        """A request had waited to be read."""
+        self.waited_to_be_read(wait_ns)
+
+    def read_wait(self) -> int:
+        """Nanoseconds that every request of late had waited to be read; 0 when there were too few to tell."""
+        return self.take_read_wait()
 
     def saw_wait(self, uint64_t wait_ns):
         """Something waited for so long."""

@@ -43,6 +43,7 @@ cdef enum Counter:              # one 64-bit word each, never zeroed at a death
     CLIENTS_FAILING             # gauge: of these, the ones that were lost
     REQUESTS_UNAUTHENTICATED    # 401: no key that is known
     EXCHANGES_ASYNC_LIMIT       # left the synchronous path to wait for its turn
+    SHED_LEVEL_PPM              # gauge: classes that are shed, in millionths
     COUNTER_COUNT
 
 cdef enum SeriesKind:
@@ -52,6 +53,7 @@ cdef enum SeriesKind:
     SERIES_REDIS_COMMAND = 4
     SERIES_REDIS_LANE = 5
     SERIES_REDIS_KEYS = 6
+    SERIES_SHED = 7             # a class of traffic, of which some is shed
 
 cdef enum Verdict:              # of a limit: where its series counts it, in ``classes``
     VERDICT_ADMITTED = 0
@@ -70,13 +72,15 @@ cdef enum:
     OTHER_REDIS_COMMAND = 3
     OTHER_REDIS_LANE = 4
     OTHER_REDIS_KEYS = 5
+    OTHER_SHED = 6
 
 cdef struct Series:
     # kind is stored last: whoever sees it sees the name. 1,792 bytes, of which a quiet series touches two cache lines.
     uint64_t kind               # SeriesKind; 0: free
     uint64_t name_size
     char name[64]
-    uint64_t classes[6]         # exchanges by first digit of the status, 0: nothing was answered; of a limit, by Verdict
+    uint64_t classes[6]         # exchanges by first digit of the status, 0: nothing was answered; of a limit, by Verdict;
+                                # of a class, by exchange.shedding.ShedReason
     uint64_t bytes_in
     uint64_t bytes_out
     uint64_t duration_ns        # sum

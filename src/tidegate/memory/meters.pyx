@@ -34,28 +34,32 @@ COUNTER_NAMES = (
     "bytes_upstream_in", "bytes_upstream_out", "log_lines_lost", "gc_collections", "gc_pause_ns", "gc_pause_max_ns",
     "loop_lag_ns", "loop_lag_max_ns", "loop_lag_recent_ns", "upstream_waiting", "pool_share_max_ppm",
     "queue_delay_recent_ns", "clients_asked", "clients_failing", "requests_unauthenticated",
-    "exchanges_async_limit",
+    "exchanges_async_limit", "shed_level_ppm",
 )
 """Names of the counters, in the order of the enum ``Counter``."""
 
 GAUGES = frozenset({
     "connections_open", "exchanges_open", "upstream_open", "upgrades_open", "gc_pause_max_ns", "loop_lag_ns",
     "loop_lag_max_ns", "loop_lag_recent_ns", "upstream_waiting", "pool_share_max_ppm",
-    "queue_delay_recent_ns", "clients_asked", "clients_failing",
+    "queue_delay_recent_ns", "clients_asked", "clients_failing", "shed_level_ppm",
 })
 """Counters that go down: set back to 0 when a worker takes the slot."""
 
 KIND_NAMES = {
     SERIES_ROUTE: "route", SERIES_UPSTREAM: "upstream", SERIES_LIMIT: "limit", SERIES_REDIS_COMMAND: "redis_command",
-    SERIES_REDIS_LANE: "redis_lane", SERIES_REDIS_KEYS: "redis_keys",
+    SERIES_REDIS_LANE: "redis_lane", SERIES_REDIS_KEYS: "redis_keys", SERIES_SHED: "shed",
 }
 OTHERS = {
     SERIES_ROUTE: OTHER_ROUTE, SERIES_UPSTREAM: OTHER_UPSTREAM, SERIES_LIMIT: OTHER_LIMIT,
     SERIES_REDIS_COMMAND: OTHER_REDIS_COMMAND, SERIES_REDIS_LANE: OTHER_REDIS_LANE, SERIES_REDIS_KEYS: OTHER_REDIS_KEYS,
+    SERIES_SHED: OTHER_SHED,
 }
 
 VERDICTS = ("admitted", "refused", "delayed", "would_refuse")
 """What the classes of a limit's series count, in this order."""
+
+SHED_REASON_NAMES = ("loop_lag", "memory", "in_flight")
+"""The same of a class of traffic that is shed."""
 
 assert len(COUNTER_NAMES) == COUNTER_COUNT and BUCKETS == BUCKET_COUNT and SERIES_SIZE % 64 == 0
 

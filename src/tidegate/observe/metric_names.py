@@ -178,6 +178,15 @@ BY_WORKER = (
         scale=1e9,
     ),
     Metric(
+        "tidegate_shed_level",
+        "gauge",
+        ("worker",),
+        "classes of traffic that the worker refuses for having too much to do: 0 none, 1.3 the least important one and "
+        "three in ten of the next",
+        (("shed_level_ppm", {}),),
+        scale=1e6,
+    ),
+    Metric(
         "tidegate_pool_share_max",
         "gauge",
         ("worker",),
@@ -264,6 +273,14 @@ LIMIT_REQUESTS = Metric(
     "requests by limit and verdict: admitted, refused, delayed (admitted after a wait), would_refuse (a dry run)",
 )
 
+SHED_REQUESTS = Metric(
+    "tidegate_shed_total",
+    "counter",
+    ("class", "reason"),
+    "requests refused because a worker had too much to do, by class of traffic (`all`: there are none) and by the "
+    "bound that was passed: loop_lag, memory, in_flight",
+)
+
 SNAPSHOT = Metric("tidegate_snapshot_number", "gauge", (), "number of the configuration snapshot that is served")
 SERIES_REFUSED = Metric(
     "tidegate_metrics_series_refused_total",
@@ -288,6 +305,7 @@ METRICS: tuple[Metric, ...] = (
     *WORKERS,
     *CONTROL,
     LIMIT_REQUESTS,
+    SHED_REQUESTS,
     *(metric for metrics in SERIES.values() for metric in metrics),
 )
 """Every metric, in the order of the exposition."""

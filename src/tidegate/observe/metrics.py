@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tidegate.config.snapshot import Snapshot
 from tidegate.memory.histogram import bucket_of
-from tidegate.memory.meters import VERDICTS, MeterReader, SeriesTotals
+from tidegate.memory.meters import SHED_REASON_NAMES, VERDICTS, MeterReader, SeriesTotals
 from tidegate.memory.region import Region
 from tidegate.memory.slot import SlotState, SlotStatistics
 from tidegate.observe import metric_names as names
@@ -88,7 +88,8 @@ class Metrics:
             for (kind, name), places in self._reader.places(slot).items():
                 by_kind.setdefault(kind, {}).setdefault(name, []).extend(places)
             yield ""
-        yield self._limits(by_kind.get("limit", {}))
+        yield self._counts(names.LIMIT_REQUESTS, "limit", VERDICTS, by_kind.get("limit", {}))
+        yield self._counts(names.SHED_REQUESTS, "shed", SHED_REASON_NAMES, by_kind.get("shed", {}))
         yield self._learned()
         yield from redis_families(self._reader, by_kind, _histogram, _line, _head)
         for kind, metrics in names.SERIES.items():
@@ -102,15 +103,17 @@ class Metrics:
                 for at in range(0, len(family), 200):
                     yield "".join(family[at : at + 200])
 
-    def _limits(self, places: dict[str, list[tuple[int, int]]]) -> str:
-        text = _head(names.LIMIT_REQUESTS)
+    def _counts(
+        self, metric: Metric, kind: str, whats: tuple[str, ...], places: dict[str, list[tuple[int, int]]]
+    ) -> str:
+        text = _head(metric)
+        of, by = metric.labels
         for name, where in places.items():
-            counts = self._reader.read("limit", name, where).classes
+            counts = self._reader.read(kind, name, where).classes
             if name == "other" and not any(counts):
                 continue  # nothing is other yet
-            for verdict, count in zip(VERDICTS, counts, strict=False):
-                labels = f'limit="{name.translate(_ESCAPES)}",verdict="{verdict}"'
-                text += f"{names.LIMIT_REQUESTS.name}{{{labels}}} {count}\n"
+            for what, count in zip(whats, counts, strict=False):
+                text += f'{metric.name}{{{of}="{name.translate(_ESCAPES)}",{by}="{what}"}} {count}\n'
         return text
 
     def _learned(self) -> str:
