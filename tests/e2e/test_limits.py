@@ -12,6 +12,9 @@ from tests.e2e.test_options import gateway, metrics, status
 from tests.e2e.test_processes import ask
 from tests.process.gateway import eventually
 
+from tidegate.memory.quotas import COUNT_MAX
+from tidegate.process.quota_log import read_batches
+
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
 LIMIT = '[limits.edge]\nrate = "1/d"\nburst = {burst}\n[[routes]]\nname = "all"\nlimits = ["edge"]\nrespond = {{}}\n'
@@ -124,3 +127,41 @@ def test_what_is_shed_is_no_affair_of_health_and_admin(tmp_path):
         assert status(running_gateway)["workers"][0]["shed_level"] > 0
         assert metrics(running_gateway)["tidegate_shed_total", ("class", "all"), ("reason", "memory")] >= 5
         assert ask(running_gateway.admin, "/health/ready")[0] == 200
+
+
+QUOTA = (
+    '[limits.month]\nquota = 5\nwindow = "30d"\nwindow_kind = "first_use"\nkey = "client.ip"\n'
+    '[[routes]]\nname = "all"\nlimits = ["month"]\nrespond = {}\n'
+)
+
+
+def kept(directory):
+    """What is on disk of the only key of the only quota."""
+    count = 0
+    for file in directory.rglob("quotas.log"):
+        for batch in read_batches(file, file.with_name("limits.key").read_bytes()):
+            for records in batch.tables:
+                count = int.from_bytes(records.cells[-8:], "little") & COUNT_MAX
+    return count
+
+
+def test_a_quota_is_kept_over_a_restart(tmp_path):
+    with gateway(tmp_path, QUOTA, server="workers = 2") as first:
+        assert statuses(first.listener, 3) == [200] * 3
+        first.signal(signal.SIGTERM)
+        assert first.wait() == 0
+        assert kept(tmp_path) == 3
+    with gateway(tmp_path, QUOTA, server="workers = 2") as second:
+        assert statuses(second.listener, 4) == [200] * 2 + [429] * 2
+
+
+def test_a_quota_is_kept_when_everything_is_killed(tmp_path):
+    with gateway(tmp_path, QUOTA, server="workers = 2") as first:
+        assert statuses(first.listener, 3) == [200] * 3
+        eventually(lambda: kept(tmp_path) == 3, "what was counted is on disk", deadline_s=60)
+        (control,) = first.control()
+        for pid in (first.pid, control, *first.workers()):
+            os.kill(pid, signal.SIGKILL)
+        first.wait()
+    with gateway(tmp_path, QUOTA, server="workers = 2") as second:
+        assert statuses(second.listener, 4) == [200] * 2 + [429] * 2

@@ -6,11 +6,11 @@ without being cleared: cells are told apart by a hash of limit and key, and what
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypedDict
 
 from tidegate.config.limits import Limit
 
-__all__ = ["LEARNERS", "SET_BYTES", "Place", "allot", "learners_for", "room_of"]
+__all__ = ["LEARNERS", "SET_BYTES", "Place", "Room", "allot", "learners_for", "room_of"]
 
 Section = Literal["rates", "quotas", "inflight"]
 
@@ -49,7 +49,15 @@ class Place(NamedTuple):
         return self.section, self.units, self.learners
 
 
-def room_of(limits_memory: int) -> dict[str, int]:
+class Room(TypedDict):
+    """Bytes, or blocks, of each section."""
+
+    rates: int
+    quotas: int
+    inflight_blocks: int
+
+
+def room_of(limits_memory: int) -> Room:
     """What ``Region.create`` is given for ``server.limits_memory``."""
     units = _units_of(limits_memory)
     return {

@@ -52,13 +52,14 @@ class Region:
         rates: int = 0,
         quotas: int = 0,
         inflight_blocks: int = 0,
+        secret: bytes | None = None,
     ) -> Region:
         """Makes a region: ``log_bytes`` of log ring (rounded up to a power of two) and ``series`` histograms a slot.
 
         ``workers``: how many of the slots one generation fills; all of them unless said otherwise.
         ``rates``, ``quotas``: bytes for the limits' tables of each kind, ``inflight_blocks``: blocks of eight rows of
-        permits, for all concurrency limits together. ``RuntimeError`` for tables on a machine that cannot compare and
-        swap 16 bytes at once.
+        permits, for all concurrency limits together. ``secret``: 32 bytes, random unless given. ``RuntimeError`` for
+        tables on a machine that cannot compare and swap 16 bytes at once.
         Memory is taken page by page when first touched. ``descriptors`` are closed on exec; pass them on by number.
         """
         if series < 1 or log_bytes < 1:
@@ -90,7 +91,7 @@ class Region:
         try:
             os.ftruncate(fd, layout.size)
             os.pwrite(fd, pack_header(layout), 0)
-            os.pwrite(fd, os.urandom(SECRET_SIZE), SECRET_OFFSET)
+            os.pwrite(fd, os.urandom(SECRET_SIZE) if secret is None else secret[:SECRET_SIZE], SECRET_OFFSET)
             fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
             region = cls(fd, make_descriptors(slots))
             for name, shape in JOURNALS.items():
@@ -135,7 +136,10 @@ class Region:
 
     @property
     def secret(self) -> bytes:
-        """32 random bytes, the same for all processes while it runs: tokens and fingerprints are keyed with it."""
+        """32 random bytes, the same for all processes while it runs: tokens and fingerprints are keyed with it.
+
+        Where there is a state directory they are kept there, and are the same after a restart.
+        """
         return os.pread(self.fd, SECRET_SIZE, SECRET_OFFSET)
 
     def slot(self, index: int) -> Slot:

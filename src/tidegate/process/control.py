@@ -45,6 +45,7 @@ from tidegate.process.messages import (
     read_memory_file,
     read_order,
 )
+from tidegate.process.quota_keeper import QuotaKeeper
 from tidegate.process.reloader import Reloader
 from tidegate.process.view import GatewayView
 from tidegate.process.watch import watch
@@ -125,8 +126,12 @@ class Control:
         tasks.start(self._watch(), "watch the configuration")
         learned = LearnedKeeper(self._region, self._state, lambda: self._snapshot, error_log.say)
         tasks.start(learned.run(), "keep what is learned")
+        quotas = self._make_quota_keeper(error_log)
         await self._ended.wait()
         await asyncio.to_thread(learned.keep)
+        if quotas is not None:
+            await asyncio.to_thread(quotas.keep)
+            quotas.close()
         # Answers stay possible until the logs are written.
         if self._log_writer is not None:
             await asyncio.to_thread(self._log_writer.stop)
@@ -178,6 +183,20 @@ class Control:
         )
         self._vitals.listeners.append(recorder.take)
         return recorder
+
+    def _make_quota_keeper(self, error_log: ErrorLog) -> QuotaKeeper | None:
+        if self._state is None:
+            return None
+        state, claimed_at_ns = self._state, self._claimed_at_ns
+        keeper = QuotaKeeper(
+            self._region,
+            state,
+            lambda: self._snapshot,
+            error_log.say,
+            is_ours=lambda: state_directory.claimed_at_ns(state) == claimed_at_ns,
+        )
+        tasks.start(keeper.run(), "keep quotas")
+        return keeper
 
     def _bounds(self) -> SaturationBounds:
         return bounds_of(self._snapshot.gateway, self._region.workers, backlog_max=Kernel().backlog_max())

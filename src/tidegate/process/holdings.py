@@ -22,8 +22,10 @@ from tidegate.process.failure import StartError
 from tidegate.process.handover import HoldingsState
 from tidegate.process.identity import Identity
 from tidegate.process.learned import restore_learned
+from tidegate.process.limits_key import limits_key
 from tidegate.process.listeners import ListenerGroup, open_listeners
 from tidegate.process.messages import SupervisorOrder
+from tidegate.process.quota_restore import restore_quotas
 
 __all__ = ["Holdings"]
 
@@ -53,6 +55,8 @@ class Holdings:
         self.commands = commands
         self.state_lock_fd = state_lock_fd
         self.pid_file = pid_file
+        self.notices: list[tuple[str, str, str]] = []
+        """Kind, message and level of what there is to say once the error log is open."""
 
     @classmethod
     def open(
@@ -88,10 +92,16 @@ class Holdings:
             for group in groups:
                 opened.callback(group.close)
             sizes = {"log_bytes": gateway.access_log.buffer, "series": gateway.metrics.series}
-            region = Region.create(2 * slots, workers=slots, **sizes, **room_of(gateway.server.limits_memory))
+            with contextlib.nullcontext() if identity is None else identity.assumed():
+                secret = limits_key(directory) if directory is not None and lock_fd >= 0 else None
+            region = Region.create(
+                2 * slots, workers=slots, secret=secret, **sizes, **room_of(gateway.server.limits_memory)
+            )
             opened.callback(region.close)
             restore_learned(region, snapshot, directory)
             holdings = cls(region, groups, state_lock_fd=lock_fd)
+            if directory is not None and secret is not None:
+                holdings.restore_quotas(snapshot, directory)
             if order.has_control:
                 admin = _Admin(gateway.server.admin)
                 holdings.admin = heirs.wait_for(lambda: ListenerGroup.open(admin, 1, is_exclusive=True))
@@ -133,6 +143,18 @@ class Holdings:
             state_lock_fd=self.state_lock_fd,
             pid_file=self.pid_file,
         )
+
+    def restore_quotas(self, snapshot: Snapshot, directory: Path) -> None:
+        """Takes quotas up where the gateway before has left them."""
+        wall_ms, now_ms = time.time_ns() // 1_000_000, time.monotonic_ns() // 1_000_000
+        age_ms, trouble = restore_quotas(self.region, snapshot, directory, wall_ms=wall_ms, now_ms=now_ms)
+        if trouble:
+            lost = "quotas begin anew" if age_ms < 0 else "quotas are taken up as far as it is whole"
+            self.notices.append(("quotas_damaged", f"{trouble}: {lost}", "warning"))
+        elif age_ms >= 0:
+            self.notices.append(
+                ("quotas_restored", f"quotas are taken up as they were written {age_ms / 1000:.1f} s ago", "info")
+            )
 
     def __repr__(self) -> str:
         return f"<Holdings {self.groups} {self.region!r}>"

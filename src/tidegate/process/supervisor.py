@@ -161,6 +161,8 @@ class Supervisor:
             identity.take()
         self.log = open_error_log(gateway.error_log, self.holdings.region, process="supervisor")
         self._at_the_end.callback(self.log.close)
+        for kind, message, level in self.holdings.notices:
+            self.log.say(kind, message, level)
         if identity is not None:
             self._say_who(identity)
         self.native = NativeStacks()
