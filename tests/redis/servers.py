@@ -26,12 +26,14 @@ def free_port() -> int:
 
 
 class Server:
-    """One server process; ``options`` are words of its command line."""
+    """One server process; ``options`` are words of its command line. With a ``sentinel`` file it is a Sentinel."""
 
-    def __init__(self, *options: str, port: int | None = None, program: str = "") -> None:
+    def __init__(self, *options: str, port: int | None = None, sentinel: str = "") -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="tidegate-valkey-"))
         self._options = options
-        self._program = program
+        self._sentinel = sentinel
+        if sentinel:
+            (self.folder / "sentinel.conf").write_text(sentinel)
         self._wanted = port
         self.process: subprocess.Popen[bytes] | None = None
         self.start()
@@ -56,7 +58,7 @@ class Server:
 
     def _command(self) -> list[str]:
         words = [str(get_binary_path())]
-        if self._program == "sentinel":
+        if self._sentinel:
             return [*words, str(self.folder / "sentinel.conf"), "--sentinel", "--port", str(self.port), *self._options]
         return [
             *words,

@@ -6,6 +6,7 @@ from urllib.parse import unquote, urlsplit
 
 from annotated_types import Ge, Le, MinLen
 
+from tidegate.config.kinds import Address as ServerAddress
 from tidegate.config.kinds import Doc, Duration, Kind, Reference, Size, describe
 from tidegate.config.section import Section
 from tidegate.config.upstreams import UpstreamTLS
@@ -90,11 +91,23 @@ class RedisPool(Section):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Redis(Section):
-    """A Redis or Valkey server. Each worker has at most three connections to it, for three lanes."""
+    """A Redis or Valkey server, a set with Sentinels, or a cluster.
+
+    Each worker has at most three connections to a server, one for each lane.
+    """
 
     url: Annotated[
         str, RedisUrl(), Doc("`redis://USER@HOST:PORT/DATABASE`, `rediss://…` for TLS, or `unix:///PATH?db=DATABASE`.")
     ]
+    sentinels: Annotated[
+        tuple[Annotated[str, ServerAddress()], ...],
+        Doc("Sentinels that know where the master is; the host of `url` is then what they call it."),
+    ] = ()
+    sentinel_password: Annotated[str | None, Reference(), Doc("The same for the Sentinels.")] = None
+    cluster: Annotated[bool, Doc("Whether it is a cluster, of which `url` is one node.")] = False
+    nodes: Annotated[
+        tuple[Annotated[str, ServerAddress()], ...], Doc("Further nodes of a cluster to ask for the others.")
+    ] = ()
     user: Annotated[str, Doc("The user of its ACL; absent: the one of the URL, or the default user.")] = ""
     password: Annotated[
         str | None, Reference(), Doc("A reference, `env:NAME` or `file:PATH`, looked up for each connection.")

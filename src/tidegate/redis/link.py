@@ -3,17 +3,21 @@
 import random
 import ssl
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
 from tidegate.config.redis import Redis, parse_redis_url
 from tidegate.config.secrets import reveal
 from tidegate.config.upstreams import UpstreamTLS
+from tidegate.config.values import parse_address
 from tidegate.redis.client import Client
+from tidegate.redis.cluster import ClusterLink
 from tidegate.redis.connection import Greeting
 from tidegate.redis.lane import LaneSettings
 from tidegate.redis.meters import Meters
 from tidegate.redis.node import NodeSettings
+from tidegate.redis.sentinel import SentinelLink
 from tidegate.redis.single import SingleLink
 from tidegate.redis.statistics import LinkStatistics
 from tidegate.redis.subscriber import Message, Subscriber
@@ -52,7 +56,17 @@ def make_link(name: str, settings: Redis, say: Callable[..., None], *, seed: int
         seed: For the jitter of pauses; workers have different ones.
     """
     target = parse_redis_url(settings.url)
-    return SingleLink(name, target.address, node_settings(settings), say, chance=random.Random(f"{seed} {name}"))
+    chance = random.Random(f"{seed} {name}")
+    of_node = node_settings(settings)
+    if settings.cluster:
+        seeds = [target.address, *map(parse_address, settings.nodes)]
+        return ClusterLink(name, seeds, of_node, say, chance=chance)
+    if settings.sentinels:
+        greeting = replace(of_node.greeting, user="", password=_password(settings.sentinel_password), database=0)
+        sentinels = [parse_address(one) for one in settings.sentinels]
+        service = target.address.host
+        return SentinelLink(name, service, sentinels, of_node, say, greeting=greeting, chance=chance)
+    return SingleLink(name, target.address, of_node, say, chance=chance)
 
 
 def node_settings(settings: Redis) -> NodeSettings:
@@ -62,7 +76,7 @@ def node_settings(settings: Redis) -> NodeSettings:
     greeting = Greeting(
         name=settings.client_name,
         user=settings.user or target.user,
-        password=None if settings.password is None else partial(reveal, settings.password),
+        password=_password(settings.password),
         database=target.database,
         tls=None if tls is None else partial(_context, tls),
         tls_name="" if tls is None else tls.name or "",
@@ -78,15 +92,13 @@ def node_settings(settings: Redis) -> NodeSettings:
         wait_timeout_s=settings.pool.wait_timeout,
     )
     # What must not wait does not linger either, and a large value takes the line for a while.
-    control = _but(data, linger_s=0.0)
-    bulk = _but(data, linger_s=0.0, timeout_s=settings.bulk_timeout)
+    control = replace(data, linger_s=0.0)
+    bulk = replace(data, linger_s=0.0, timeout_s=settings.bulk_timeout)
     return NodeSettings(greeting, {"control": control, "data": data, "bulk": bulk})
 
 
-def _but(settings: LaneSettings, **changes: float) -> LaneSettings:
-    from dataclasses import replace
-
-    return replace(settings, **changes)  # type: ignore[arg-type]
+def _password(reference: str | None) -> Callable[[], str] | None:
+    return None if reference is None else partial(reveal, reference)
 
 
 def _context(settings: UpstreamTLS) -> ssl.SSLContext:

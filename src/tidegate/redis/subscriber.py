@@ -18,7 +18,7 @@ from tidegate.redis.connection import Connection, Greeting, open_connection
 from tidegate.redis.errors import ReplyError
 from tidegate.redis.pace import Pace
 
-__all__ = ["Message", "Subscriber", "SubscriberStatistics"]
+__all__ = ["Message", "Subscriber", "SubscriberStatistics", "nothing"]
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ class Subscriber:
         where: Callable[[], Awaitable[Address]],
         greeting: Greeting,
         on_message: Callable[[Message], None],
-        on_gap: Callable[[], None] = lambda: None,
+        on_gap: Callable[[], None] | None = None,
         *,
         chance: random.Random | None = None,
         quiet_s: float = QUIET_S,
@@ -69,7 +69,7 @@ class Subscriber:
         self._where = where
         self._greeting = greeting
         self._on_message = on_message
-        self._on_gap = on_gap
+        self._on_gap = on_gap or nothing
         self._pace = Pace(chance or random.Random())
         self._quiet_s = quiet_s
         self._loop = asyncio.get_running_loop()
@@ -198,6 +198,10 @@ class Subscriber:
 
     def __repr__(self) -> str:
         return f"<Subscriber {self.statistics()}>"
+
+
+def nothing() -> None:
+    """For whoever does not care about gaps."""
 
 
 def _bytes(name: str | bytes) -> bytes:

@@ -21,11 +21,27 @@ def test_a_url_is_enough() -> None:
         ('user = "gate"', "redis.main: needs `password`"),
         ('tls = { ca = "nowhere.pem" }', "redis.main.tls.ca: "),
         ('tls = { cert = "nowhere.pem" }', "redis.main.tls.cert: "),
+        ('cluster = true\nsentinels = ["a:1"]', "redis.main.sentinels: a cluster has none"),
+        ('nodes = ["a:1"]', "redis.main.nodes: has no effect without `cluster`"),
+        ('sentinel_password = "env:PATH"', "redis.main.sentinel_password: has no effect without `sentinels`"),
     ],
 )
 def test_what_has_no_effect_or_cannot_work_is_told(lines: str, finding: str) -> None:
     findings = told(MAIN + lines + "\n")
     assert any(one.startswith(finding) for one in findings), findings
+
+
+@pytest.mark.parametrize(
+    ("url", "option", "finding"),
+    [
+        ("redis://a/3", "cluster = true", "names database 3"),
+        ("unix:///a", "cluster = true", "is a unix socket"),
+        ("unix:///a", 'sentinels = ["a:1"]', "is a unix socket"),
+    ],
+)
+def test_url_fits_what_stands_behind_it(url: str, option: str, finding: str) -> None:
+    (message,) = told(PLAIN + f'[redis.main]\nurl = "{url}"\n{option}\n')
+    assert message.startswith(f"redis.main.url: {finding}")
 
 
 def test_users_of_url_and_option_agree(monkeypatch: pytest.MonkeyPatch) -> None:
