@@ -120,20 +120,9 @@ class Preparation:
         inflight = self._region.inflight(self._slot) if has_permits else None
         adaptive = self._region.adaptive(self._slot) if has_permits else None
         classes = self._snapshot.gateway.classes.names
-        now_ns = time.monotonic_ns()
+        views = (inflight, self._bells, classes, adaptive, time.monotonic_ns())
         return {
-            name: Limit(
-                name,
-                settings,
-                self._snapshot.places[name],
-                mapping,
-                secret,
-                inflight,
-                self._bells,
-                classes,
-                adaptive,
-                now_ns,
-            )
+            name: Limit(name, settings, self._snapshot.places[name], mapping, secret, *views)
             for name, settings in limits.items()
         }
 
