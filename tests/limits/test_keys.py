@@ -33,6 +33,7 @@ PLAIN = head()
         ("path", {"path": b"/a"}, {"path": b"/b"}),
         ("route", {"route": b"a"}, {"route": b"b"}),
         ("upstream", {"upstream": b"a"}, {"upstream": b"b"}),
+        ("endpoint", {"endpoint": b"10.0.0.5:80"}, {"endpoint": b"10.0.0.6:80"}),
         ("auth.tenant", {"tenant": b"a"}, {"tenant": b"b"}),
         ("auth.subject", {"subject": b"a"}, {"subject": b"b"}),
         ("auth.key", {"digest": b"a" * 32}, {"digest": b"b" * 32}),

@@ -154,6 +154,8 @@ class _Request:
                 value = name_of_host(self.host.encode("latin-1")).decode("latin-1")
             case "constant":
                 value = part.name
+            case "endpoint":
+                return "endpoint"
             case "auth.key":
                 return "auth.key"
             case "route" | "upstream":

@@ -11,7 +11,7 @@ __all__ = ["KeyPart", "LimitKey", "parse_key_part"]
 IPV6_PREFIX = 64
 """Bits of an IPv6 address that stand for one client, unless said: whoever has one address has all of its /64."""
 
-_PLAIN = ("auth.subject", "auth.tenant", "auth.key", "path", "method", "route", "upstream", "host")
+_PLAIN = ("auth.subject", "auth.tenant", "auth.key", "path", "method", "route", "upstream", "endpoint", "host")
 _NAMED = ("header", "cookie", "query")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,200}")
 
@@ -54,7 +54,7 @@ class LimitKey(Kind):
 
     expects: ClassVar[str] = (
         '"client.ip", "client.ip/BITS", "auth.subject", "auth.tenant", "auth.key", "header:NAME", "cookie:NAME", '
-        '"query:NAME", "path", "method", "route", "upstream", "host", "constant:TEXT", or a list of these'
+        '"query:NAME", "path", "method", "route", "upstream", "endpoint", "host", "constant:TEXT", or a list of these'
     )
     schema: ClassVar[dict[str, Any]] = {
         "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]

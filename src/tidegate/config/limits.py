@@ -12,7 +12,10 @@ from tidegate.config.limit_cost import COST_MAX, Cost, CostUnit
 from tidegate.config.limit_keys import KeyPart, LimitKey, parse_key_part
 from tidegate.config.section import Section
 
-__all__ = ["PERMITS_MAX", "STEP_MAX", "Allowance", "Limit"]
+__all__ = ["ENDPOINT_STEP_MAX", "PERMITS_MAX", "STEP_MAX", "Allowance", "Limit"]
+
+ENDPOINT_STEP_MAX = 4
+"""Of these, limits by `endpoint`."""
 
 STEP_MAX = 16
 """Limits that one step of a request may ask, all together: what each has come to has room in every exchange."""

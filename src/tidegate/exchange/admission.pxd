@@ -26,9 +26,13 @@ cdef class Admission(Relay):
     cdef int acquire(self, Group group, Member* members)
     cdef void refuse_late(self)                         # its time is up while it waits for a turn or a permit
     cdef void leave_queues(self)
+    cdef void refund_all(self)
     cdef void end_permits(self) noexcept
     # the endpoint
-    cdef Endpoint choose(self)
+    cdef Endpoint choose(self, Endpoint avoid)
+    cdef Endpoint place(self)                           # the same, with the limits of endpoints; None: answered, or it waits
+    cdef void leave_endpoint(self, object kind) noexcept        # what was taken there ends; ``kind`` of failure, None: none
+    cdef Group waits_in(self, Member** members)         # the limits of which one lets it wait
     cdef bint rewrite_path(self)
     # the rest of the exchange
     cdef void run_filters(self)                         # and then ``pick``

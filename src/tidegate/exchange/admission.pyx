@@ -160,7 +160,7 @@ cdef class Admission(Relay):
             return
         if route.rewrite is not None and not self.has_sent_path and not self.rewrite_path():
             return
-        endpoint = self.choose()
+        endpoint = self.place()
         if endpoint is None:
             return
         self.failed_reused = False
@@ -172,6 +172,8 @@ cdef class Admission(Relay):
         self.attempts += 1
         if self.contract is not None and self.contract.learns:
             begin_lesson(self, self.contract, self.contract_members)
+        if self.at_endpoint is not None and self.at_endpoint.learns:
+            begin_lesson(self, self.at_endpoint, self.endpoint_members)
         self.connect()
 
     # == limits =========================================================================================================
@@ -304,28 +306,26 @@ cdef class Admission(Relay):
 
     cdef void permit_came(self, int64_t row):
         cdef uint64_t number = self.number
-        cdef Group group = self.contract
-        cdef Moment now
+        cdef Member* members
+        cdef Group group = self.waits_in(&members)
         if self.stage != WAITING or self.waits_for != PERMIT:
             return
         try:
             self.waits_for = NOTHING
             self.stage = RUNNING
             if row >= 0:
-                self.contract_members[self.queued_for].standing = HELD
-                self.contract_members[self.queued_for].row = row
+                members[self.queued_for].standing = HELD
+                members[self.queued_for].row = row
                 self.pick()     # begins with a look at all of them once more: it has taken a while
                 return
-            now = self.moment(group)
-            group.refund(&now, self.contract_members, group.count)
-            self.turn_away(group, self.queued_for, self.contract_members)
+            self.refund_all()
+            self.turn_away(group, self.queued_for, members)
         except Exception as error:
             self.caught(number, error)
 
     cdef void refuse_late(self):
-        cdef bint is_edge = self.waits_for == TURN and not self.is_admitted
-        cdef Group group = self.edge if is_edge else self.contract
-        cdef Member* members = &self.edge_members[0] if is_edge else &self.contract_members[0]
+        cdef Member* members
+        cdef Group group = self.waits_in(&members)
         cdef int64_t wait_ns = 0
         cdef int i, number = self.queued_for
         if self.waits_for == TURN:
@@ -344,35 +344,53 @@ cdef class Admission(Relay):
                     if self.contract_members[i].standing == HELD:
                         (<Limit>group.limits[i]).learn((self.context.reactor.now_ns - self.charged_ns) / 1e9)
             group.release(self.contract_members, group.count)
-        if self.learns:
+        if self.learns and group is not None:
             teach(self, group, self.contract_members, self.error_kind)
+        self.leave_endpoint(self.error_kind)
 
     cdef void leave_queues(self):
         """It leaves before its turn: who comes next need not wait for it."""
-        cdef Group group = self.contract if self.is_admitted else self.edge
-        cdef Member* members = &self.contract_members[0] if self.is_admitted else &self.edge_members[0]
-        cdef Moment now = self.moment(group)
         if self.waits_for == PERMIT:
             (<PermitQueue>self.context.permits).leave(self)
             self.waits_for = NOTHING
         else:
             self.waits_for = NOTHING
             (<DelayQueue>self.context.delays).leave()
+        self.refund_all()
+
+    cdef Group waits_in(self, Member** members):
+        if self.waits_at is not None:
+            members[0] = &self.endpoint_members[0]
+            return self.at_endpoint
+        if not self.is_admitted:
+            members[0] = &self.edge_members[0]
+            return self.edge
+        members[0] = &self.contract_members[0]
+        return self.contract
+
+    cdef void refund_all(self):
+        """What was charged where it waits, and to the contract before."""
+        cdef Member* members
+        cdef Group group = self.waits_in(&members)
+        cdef Moment now = self.moment(group)
         group.refund(&now, members, group.count)
+        if group is self.at_endpoint and self.contract is not None:
+            now = self.moment(self.contract)
+            self.contract.refund(&now, self.contract_members, self.contract.count)
 
     # == the endpoint ===================================================================================================
 
-    cdef Endpoint choose(self):
-        """The endpoint; None when there is none, and that has been answered."""
+    cdef Endpoint choose(self, Endpoint avoid):
+        """The endpoint, another one than ``avoid`` if there is; None when there is none, and that has been answered."""
         cdef Upstream upstream = self.destination.upstream
         cdef Endpoint endpoint = None
         cdef bint is_new_client = False
         if PyBytes_GET_SIZE(upstream.sticky_cookie):
-            endpoint = sticky_endpoint(self)
+            endpoint = sticky_endpoint(self, avoid)
             is_new_client = endpoint is None
         if endpoint is None:
             endpoint = upstream.pick(
-                0 if upstream.hash_source == HASH_NONE else hash_key(self), self.failed_endpoint, self.context.reactor.now_ns
+                0 if upstream.hash_source == HASH_NONE else hash_key(self), avoid, self.context.reactor.now_ns
             )
         if endpoint is None:
             self.endpoint = None
@@ -404,6 +422,12 @@ cdef class Admission(Relay):
         return self.request_id[:self.request_id_size].decode("latin-1")
 
     # == the rest of the exchange =======================================================================================
+
+    cdef Endpoint place(self):
+        raise NotImplementedError
+
+    cdef void leave_endpoint(self, object kind) noexcept:
+        pass
 
     cdef void run_filters(self):
         raise NotImplementedError

@@ -23,7 +23,7 @@ cdef void fill_asked(ExchangeState x, Asked* asked):
         asked.path.at = x.raw.at + x.request.path.start
         asked.path.size = x.request.path.size
     asked.costs = NULL if x.costs is None else <PyObject*>x.costs
-    asked.route.size = asked.upstream.size = asked.subject.size = asked.tenant.size = asked.digest.size = 0
+    asked.route.size = asked.upstream.size = asked.endpoint.size = asked.subject.size = asked.tenant.size = asked.digest.size = 0
     if x.route is not None:
         asked.route.at = PyBytes_AS_STRING(x.route.name_text)
         asked.route.size = PyBytes_GET_SIZE(x.route.name_text)

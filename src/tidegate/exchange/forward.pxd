@@ -2,14 +2,14 @@
 
 from libc.stdint cimport uint32_t, uint64_t
 
-from tidegate.exchange.admission cimport Admission
+from tidegate.exchange.placement cimport Placement
 from tidegate.exchange.views cimport Response
 from tidegate.upstream.connection cimport UpstreamConnection
 from tidegate.wire.http1 cimport HeadLimits
 
 cdef HeadLimits RESPONSE_LIMITS
 
-cdef class Forward(Admission):
+cdef class Forward(Placement):
     # forth
     cdef void dial(self)
     cdef void send(self)

@@ -10,9 +10,9 @@ from cpython.bytes cimport PyBytes_GET_SIZE
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memset
 
-from tidegate.exchange.admission cimport Admission
 from tidegate.exchange.compose cimport compose_interim
 from tidegate.exchange.learning cimport hear_waiting, teach
+from tidegate.exchange.placement cimport Placement
 from tidegate.exchange.plan cimport Destination
 from tidegate.exchange.relay cimport HIGH_WATER, Relay
 from tidegate.exchange.state cimport (
@@ -60,7 +60,7 @@ cdef object _kind_of_refusal(int refusal):
     return Kind.HTTP_PROTOCOL_ERROR
 
 
-cdef class Forward(Admission):
+cdef class Forward(Placement):
 
     cdef void connect(self):
         cdef Pool pool = self.endpoint.pool
@@ -296,6 +296,7 @@ cdef class Forward(Admission):
         self.response_at = data
         if self.learns:
             hear_waiting(self, self.contract, self.contract_members)
+            hear_waiting(self, self.at_endpoint, self.endpoint_members)
         if self.response.status == 101:
             if not self.request.flags & HEAD_UPGRADE:
                 self.status = 0
@@ -356,7 +357,9 @@ cdef class Forward(Admission):
         if self.status == 0 and self.tries_again(kind):
             self.context.meters.add(UPSTREAM_RETRIES, 1)
             if self.learns:
-                teach(self, self.contract, self.contract_members, kind)
+                if self.contract is not None:
+                    teach(self, self.contract, self.contract_members, kind)
+            self.leave_endpoint(kind)
             upstream = self.destination.upstream
             if self.failed_reused:
                 # The server may close a connection that rests: that is no failure of its own. Who is to stay with one
@@ -419,6 +422,7 @@ cdef class Forward(Admission):
                 and self.response.framing != FRAMING_CLOSE and connection.pool is not None
             ):
                 self.release_endpoint(False)
+                self.leave_endpoint(None)
                 if not connection.is_unix and self.context.reactor.now_ms >= connection.path_seen_ms + PATH_PERIOD_MS:
                     self.look_at_path(connection)
                 connection.detach()

@@ -61,7 +61,7 @@ cdef uint64_t hash_key(ExchangeState x):
     return hash_of(raw + value.start, value.size) if found else 0
 
 
-cdef Endpoint sticky_endpoint(ExchangeState x):
+cdef Endpoint sticky_endpoint(ExchangeState x, Endpoint avoid):
     """The endpoint that the client's cookie names; None sets the cookie anew."""
     cdef Upstream upstream = x.destination.upstream
     cdef const char* raw = x.raw.at
@@ -71,6 +71,6 @@ cdef Endpoint sticky_endpoint(ExchangeState x):
         &x.request, raw, PyBytes_AS_STRING(upstream.sticky_cookie), PyBytes_GET_SIZE(upstream.sticky_cookie), &value
     ):
         endpoint = upstream.by_token(raw + value.start, value.size)
-    if endpoint is not None and not endpoint.is_out and endpoint is not x.failed_endpoint:
+    if endpoint is not None and not endpoint.is_out and endpoint is not x.failed_endpoint and endpoint is not avoid:
         return endpoint
     return None

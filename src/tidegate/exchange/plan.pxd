@@ -27,6 +27,7 @@ cdef class Destination:
     cdef readonly Upstream upstream
     cdef DialSettings dial
     cdef readonly Group limits              # of what is sent to it; None: none
+    cdef readonly Group at_endpoint         # … and of what is sent to each of its endpoints
     cdef bytes text                         # its name
     cdef uint32_t series                    # in the meters; made at first use
     cdef bint has_series
@@ -48,11 +49,14 @@ cdef class Route:
     cdef readonly Group edge                # limits that are asked before it is known who asks; None: none
     cdef readonly Group contract            # … and afterwards
     cdef dict means                         # by limit: what its requests take of it, where that is measured
+    cdef readonly Group at_endpoint         # … and of each endpoint that may get a request
     cdef dict edges                         # by listener: with its limits
     cdef dict contracts                     # by destination: with the limits of its upstream
+    cdef dict endpoint_groups               # the same for those of endpoints
     cdef int join(self, dict listener_limits) except -1
     cdef Group edge_behind(self, str listener)
     cdef Group contract_before(self, Destination destination)
+    cdef Group at_endpoints(self, Destination destination)
     # steps, None where there are none
     cdef readonly tuple on_request          # in order of the configuration
     cdef readonly tuple on_request_body

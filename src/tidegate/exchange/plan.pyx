@@ -53,7 +53,8 @@ cdef class Destination:
         self.upstream = upstream
         self.dial = DialSettings(settings.connect_timeout, settings.tcp.keepalive, settings.tcp.user_timeout)
         self.text = upstream.name.encode()
-        self.limits = _group([limits[name] for name in settings.limits])
+        self.limits = _group([limits[name] for name in settings.limits if not limits[name].settings.is_asked_at_endpoints])
+        self.at_endpoint = _group([limits[name] for name in settings.limits if limits[name].settings.is_asked_at_endpoints])
 
 
 cdef class Route:
@@ -81,7 +82,10 @@ cdef class Route:
         self.class_ = -1 if classes is None or settings.traffic_class is None else classes.rank(settings.traffic_class)
         self.means = {}
         self.edge = _group([limits[name] for name in settings.limits if limits[name].settings.is_edge], self.means)
-        self.contract = _group([limits[name] for name in settings.limits if not limits[name].settings.is_edge], self.means)
+        late = [limits[name] for name in settings.limits if not limits[name].settings.is_edge]
+        self.contract = _group([limit for limit in late if not limit.settings.is_asked_at_endpoints], self.means)
+        self.at_endpoint = _group([limit for limit in late if limit.settings.is_asked_at_endpoints], self.means)
+        self.endpoint_groups = {}
         self.edges = {}
         self.contracts = {}
         if settings.respond is not None:
@@ -118,6 +122,7 @@ cdef class Route:
             self.edges = {listener: _joined(group, self.edge, self.means) for listener, group in listener_limits.items()}
         if self.destination is not None:
             self.contract_before(self.destination)
+            self.at_endpoints(self.destination)
         return 0
 
     cdef Group edge_behind(self, str listener):
@@ -129,6 +134,14 @@ cdef class Route:
         if destination not in self.contracts:
             self.contracts[destination] = _joined(self.contract, destination.limits, self.means)
         return self.contracts[destination]
+
+    cdef Group at_endpoints(self, Destination destination):
+        """The limits that each endpoint of ``destination`` is asked for, the route's and the upstream's."""
+        if self.at_endpoint is None and destination.at_endpoint is None:
+            return None
+        if destination not in self.endpoint_groups:
+            self.endpoint_groups[destination] = _joined(self.at_endpoint, destination.at_endpoint, self.means)
+        return self.endpoint_groups[destination]
 
     def __repr__(self):
         steps = [*(self.on_request or ()), *(self.on_response or ())]

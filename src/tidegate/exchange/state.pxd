@@ -6,7 +6,7 @@ from tidegate.exchange.edits cimport Edits
 from tidegate.exchange.context cimport Context
 from tidegate.exchange.plan cimport Destination, Plan, Route
 from tidegate.filters.key_auth cimport Identity
-from tidegate.limits.group cimport MEMBERS_MAX, Group
+from tidegate.limits.group cimport ENDPOINT_MEMBERS_MAX, MEMBERS_MAX, Group
 from tidegate.limits.limit cimport Member
 from tidegate.net.stream cimport Stream
 from tidegate.routing.router cimport Captures, Match
@@ -85,6 +85,10 @@ cdef class ExchangeState(Asker):
     cdef Group contract                     # … and afterwards, those of the upstream with them
     cdef Member edge_members[MEMBERS_MAX]
     cdef Member contract_members[MEMBERS_MAX]
+    cdef Group at_endpoint                  # … and by its endpoint
+    cdef Member endpoint_members[ENDPOINT_MEMBERS_MAX]
+    cdef Endpoint waits_at                  # where it waits for a turn or a permit, or has just got it; None: nowhere
+    cdef bint has_turn                      # … it is a turn, and charged there
     cdef bint is_admitted                   # the edge has let it in
     cdef bint is_paid                       # the contract is charged, its permits may be wanting still
     cdef bint learns                        # some limit of the contract, or of the endpoint, is adaptive

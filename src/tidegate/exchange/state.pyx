@@ -91,6 +91,9 @@ cdef class ExchangeState(Asker):
         self.identity = None
         self.edge = None
         self.contract = None
+        self.at_endpoint = None
+        self.waits_at = None
+        self.has_turn = False
         self.is_admitted = False
         self.is_paid = False
         self.is_charged = False

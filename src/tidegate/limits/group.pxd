@@ -7,6 +7,7 @@ from tidegate.limits.limit cimport Limit, Member, Moment
 
 cdef enum:
     MEMBERS_MAX = 16            # limits of a step
+    ENDPOINT_MEMBERS_MAX = 4    # … of an endpoint: config.limits.ENDPOINT_STEP_MAX
     NOBODY_REFUSED = -1
 
 cdef class Group:

@@ -19,6 +19,7 @@ cdef enum KeySource:
     METHOD
     ROUTE
     UPSTREAM
+    ENDPOINT
     HOST
     CONSTANT
 
@@ -34,6 +35,7 @@ cdef struct Asked:
     Run path                    # canonical
     Run route
     Run upstream
+    Run endpoint                # address of the one that may get it; empty: it is not that far
     Run subject                 # of who asks; empty: not known
     Run tenant
     Run digest                  # of the key presented

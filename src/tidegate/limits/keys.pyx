@@ -46,8 +46,8 @@ cdef char* HEX = b"0123456789abcdef"
 
 SOURCES = {
     "client.ip": CLIENT_IP, "auth.subject": AUTH_SUBJECT, "auth.tenant": AUTH_TENANT, "auth.key": AUTH_KEY, "header": HEADER,
-    "cookie": COOKIE, "query": QUERY, "path": PATH, "method": METHOD, "route": ROUTE, "upstream": UPSTREAM, "host": HOST,
-    "constant": CONSTANT,
+    "cookie": COOKIE, "query": QUERY, "path": PATH, "method": METHOD, "route": ROUTE, "upstream": UPSTREAM, "endpoint": ENDPOINT,
+    "host": HOST, "constant": CONSTANT,
 }
 
 
@@ -208,6 +208,8 @@ cdef bint _find(const Part* part, const Asked* asked, char* host, Run* found) no
         found[0] = asked.route
     elif part.source == UPSTREAM:
         found[0] = asked.upstream
+    elif part.source == ENDPOINT:
+        found[0] = asked.endpoint
     elif part.source == METHOD:
         found[0] = _run(asked.raw + asked.head.method_text.start, asked.head.method_text.size)
     elif part.source == HOST:
@@ -340,7 +342,7 @@ cdef class RequestKey:
 
     def fingerprint(
         self, bytes head not None, *, bytes client=b"192.0.2.1", bytes path=b"/", bytes route=b"", bytes upstream=b"",
-        bytes subject=b"", bytes tenant=b"", bytes digest=b"",
+        bytes endpoint=b"", bytes subject=b"", bytes tenant=b"", bytes digest=b"",
     ):
         cdef RequestHead parsed
         cdef Asked asked
@@ -351,6 +353,7 @@ cdef class RequestKey:
         asked.path = _run_of(path)
         asked.route = _run_of(route)
         asked.upstream = _run_of(upstream)
+        asked.endpoint = _run_of(endpoint)
         asked.subject = _run_of(subject)
         asked.tenant = _run_of(tenant)
         asked.digest = _run_of(digest)

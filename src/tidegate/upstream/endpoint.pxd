@@ -11,6 +11,7 @@ from tidegate.upstream.pool cimport Pool
 cdef class Endpoint:
     cdef readonly Peer peer
     cdef readonly Pool pool
+    cdef bytes text                         # the peer's label
     cdef readonly double weight
     cdef readonly long inflight             # exchanges between pick and end
     cdef readonly uint64_t picks

@@ -65,8 +65,9 @@ cdef class Endpoint:
         self.peer = pool.peer
         self.pool = pool
         self.weight = weight
+        self.text = self.peer.label.encode()
         # Of the address alone: the same in every process, on every machine, and whatever else is configured.
-        self.place = int.from_bytes(blake2b(self.peer.label.encode(), digest_size=8).digest(), "little")
+        self.place = int.from_bytes(blake2b(self.text, digest_size=8).digest(), "little")
         self.sticky_token, self.sticky_line, self.sticky_line_secure = sticky
 
     cdef void started(self) noexcept:

@@ -161,3 +161,38 @@ def test_cost_that_cannot_be_meant_is_found(options: str, message: str) -> None:
 def test_cost_that_no_quota_holds_is_found() -> None:
     (found,) = told(limited('quota = 5\nwindow = "1d"\ncost = 6'))
     assert found == "limits.a.cost: of 6 is never let in: the quota is 5"
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ('quota = 5\nwindow = "1h"', "limits.a.key: cannot be of endpoints: a quota is for whoever asks"),
+        (
+            'rate = "1/s"\ncharge = "on_failure"',
+            'limits.a.charge: cannot be "on_failure" for endpoints: it is for who guesses',
+        ),
+        (
+            'concurrency = 5\nburst = 5\nunit_delay = "10ms"',
+            "limits.a.unit_delay: cannot be of endpoints: one that is busy is skipped, not waited for",
+        ),
+        (
+            'rate = "1/s"\ncost = "upstream.seconds"',
+            "limits.a.cost: cannot be measured for endpoints: a bound on concurrency follows what takes long",
+        ),
+    ],
+)
+def test_what_endpoints_cannot_be_asked_is_a_finding(options: str, expected: str) -> None:
+    assert told(limited(f'{options}\nkey = ["endpoint", "path"]')) == [expected]
+
+
+def test_listener_cannot_ask_endpoints() -> None:
+    text = f'{LISTENER}limits = ["a"]\n{UPSTREAM}[limits.a]\nrate = "1/s"\nkey = "endpoint"\n{ROUTE}'
+    (found,) = told(text)
+    assert found == 'listeners[0].limits[0]: "a" bounds what goes to upstreams: name it on these or on routes'
+
+
+def test_an_endpoint_is_asked_four_limits_at_most() -> None:
+    kind = 'rate = "1/s"\nkey = "endpoint"'
+    accepted(crowded(kind, listener=range(0), route=range(2), upstream=range(2, 4)))
+    (found,) = told(crowded(kind, listener=range(0), route=range(3), upstream=range(2, 5)))
+    assert found == ('routes[0].limits: with those of upstream "app" 5 limits are asked of each endpoint, 4 may be')

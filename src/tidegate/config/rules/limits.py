@@ -7,10 +7,11 @@ from tidegate.config.auth import tiers_of
 from tidegate.config.findings import Path
 from tidegate.config.kinds import KeyDigest
 from tidegate.config.limit_cost import parse_cost, parse_cost_unit
-from tidegate.config.limits import PERMITS_MAX, STEP_MAX, Allowance, Limit
+from tidegate.config.limits import ENDPOINT_STEP_MAX, PERMITS_MAX, STEP_MAX, Allowance, Limit
 from tidegate.config.rules.adaptive import check_adaptive
 from tidegate.config.rules.fields import check_said
 from tidegate.config.rules.subject import Subject
+from tidegate.config.schema import Route
 from tidegate.config.values import parse_rate
 
 __all__ = ["check_limits"]
@@ -182,13 +183,24 @@ def _check_key(subject: Subject, path: Path, limit: Limit, tiers: set[str]) -> N
                 break
     if limit.missing_key != "own" and not any(part.source in ("header", "cookie", "query") for part in parts):
         subject.find((*path, "missing_key"), "has no effect: what `key` names is never missing")
-    if limit.is_asked_at_endpoints and limit.quota is not None:
-        subject.find(where, "cannot be of endpoints: a quota is for whoever asks")
-    if limit.is_asked_at_endpoints and limit.charge == "on_failure":
-        subject.find((*path, "charge"), 'cannot be "on_failure" for endpoints: it is for who guesses')
+    if limit.is_asked_at_endpoints:
+        _check_endpoint_limit(subject, path, limit)
     for tier in limit.tiers:
         if tier not in tiers:
             subject.unknown((*path, "tiers", tier), "tier of a key", tier, sorted(tiers))
+
+
+def _check_endpoint_limit(subject: Subject, path: Path, limit: Limit) -> None:
+    if limit.quota is not None:
+        subject.find((*path, "key"), "cannot be of endpoints: a quota is for whoever asks")
+    if limit.charge == "on_failure":
+        subject.find((*path, "charge"), 'cannot be "on_failure" for endpoints: it is for who guesses')
+    if limit.unit_delay is not None:
+        subject.find((*path, "unit_delay"), "cannot be of endpoints: one that is busy is skipped, not waited for")
+    if parse_cost(limit.cost).is_measured:
+        subject.find(
+            (*path, "cost"), "cannot be measured for endpoints: a bound on concurrency follows what takes long"
+        )
 
 
 def _check_identity(subject: Subject) -> None:
@@ -240,6 +252,20 @@ def _check_steps(subject: Subject) -> None:
         reached = of_upstreams if route.filters else {upstream: of_upstreams.get(upstream, set())}
         _check_step(subject, place, edge, of_listeners)
         _check_step(subject, place, set(route.limits) - edge, reached)
+        _check_endpoints(subject, place, route, reached)
+
+
+def _check_endpoints(subject: Subject, place: Path, route: Route, reached: Mapping[str, set[str]]) -> None:
+    """No endpoint has more limits than there is room for."""
+    limits = subject.gateway.limits
+    own = {name for name in route.limits if name in limits and limits[name].is_asked_at_endpoints}
+    for other, names in reached.items():
+        count = len(own | {name for name in names if name in limits and limits[name].is_asked_at_endpoints})
+        if count > ENDPOINT_STEP_MAX:
+            subject.find(
+                place, f"with those of {other} {count} limits are asked of each endpoint, {ENDPOINT_STEP_MAX} may be"
+            )
+            return
 
 
 def _check_step(subject: Subject, place: Path, own: set[str], others: Mapping[str, set[str]]) -> None:

@@ -1,0 +1,3 @@
+from tidegate.exchange.admission import Admission
+
+class Placement(Admission): ...
