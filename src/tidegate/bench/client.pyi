@@ -1,0 +1,5 @@
+class Crew:
+    bytes_in: int
+    bytes_out: int
+
+class Client: ...
