@@ -9,7 +9,6 @@
     contenders  the limits that are compared: each algorithm, a fixed limit, none
     outcome     what came of it, second by second
     play        one scenario with one contender
-    chart       lines over axes, as SVG
     picture     an outcome, or several, drawn
 
 Everything random comes from one seeded generator a part, so that a run repeats to the last figure and two contenders

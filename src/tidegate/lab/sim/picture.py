@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tidegate.lab.sim.chart import Line, Mark, Panel, draw
+from tidegate.bench.chart import Line, Mark, Panel, draw
 from tidegate.lab.sim.outcome import Outcome
 from tidegate.lab.sim.scenario import Scenario
 

@@ -5,7 +5,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from tidegate.lab.sim.chart import Line, Mark, Panel, draw, ticks
+from tidegate.bench.chart import Line, Mark, Panel, draw, ticks
 
 SVG = "{http://www.w3.org/2000/svg}"
 
