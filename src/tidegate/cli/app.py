@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from tidegate import __version__
+from tidegate.cli.bench import bench
 from tidegate.cli.check import check
 from tidegate.cli.lab import lab
 from tidegate.cli.quickstart import quickstart
@@ -28,7 +29,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for verb in (run, check, reload, upgrade, status, stop, quickstart):
+for verb in (run, check, reload, upgrade, status, stop, quickstart, bench):
     app.command()(verb)
 app.add_typer(record)
 app.add_typer(lab)
