@@ -138,6 +138,7 @@ def test_every_module_has_a_test_file() -> None:
 def test_every_test_file_has_its_module() -> None:
     """A test file left behind by a renamed module would no longer be found by who changes the module."""
     known = {path.relative_to(SOURCE).with_suffix("") for path in MODULES}
+    packages = {path.relative_to(SOURCE) for path in SOURCE.rglob("*") if path.is_dir()}
     mirrored = {path.name for path in SOURCE.iterdir() if path.is_dir()}
     findings = []
     for test in files("test_*.py", below=TESTS):
@@ -145,8 +146,7 @@ def test_every_test_file_has_its_module() -> None:
         module = place.parent / place.stem.removeprefix("test_")
         # A module may have several test files: tests/wire/test_http1_chunks.py belongs to wire/http1.pyx.
         belongs = any(module.parent == one.parent and (module.name + "_").startswith(one.name + "_") for one in known)
-        in_package = module in {path.relative_to(SOURCE) for path in SOURCE.rglob("*") if path.is_dir()}
-        if place.parts[0] in mirrored and not belongs and not in_package:
+        if place.parts[0] in mirrored and not belongs and module not in packages:
             findings.append(f"{told(test)}: no module src/tidegate/{module}.py(x); rename the test with its module")
     fail_with(findings)
 
