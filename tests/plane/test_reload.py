@@ -450,11 +450,14 @@ def test_a_hundred_reloads_leave_nothing_behind() -> None:
         )
         other = f'[upstreams.b{turn}]\nendpoints = ["127.0.0.1:{1000 + turn}"]\nsticky.cookie = "c"\n'
         filters = '[filters.f]\nclass = "tests.plane.reload_filters:Marked"\n' + f'word = "{turn}"\n'
-        return filters + other + gateway(address, upstream=f'read_timeout = "{turn + 1}s"') + routes
+        # The connections rest while the others are prepared, however long that takes.
+        upstream = f'read_timeout = "{turn + 1}s"\npool.idle_timeout = "1h"'
+        return filters + other + gateway(address, upstream=upstream) + routes
 
+    listener = 'idle_timeout = "1h"'
     server = 'filter_packages = ["tests"]'
     process = psutil.Process()
-    with Upstream() as upstream, Plane(text(0, upstream.address), server=server) as plane, plane.connect() as client:
+    with Upstream() as upstream, Plane(text(0, upstream.address), listener, server) as plane, plane.connect() as client:
         client.send(GET)
         with upstream.accept() as peer:
             peer.request()
@@ -462,12 +465,12 @@ def test_a_hundred_reloads_leave_nothing_behind() -> None:
             assert client.answer().body == b"ok"
             # What the first ones need once: code, caches, arenas.
             for turn in range(1, 30):
-                plane.reload(text(turn, upstream.address), server=server)
+                plane.reload(text(turn, upstream.address), listener, server)
             gc.collect()
             before = (process.num_fds(), counted(Plan), len(gc.get_objects()))
             size = footprint()
             for turn in range(30, 130):
-                plane.reload(text(turn, upstream.address), server=server)
+                plane.reload(text(turn, upstream.address), listener, server)
                 if turn % 10 == 0:
                     client.send(GET)
                     peer.request()

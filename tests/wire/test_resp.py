@@ -9,6 +9,7 @@ import hiredis
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.plane.footprint import IS_SANITIZED
 
 from tidegate.wire.resp import ReplyStream
 
@@ -51,6 +52,9 @@ def cut(data: bytes, places: list[int]) -> list[bytes]:
     return [data[a:b] for a, b in itertools.pairwise(edges)]
 
 
+# hiredis 3.5 looks at two bytes behind a verbatim string (and uses none of them), which AddressSanitizer does not let
+# pass where the string ends what has been read.
+VERBATIM = [] if IS_SANITIZED else [b"=7\r\ntxt:abc\r\n"]
 simple = st.one_of(
     st.binary(max_size=20).map(lambda b: b"+" + b.replace(b"\r", b"").replace(b"\n", b"") + b"\r\n"),
     st.integers(-(2**62), 2**62).map(lambda n: b":%d\r\n" % n),
@@ -58,7 +62,7 @@ simple = st.one_of(
     st.just(b"_\r\n"),
     st.sampled_from([b"#t\r\n", b"#f\r\n", b"$-1\r\n", b"*-1\r\n", b"*0\r\n", b",1.5\r\n", b"(12345\r\n"]),
     st.binary(max_size=3 * LARGE).map(lambda b: b"$%d\r\n%s\r\n" % (len(b), b)),
-    st.sampled_from([b"$3\r\n\r\n$\r\n", b"=7\r\ntxt:abc\r\n", b"$1\r\n\n\r\n"]),
+    st.sampled_from([b"$3\r\n\r\n$\r\n", b"$1\r\n\n\r\n", *VERBATIM]),
 )
 keys = st.integers(0, 9).map(lambda n: b":%d\r\n" % n)
 replies = st.recursive(
