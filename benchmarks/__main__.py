@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import limits, micro, record, trouble
+from benchmarks import generator, limits, micro, record, trouble
 from benchmarks.contenders import KNOWN
 from benchmarks.ground import Session
 from benchmarks.load.own import GeneratorError
@@ -26,6 +26,7 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description="Side by side with nginx, Envoy and Caddy. Instead of options: 'micro [NAME]', single functions; "
+        "'generator', figures of tidegate bench itself; "
         f"{', '.join(trouble.KNOWN)}: figures of a gateway in trouble.",
     )
     parser.add_argument("--only", type=names, action="extend", metavar="NAME,...", help="only these scenarios")
@@ -56,6 +57,8 @@ def main(argv: Sequence[str]) -> int:
     """Runs what was asked for; 1 when there is nothing to show for it."""
     if argv and argv[0] == "micro":
         return micro.main(argv[1:])
+    if argv and argv[0] == "generator":
+        return generator.main(argv[1:])
     if argv and argv[0] in trouble.KNOWN:
         return trouble.KNOWN[argv[0]](argv[1:])
     if argv and argv[0] in limits.KNOWN:

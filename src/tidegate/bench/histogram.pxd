@@ -9,9 +9,9 @@ cdef class Histogram:
     cdef int magnitude                  # of a half bucket: a half has 1 << magnitude places
     cdef size_t size                    # places
     cdef uint64_t* counts
-    cdef void record(self, uint64_t value) noexcept nogil
-    cdef void clear(self) noexcept nogil
-    cdef size_t place_of(self, uint64_t value) noexcept nogil
-    cdef uint64_t lowest_at(self, size_t place) noexcept nogil          # first value that is counted there
-    cdef uint64_t width_at(self, size_t place) noexcept nogil           # how many values are
-    cdef uint64_t quantile_of(self, double share) noexcept nogil
+    cdef void record(self, uint64_t value) noexcept
+    cdef void clear(self) noexcept
+    cdef size_t place_of(self, uint64_t value) noexcept
+    cdef uint64_t lowest_at(self, size_t place) noexcept          # first value that is counted there
+    cdef uint64_t width_at(self, size_t place) noexcept           # how many values are
+    cdef uint64_t quantile_of(self, double share) noexcept

@@ -19,7 +19,7 @@ import zlib
 from collections import namedtuple
 
 cdef extern from *:
-    int __builtin_clzll(unsigned long long) nogil
+    int __builtin_clzll(unsigned long long)
 
 cdef enum:
     COOKIE = 0x1C849313             # V2, counts as ZigZag LEB128
@@ -60,30 +60,30 @@ cdef class Histogram:
 
     # -- places -------------------------------------------------------------------------------------------------------
 
-    cdef size_t place_of(self, uint64_t value) noexcept nogil:
+    cdef size_t place_of(self, uint64_t value) noexcept:
         cdef int bucket
         if value > self.highest:
             value = self.highest
         bucket = 63 - self.magnitude - __builtin_clzll(value | (((<uint64_t>2) << self.magnitude) - 1))
         return (<size_t>bucket << self.magnitude) + <size_t>(value >> bucket)
 
-    cdef uint64_t lowest_at(self, size_t place) noexcept nogil:
+    cdef uint64_t lowest_at(self, size_t place) noexcept:
         cdef size_t bucket = place >> self.magnitude
         if bucket < 2:
             return place
         return <uint64_t>(place - ((bucket - 1) << self.magnitude)) << (bucket - 1)
 
-    cdef uint64_t width_at(self, size_t place) noexcept nogil:
+    cdef uint64_t width_at(self, size_t place) noexcept:
         cdef size_t bucket = place >> self.magnitude
         return 1 if bucket < 2 else <uint64_t>1 << (bucket - 1)
 
     # -- counting -----------------------------------------------------------------------------------------------------
 
-    cdef void record(self, uint64_t value) noexcept nogil:
+    cdef void record(self, uint64_t value) noexcept:
         self.counts[self.place_of(value)] += 1
         self.total += 1
 
-    cdef void clear(self) noexcept nogil:
+    cdef void clear(self) noexcept:
         memset(self.counts, 0, self.size * sizeof(uint64_t))
         self.total = 0
 
@@ -108,7 +108,7 @@ cdef class Histogram:
 
     # -- reading ------------------------------------------------------------------------------------------------------
 
-    cdef uint64_t quantile_of(self, double share) noexcept nogil:
+    cdef uint64_t quantile_of(self, double share) noexcept:
         cdef uint64_t wanted, seen = 0
         cdef size_t i
         if self.total == 0:
