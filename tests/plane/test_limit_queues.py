@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import select
+import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
@@ -214,3 +215,67 @@ def test_share_that_was_lent_comes_back_to_the_class_that_waits() -> None:
         assert path == "GET /batch HTTP/1.1"
         last.send(OK)
         assert {one.answer().status for one in waiting.values()} == {200}
+
+
+DELAYED = '[limits.two]\nrate = "1/h"\nburst = 2\nexcess = "delay"\n'
+WAITS = {
+    "permit": (ONE, 503),
+    "permit of a key": (KEYED, 503),
+    "turn": (DELAYED, 429),
+    "unit": ('[limits.two]\nconcurrency = 1\nburst = 2\nunit_delay = "1h"\n', 503),
+}
+
+
+@pytest.mark.parametrize("when", ["later", "with it"])
+@pytest.mark.parametrize(("limit", "status"), WAITS.values(), ids=WAITS.keys())
+def test_who_may_have_left_keeps_no_place_and_hears_so(limit: str, status: int, when: str) -> None:
+    route = 'limits = ["two"]\ntimeout = "9h"'
+    with Upstream() as slow, slowly(slow, limit, route) as plane, holding(plane, slow, 1, ANN) as pairs:
+        for _ in range(3):
+            with plane.connect() as client:
+                client.send(f"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n{ANN}\r\nok".encode())
+                if when == "later":
+                    until(lambda: plane.statistics().exchanges == 2, "it waits")
+                client.sock.shutdown(socket.SHUT_WR)
+                refused = client.answer()
+                assert (refused.status, refused.get("Tidegate-Limit")) == (status, "two")
+                assert client.is_closed()
+            until(lambda: plane.statistics().exchanges == 1, "it has left")
+        answered(pairs)
+        until(lambda: plane.statistics().exchanges == 0, "all have ended")
+        assert verdicts(plane, "two")["admitted"] == 1
+        assert plane.counters()["client_aborts"] == 0
+
+
+@pytest.mark.parametrize(("limit", "status"), WAITS.values(), ids=WAITS.keys())
+def test_where_a_half_close_is_an_abort_who_waits_is_gone_with_the_body_that_nobody_read(
+    limit: str, status: int
+) -> None:
+    text = (
+        f'{limit}[upstreams.u]\nendpoints = ["{{}}"]\n[[routes]]\nname = "all"\nupstream = "u"\nlimits = ["two"]\n'
+        'timeout = "9h"\n'
+    )
+    with Upstream() as slow, Plane(text.format(slow.address), 'half_close = "abort"') as plane:
+        with holding(plane, slow, 1, ANN) as pairs:
+            for _ in range(3):
+                with plane.connect() as client:
+                    client.send(f"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n{ANN}\r\n".encode())
+                    until(lambda: plane.statistics().exchanges == 2, "it waits")
+                    client.send(b"important")
+                    client.sock.shutdown(socket.SHUT_WR)
+                    assert client.is_closed()
+                until(lambda: plane.statistics().exchanges == 1, "it has left")
+            answered(pairs)
+        until(lambda: plane.statistics().exchanges == 0, "all have ended")
+        assert plane.counters()["client_aborts"] == 3
+
+
+def test_who_has_ended_his_sending_half_is_served_where_nobody_waits() -> None:
+    with Upstream() as slow, slowly(slow, ONE) as plane, plane.connect() as client:
+        client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        client.sock.shutdown(socket.SHUT_WR)
+        with slow.accept() as server:
+            server.request()
+            server.send(OK)
+            assert client.answer().status == 200
+            assert client.is_closed()

@@ -91,7 +91,8 @@ class Listener(Section):
         Literal["serve", "abort"],
         Doc(
             "What it means when a client ends its sending half after a request: that it waits for the answer, or that "
-            "it is gone and its request is cancelled. Programs that are stopped look the same as those that wait."
+            "it is gone and its request is cancelled. Programs that are stopped look the same as those that wait. Who "
+            "waits for a turn or a permit of a limit is refused then at once (`serve`), and gives it back in any case."
         ),
     ] = "serve"
     allow_underscores: Annotated[

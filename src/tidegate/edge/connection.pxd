@@ -38,6 +38,7 @@ cdef class Connection(Client):
     cdef void _pump(self)
     cdef void _at_eof(self)
     cdef void _gone(self)
+    cdef void _half_closed(self)
     cdef void _end(self)
     cdef void _close_when_taken(self)
     cdef void _rest(self) noexcept

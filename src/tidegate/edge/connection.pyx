@@ -6,7 +6,7 @@ take more, nothing is read: the rest stays with the client.
 
 An answer to a client that is still sending is followed by a lingering close: the sending half is ended, the rest is read and
 thrown away for a while. A plain close would send a reset, which can destroy the answer on its way. A half-close after a request
-is no abort; a reset is.
+is no abort; a reset is. (But who waits for a limit is refused then, as he may be gone.)
 """
 
 from cpython.mem cimport PyMem_RawFree, PyMem_RawRealloc
@@ -17,7 +17,7 @@ from tidegate.exchange.compose cimport forwarded_element, forwarding_lines
 from tidegate.exchange.exchange cimport Exchange, give_up, take_exchange
 from tidegate.exchange.plan cimport Plan
 from tidegate.exchange.relay cimport HIGH_WATER, unchunk
-from tidegate.exchange.state cimport RESPONDING, SENT, WAITING, Client
+from tidegate.exchange.state cimport PERMIT, RESPONDING, SENT, TURN, WAITING, Client
 from tidegate.memory.atomics cimport load_acquire
 from tidegate.memory.meters cimport BYTES_DOWNSTREAM_IN, CONNECTIONS_OPEN, TLS_FAILURES, TLS_HANDSHAKES
 from tidegate.net.reactor cimport Channel
@@ -476,6 +476,8 @@ cdef class Connection(Client):
         cdef uint64_t before = self.bytes_out
         if events & (EPOLLIN | EPOLLRDHUP) == EPOLLIN and self.mode == IDLE and not self.is_readable:
             self.context.witness.look(self.fd, self.reactor.now_ns)
+        if events & EPOLLRDHUP:
+            self.has_ended = True
         Client.on_event(self, events)
         if events & EPOLLOUT and self.fd >= 0 and self.backlog_end != 0 and self.bytes_out != before:   # slow, but taking
             if self.mode == IN_EXCHANGE or self.mode == IN_TUNNEL:
@@ -484,10 +486,20 @@ cdef class Connection(Client):
                 self.set_deadline(self.reactor.now_ms + self.body_timeout_ms)
         elif self.fd < 0:
             self._ended()       # and there is no exchange to look at any more
-        elif events & EPOLLRDHUP and self.settings.aborts_on_half_close and self.mode == IN_EXCHANGE and (
-            self.exchange.body_done
-        ):
-            self._gone()
+        elif events & EPOLLRDHUP and self.mode == IN_EXCHANGE:
+            self._half_closed()
+
+    cdef void _half_closed(self):
+        """The client has sent all it had while its request is under way. Or it is gone: that looks the same."""
+        cdef Exchange exchange = self.exchange
+        cdef bint is_waiting = exchange.stage == WAITING and (exchange.waits_for == TURN or exchange.waits_for == PERMIT)
+        if self.settings.aborts_on_half_close:
+            # With a body under way what is left of it is read; one that waits reads nothing, and would never learn it.
+            if exchange.body_done or is_waiting:
+                self._gone()
+        elif is_waiting:
+            # No place is kept for who may not be there. If he is, he hears when to come again.
+            exchange.refuse_late()
 
     cdef void on_drained(self):
         if self.exchange is not None:

@@ -11,7 +11,8 @@
 
 A limit that delays gives out a turn; the exchange waits for it in the worker's queue, and one that leaves before gives it back.
 A bound on concurrency may have a queue for permits. Who waits holds nothing, and begins with a look at all limits once more;
-but what was charged for a turn that has come is not charged again.
+but what was charged for a turn that has come is not charged again. A client that has ended its sending half may be gone: it
+is refused where others wait.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
@@ -208,7 +209,9 @@ cdef class Admission(Relay):
                 return False
         if refused == NOBODY_REFUSED and not self.is_paid:
             refused = group.charge(&now, members, &wait_ns)
-            if wait_ns and self.deadline_ms and now.now_ns + wait_ns >= <int64_t>self.deadline_ms * MILLISECOND_NS:
+            if wait_ns and (self.client.has_ended or (
+                self.deadline_ms and now.now_ns + wait_ns >= <int64_t>self.deadline_ms * MILLISECOND_NS
+            )):
                 refused = self.longest_wait(group, members, wait_ns)    # it would not live to see its turn
         if refused != NOBODY_REFUSED:
             group.release(members, group.count)
@@ -243,7 +246,7 @@ cdef class Admission(Relay):
         cdef int refused, answer
         while True:
             refused = group.acquire(members, class_)
-            if refused == NOBODY_REFUSED or not (<Limit>group.limits[refused]).has_queue:
+            if refused == NOBODY_REFUSED or not (<Limit>group.limits[refused]).has_queue or self.client.has_ended:
                 return refused
             answer = queue.put(self, <Limit>group.limits[refused], &members[refused])
             if answer == NO_PLACE:

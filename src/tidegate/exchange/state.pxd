@@ -33,6 +33,7 @@ cdef class Client(Stream):
     cdef bytes forwarded_for                # ``for=…;proto=…`` of Forwarded (RFC 7239)
     cdef uint16_t port
     cdef bint is_tls
+    cdef bint has_ended                     # it has ended its sending half: it sends nothing more, or is gone
     cdef bint is_trusted                    # a trusted proxy: its forwarding fields are believed
     cdef uint64_t serial
     cdef uint32_t uses                      # exchanges begun
