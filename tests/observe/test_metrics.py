@@ -19,6 +19,7 @@ from tidegate.memory.region import Region
 from tidegate.memory.slot import SlotState
 from tidegate.observe.error_log import ErrorLog
 from tidegate.observe.kernel import Kernel, LinkFigures
+from tidegate.observe.limit_rooms import LimitRoom
 from tidegate.observe.line_sink import LineSink
 from tidegate.observe.log_writer import LogWriter
 from tidegate.observe.metric_names import BY_WORKER, METRICS, SUMMED
@@ -254,3 +255,13 @@ def test_what_is_shed_is_told_by_class_and_reason(region):
     assert 'tidegate_shed_total{class="batch",reason="in_flight"} 0\n' in text
     assert 'class="other"' not in text
     assert 'tidegate_shed_level{worker="0"} 1.250000000\n' in text
+
+
+def test_limits_that_lack_room_are_told_by_name(region):
+    class Rooms:
+        rooms = {"edge": LimitRoom(7, 1, 0)}  # noqa: RUF012 - a stand-in
+
+    text = "".join(Metrics(region, limit_rooms=Rooms()).slices())
+    assert 'tidegate_limit_evictions_total{limit="edge"} 7\n' in text
+    assert 'tidegate_limit_contended_total{limit="edge"} 1\n' in text
+    assert 'tidegate_limit_crowded_total{limit="edge"} 0\n' in text

@@ -189,6 +189,13 @@ class Limit(Section):
             "draft); the older `X-RateLimit-Limit`, `-Remaining` and `-Reset`."
         ),
     ] = ("Tidegate-Limit", "RateLimit")
+    report: Annotated[
+        Literal["refusal", "always"],
+        Doc(
+            "Which answers have the `RateLimit` and `X-RateLimit` fields of `headers`: refusals, or those to requests "
+            "that it lets in as well."
+        ),
+    ] = "refusal"
     dry_run: Annotated[bool, Doc("Counts what it would refuse, and refuses nothing.")] = False
 
     @property

@@ -287,6 +287,9 @@ cdef class Admission(Relay):
             limit.series = meters.series(SERIES_LIMIT, limit.name_text)
             limit.has_series = True
         meters.record_verdict(limit.series, VERDICT_REFUSED)
+        if limit.permits is not None and limit.permits.crowded != limit.crowded_told:
+            meters.record_crowded(limit.series, limit.permits.crowded - limit.crowded_told)
+            limit.crowded_told = limit.permits.crowded
         self.error_kind = Kind.HTTP_REQUEST_DENIED
         self.error_detail = "limit_exceeded"
         self.refused_by = limit.name_text

@@ -25,6 +25,7 @@ from tidegate.exchange.forward cimport RESPONSE_LIMITS
 from tidegate.exchange.hitters cimport count_hitters, upstream_ns
 from tidegate.exchange.keys cimport adopt_request_id, make_request_id
 from tidegate.exchange.plan cimport Plan, Route, Step
+from tidegate.exchange.rate_fields cimport add_rate_fields
 from tidegate.exchange.record cimport write_record
 from tidegate.exchange.settlement cimport settle_costs, settle_failure
 from tidegate.exchange.state cimport (
@@ -327,6 +328,10 @@ cdef class Exchange(Steps):
         if self.response.framing == FRAMING_TUNNEL:
             self._begin_tunnel()
             return
+        if self.refused_by is None and (
+            (self.edge is not None and self.edge.has_reports) or (self.contract is not None and self.contract.has_reports)
+        ):
+            add_rate_fields(self)
         if not self.is_local and self.response.framing != FRAMING_NONE:
             self.is_stream = self._is_event_stream()
         if self.local_body is not None:

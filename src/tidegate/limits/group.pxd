@@ -17,6 +17,7 @@ cdef class Group:
     cdef readonly bint learns               # some limit is adaptive
     cdef readonly bint needs_wall           # some limit goes by the wall clock
     cdef readonly bint has_measured         # some limit is charged by what a request took
+    cdef readonly bint has_reports          # some limit is told of on every answer
     cdef list means                         # CostMean of each whose cost is measured, else None
     cdef bint is_single                     # one limit is charged, and no look at it can spare another a charge
     # Each gives the number of the limit that refuses, or NOBODY_REFUSED. ``look`` changes nothing but ``members``;

@@ -35,6 +35,7 @@ cdef class Group:
             self.learns |= limit.learner is not None
             self.needs_wall |= limit.kind == QUOTA
             self.has_measured |= limit.cost.is_measured
+            self.has_reports |= limit.reports
         means = {} if means is None else means
         self.means = [means.setdefault(limit, CostMean()) if limit.cost.is_measured else None for limit in limits]
         charged = [limit for limit in limits if limit.kind != CONCURRENCY]

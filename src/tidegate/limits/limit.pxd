@@ -63,6 +63,8 @@ cdef class Limit:
     cdef readonly bint is_dry
     cdef readonly bint charges_failures     # and nothing else
     cdef readonly bint delays
+    cdef readonly bint reports              # is told of on every answer
+    cdef uint64_t crowded_told              # of ``permits.crowded``, what the meters know
     cdef readonly bint shows_values         # of fields, cookies and parameters, whole, where its keys are shown
     cdef uint8_t missing                    # Missing
     cdef readonly Cost cost

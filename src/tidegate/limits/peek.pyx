@@ -41,6 +41,21 @@ class Peek(NamedTuple):
     is_dry_run: bool
 
 
+cdef int64_t left_of(Limit limit, Member* member, const Moment* now, int64_t* reset_ns) noexcept:
+    cdef int64_t left
+    reset_ns[0] = 0
+    if limit.kind == CONCURRENCY:
+        left = <int64_t>limit.rules[member.which].maximum - <int64_t>limit.permits.held(member.fingerprint)
+    elif limit.kind == RATE:
+        left = (<RateLimit>limit.allowed[member.which]).remaining(member.fingerprint, now.now_ns, reset_ns)
+    else:
+        left = (<QuotaLimit>limit.allowed[member.which]).peek(
+            member.fingerprint, now.now_ns // MILLISECOND_NS, now.wall_ms, 0, &member.window
+        )
+        reset_ns[0] = member.window.ends_ms * MILLISECOND_NS - now.now_ns
+    return left if left > 0 else 0
+
+
 cdef object peek_at(Limit limit, const Asked* asked, str tier, const Moment* now, bytes key=None):
     cdef char[HITTER_NAME] name
     cdef Member member
@@ -59,20 +74,14 @@ cdef object peek_at(Limit limit, const Asked* asked, str tier, const Moment* now
     if limit.tiers is not None or limit.overrides != NULL:
         member.which = limit.allowance(member.fingerprint, tier)
     if limit.kind == CONCURRENCY:
-        remaining = <int64_t>limit.rules[member.which].maximum - <int64_t>limit.permits.held(member.fingerprint)
-        return Peek(limit.name, remaining > 0, shown, 1, max(0, remaining), 0 if remaining > 0 else None, 0, limit.is_dry)
+        remaining = left_of(limit, &member, now, &reset_ns)
+        return Peek(limit.name, remaining > 0, shown, 1, remaining, 0 if remaining > 0 else None, 0, limit.is_dry)
     member.cost = limit.cost_of(asked, member.which, None)
     verdict = limit.look(&member, now)
-    if limit.kind == RATE:
-        remaining = (<RateLimit>limit.allowed[member.which]).remaining(member.fingerprint, now.now_ns, &reset_ns)
-    else:
-        remaining = (<QuotaLimit>limit.allowed[member.which]).peek(
-            member.fingerprint, now.now_ns // MILLISECOND_NS, now.wall_ms, 0, &member.window
-        )
-        reset_ns = member.window.ends_ms * MILLISECOND_NS - now.now_ns
+    remaining = left_of(limit, &member, now, &reset_ns)
     wait_s = None if verdict == NEVER else (verdict if verdict > 0 else -verdict) / SECOND_NS
     return Peek(
-        limit.name, verdict >= 0, shown, member.cost, max(0, remaining), wait_s, max(0, reset_ns) / SECOND_NS, limit.is_dry
+        limit.name, verdict >= 0, shown, member.cost, remaining, wait_s, max(0, reset_ns) / SECOND_NS, limit.is_dry
     )
 
 

@@ -60,6 +60,7 @@ cdef enum Verdict:              # of a limit: where its series counts it, in ``c
     VERDICT_REFUSED
     VERDICT_DELAYED             # admitted, after a wait
     VERDICT_WOULD_REFUSE        # in a dry run
+    VERDICT_CROWDED             # counted as refused as well: there was no row for its key
 
 cdef enum:
     METER_WORDS = 128           # room of a slot's counters; the last ones are kept for the meters themselves
@@ -114,6 +115,7 @@ cdef class Meters:
     cdef void record_failure(self, uint32_t series) noexcept
     cdef void record_path(self, uint32_t series, uint64_t rtt_ns, uint64_t retransmits) noexcept   # of one connection
     cdef void put_gauges(self, uint32_t series, long open, long waiting, long asked, long failing) noexcept
+    cdef void record_crowded(self, uint32_t series, uint64_t times) noexcept
     cdef void record_verdict(self, uint32_t series, int verdict) noexcept
     cdef void record(self, uint32_t series, int status, uint64_t duration_ns, uint64_t bytes_in, uint64_t bytes_out) noexcept
 

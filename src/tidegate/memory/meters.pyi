@@ -9,6 +9,7 @@ COUNTER_NAMES: tuple[str, ...]
 GAUGES: frozenset[str]
 VERDICTS: tuple[str, ...]
 SHED_REASON_NAMES: tuple[str, ...]
+CROWDED_AT: int
 
 class SeriesTotals(NamedTuple):
     kind: str

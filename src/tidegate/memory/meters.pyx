@@ -61,6 +61,9 @@ VERDICTS = ("admitted", "refused", "delayed", "would_refuse")
 SHED_REASON_NAMES = ("loop_lag", "memory", "in_flight")
 """The same of a class of traffic that is shed."""
 
+CROWDED_AT = VERDICT_CROWDED
+"""Which of the classes of a limit's series counts requests that were refused for want of a row of permits."""
+
 assert len(COUNTER_NAMES) == COUNTER_COUNT and BUCKETS == BUCKET_COUNT and SERIES_SIZE % 64 == 0
 
 
@@ -199,6 +202,11 @@ cdef class Meters:
         self.series_used += 1
         return self.series_used - 1
 
+    cdef void record_crowded(self, uint32_t series, uint64_t times) noexcept:
+        add_single_writer(
+            &(<Series*>self.table + (series if series < self.series_max else OTHER_LIMIT)).classes[<int>VERDICT_CROWDED], times
+        )
+
     cdef void record_verdict(self, uint32_t series, int verdict) noexcept:
         add_single_writer(&(<Series*>self.table + (series if series < self.series_max else OTHER_LIMIT)).classes[verdict], 1)
 
@@ -282,9 +290,9 @@ cdef class Meters:
         self.put_gauges(series, open, waiting, asked, 0)
 
     def record_limit(self, series: int, verdict: str, times: int = 1) -> None:
-        """Counts verdicts of a limit, one of ``VERDICTS``."""
+        """Counts verdicts of a limit, one of ``VERDICTS``, or "crowded"."""
         for _ in range(times):
-            self.record_verdict(series, VERDICTS.index(verdict))
+            self.record_verdict(series, VERDICT_CROWDED if verdict == "crowded" else VERDICTS.index(verdict))
 
     def record_upstream(
         self, series: int, *, failures: int = 0, rtt_ns: int = 0, retransmits: int = 0, open: int = 0, waiting: int = 0,

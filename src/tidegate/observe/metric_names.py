@@ -280,6 +280,25 @@ SHED_REQUESTS = Metric(
     "requests refused because a worker had too much to do, by class of traffic (`all`: there are none) and by the "
     "bound that was passed: loop_lag, memory, in_flight",
 )
+LIMIT_EVICTIONS = Metric(
+    "tidegate_limit_evictions_total",
+    "counter",
+    ("limit",),
+    "keys that a limit gave up before their time, for want of room (`keys`)",
+)
+LIMIT_CONTENDED = Metric(
+    "tidegate_limit_contended_total",
+    "counter",
+    ("limit",),
+    "charges refused after a thousand lost races in a row",
+)
+LIMIT_CROWDED = Metric(
+    "tidegate_limit_crowded_total",
+    "counter",
+    ("limit",),
+    "requests refused because a limit on concurrency had no row for their key (`keys`)",
+)
+LIMIT_ROOMS = (LIMIT_EVICTIONS, LIMIT_CONTENDED, LIMIT_CROWDED)
 
 SNAPSHOT = Metric("tidegate_snapshot_number", "gauge", (), "number of the configuration snapshot that is served")
 SERIES_REFUSED = Metric(
@@ -306,6 +325,7 @@ METRICS: tuple[Metric, ...] = (
     *CONTROL,
     LIMIT_REQUESTS,
     SHED_REQUESTS,
+    *LIMIT_ROOMS,
     *(metric for metrics in SERIES.values() for metric in metrics),
 )
 """Every metric, in the order of the exposition."""

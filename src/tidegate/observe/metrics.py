@@ -19,6 +19,7 @@ from tidegate.memory.region import Region
 from tidegate.memory.slot import SlotState, SlotStatistics
 from tidegate.observe import metric_names as names
 from tidegate.observe.error_log import ErrorLog
+from tidegate.observe.limit_rooms import LimitRooms
 from tidegate.observe.log_writer import LogWriter
 from tidegate.observe.metric_names import Metric
 from tidegate.observe.redis_metrics import redis_families
@@ -44,6 +45,7 @@ class Metrics:
         error_log: Control's own.
         vitals: What control takes once a second, if it does.
         snapshot: Gives the active snapshot, for what its adaptive limits have learned.
+        limit_rooms: Whether limits have room for their keys, if somebody looks.
         clock_ns: CLOCK_MONOTONIC, as workers stamp it.
     """
 
@@ -55,9 +57,11 @@ class Metrics:
         error_log: ErrorLog | None = None,
         vitals: Vitals | None = None,
         snapshot: Callable[[], Snapshot] | None = None,
+        limit_rooms: LimitRooms | None = None,
         clock_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self._region = region
+        self._limit_rooms = limit_rooms
         self._reader = MeterReader(region.mapping)
         self._log_writer = log_writer
         self._error_log = error_log
@@ -92,6 +96,7 @@ class Metrics:
         yield self._counts(names.SHED_REQUESTS, "shed", SHED_REASON_NAMES, by_kind.get("shed", {}))
         yield self._learned()
         yield from redis_families(self._reader, by_kind, _histogram, _line, _head)
+        yield self._rooms()
         for kind, metrics in names.SERIES.items():
             families = [[_head(metric)] for metric in metrics]
             for at, (name, places) in enumerate(by_kind[kind].items(), 1):
@@ -126,6 +131,15 @@ class Metrics:
             _head(metric) + "".join(_line(metric.name, *sample) for sample in samples)
             for metric, samples in learned_families(learned_in(self._region, snapshot))
         )
+
+    def _rooms(self) -> str:
+        rooms = {} if self._limit_rooms is None else self._limit_rooms.rooms
+        text = ""
+        for at, metric in enumerate(names.LIMIT_ROOMS):
+            text += _head(metric) + "".join(
+                _line(metric.name, {"limit": name}, room[at]) for name, room in rooms.items()
+            )
+        return text
 
     def _series(
         self, kind: str, metrics: tuple[Metric, Metric, Metric], one: SeriesTotals, families: list[list[str]]

@@ -18,6 +18,7 @@ from tidegate.config.snapshot import Snapshot
 from tidegate.memory.region import Region
 from tidegate.observe.error_log import ErrorLog
 from tidegate.observe.kernel import Kernel
+from tidegate.observe.limit_rooms import LimitRooms
 from tidegate.observe.log_writer import LogWriter
 from tidegate.observe.metrics import Metrics
 from tidegate.observe.saturation import SaturationBounds
@@ -112,6 +113,7 @@ class Control:
                 error_log=self._error_log,
                 vitals=self._vitals,
                 snapshot=lambda: self._snapshot,
+                limit_rooms=self._limit_rooms,
             ),
             ask_to_upgrade=self._channel.send,
             log_writer=self._log_writer,
@@ -169,6 +171,7 @@ class Control:
                 raise StartError(f"the access log {path} cannot be opened: {error.strerror or error}") from error
             self._log_writer.start()
         self._vitals = Vitals(self._region, self._bounds(), say=error_log.say)
+        self._limit_rooms = LimitRooms(self._region, lambda: self._snapshot, error_log.say)
         self._tick()
         return error_log
 
@@ -206,6 +209,7 @@ class Control:
             self._error_log.tick()
         self._loop.call_later(_TICK_S, self._tick)
         self._vitals.take()
+        self._limit_rooms.look()
 
     # -- the configuration -----------------------------------------------------------------------------------------
 
