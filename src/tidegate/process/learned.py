@@ -7,7 +7,6 @@ Keys are known by fingerprints under the region's secret. That of a limit withou
 the keys of others is of use only while the secret is the same.
 """
 
-import asyncio
 import contextlib
 import hashlib
 import time
@@ -71,6 +70,8 @@ class LearnedKeeper:
 
     async def run(self) -> None:
         """Keeps it up to date until it is cancelled."""
+        import asyncio  # with ssl: not for the supervisor, which only restores
+
         while True:
             await asyncio.sleep(PERIOD_S)
             await asyncio.to_thread(self.keep)
