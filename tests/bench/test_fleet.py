@@ -28,7 +28,7 @@ def test_processes_send_one_schedule_together():
     seen = []
     short = {"stretches": [(0.5, 100.0, 100.0)], "seconds": 0.5}
     with Serving(answering()) as server, Fleet(orders_for(server.address, **short)) as fleet:
-        assert fleet.ready() == 4
+        assert fleet.ready() == (4, None)
         fleet.go()
         found = fleet.results(seen.append)
         pids = fleet.pids

@@ -116,6 +116,7 @@ def text_of(counts, *, digits=3, highest=HOUR, lowest=1, cookie=0x1C849313):
         text_of(b"\x80"),  # within a count
         text_of(b"\xff" * 9),  # zeros beyond all places
         text_of(b"\xff\xff\xff\x7f"),
+        text_of(b"\xff" * 8 + b"\xfe"),
         text_of(b"\x03" * 3, digits=9),
         text_of(b"", highest=5),
         text_of(b"", highest=-1),

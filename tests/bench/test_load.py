@@ -119,10 +119,11 @@ def test_refused_connections_are_errors_of_that_kind(is_open_loop):
     schedule = evenly(100, 0.2) if is_open_loop else None
     drive = Drive(REFUSING, schedule=schedule, clients=3, seconds=0.2)
     assert drive.opened == (0, 3)
+    assert drive.load.trouble == ("connection_refused", "Connection refused")
     assert drive.answers == {}
     assert set(drive.errors) == {"connection_refused"}
     if is_open_loop:
-        assert drive.errors["connection_refused"] == 3 + 20
+        assert drive.errors["connection_refused"] == 20
     assert drive.unfinished == 0
 
 

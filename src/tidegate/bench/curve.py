@@ -83,7 +83,7 @@ def _grid(axes: _Axes) -> Iterator[str]:
         for share, name in shares:
             x = axes.x(share)
             yield f'<line x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="{height:g}" stroke="{GRID}"/>'
-            yield _text(x, height + 16, name, "middle")
+            yield _text(x, height + 16, name, "end" if decade == int(axes.decades) else "middle")
 
 
 def _line(curve: Curve, axes: _Axes) -> str:

@@ -88,8 +88,8 @@ class Fleet:
         self._heard[process.pid] = b""
         self._selector.register(member.says, selectors.EVENT_READ, member)
 
-    def ready(self) -> int:
-        """Waits until each has connected its clients; how many clients are usable.
+    def ready(self) -> tuple[int, tuple[str, str] | None]:
+        """Waits until each has connected its clients; how many are usable, kind and words of what kept another from it.
 
         Raises:
             StartError: None is, or a process failed.
@@ -106,7 +106,7 @@ class Fleet:
         if usable == 0:
             kind, words = trouble or ("none", "no connection is usable")
             raise StartError(f"not one connection came about: {kind} ({words})")
-        return usable
+        return usable, trouble
 
     def go(self) -> None:
         """All begin, at one moment."""

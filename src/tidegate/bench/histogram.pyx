@@ -219,9 +219,9 @@ cdef class Histogram:
         while at < size:
             value = take_zigzag(counts, size, &at)
             if value < 0:
-                if <uint64_t>-value > found.size - place:
+                if 0 - <uint64_t>value > found.size - place:
                     raise ValueError("a histogram with more places than its highest value has")
-                place += <size_t>-value
+                place += <size_t>(0 - <uint64_t>value)
                 continue
             if place == found.size:
                 raise ValueError("a histogram with more places than its highest value has")

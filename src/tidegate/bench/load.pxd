@@ -31,6 +31,7 @@ cdef class Load(Crew):
     cdef readonly long busy         # clients with an exchange under way
     cdef readonly long usable       # while they are opened: those that are
     cdef readonly long broken       # … and those that failed
+    cdef readonly object trouble    # kind and words of the first that did, or None
     cdef bint is_opening
     # due, and no client was free
     cdef uint64_t* waiting          # a ring of moments

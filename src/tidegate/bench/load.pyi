@@ -19,6 +19,7 @@ class Load(Crew):
     busy: int
     usable: int
     broken: int
+    trouble: tuple[str, str] | None
     start_ns: int
     stopped_ns: int
     tally: Tally

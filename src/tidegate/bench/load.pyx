@@ -252,8 +252,9 @@ cdef class Load(Crew):
 
     cdef void failed(self, Client client, str kind, str detail):
         if self.is_opening:
-            self.broken += 1
-            self.tally.failed(kind, detail)
+            self.broken += 1        # no request of anybody's: it is told, and not counted
+            if self.trouble is None:
+                self.trouble = (kind, detail)
             if self.schedule is None:
                 self.resting.append(client)
             else:

@@ -97,12 +97,11 @@ def drive(order: Order) -> None:
         is_to_stop=word.is_to_stop,
     )
     load.open(order.patience_s)
-    trouble = next(((kind, words) for kind, (_, words) in load.tally.errors.items()), None)
     # A pass of the collector would delay what is due, and nothing here makes circles.
     gc.collect()
     gc.freeze()
     gc.disable()
-    say(Ready(load.usable, trouble))
+    say(Ready(load.usable, load.trouble))
     start_ns = word.start_ns()
     if start_ns is None:
         load.close()

@@ -165,7 +165,7 @@ def _run(plan: Plan) -> dict[str, Any]:
     found: list[Measured] = []
     try:
         with Fleet(plan.orders(address)) as fleet:
-            fleet.ready()
+            usable, trouble = fleet.ready()
             began_unix_s = time.time()
             fleet.go()
             try:
@@ -183,6 +183,9 @@ def _run(plan: Plan) -> dict[str, Any]:
     if not found:
         raise StartError("no process of the load came to its end")
     document = document_of(merge(found), plan.described(), began_unix_s=began_unix_s)
+    if trouble is not None:
+        kind, words = trouble
+        document["notes"].append(f"{usable:,} of {plan.connections:,} connections could be opened: {kind} ({words}).")
     if failures:
         document["notes"].append(f"{len(failures)} of {plan.processes} processes came to no end: {failures[0]}")
     return document
