@@ -48,7 +48,7 @@ def test_open_loop_sends_what_is_due_however_slow_the_machine():
     assert (drive.tally.due, len(seen), drive.unfinished) == (100, 100, 0)
     assert drive.tally.waited + drive.tally.late.total == 100
     assert sum(second.due for second in drive.tally.seconds) == 100
-    assert sum(second.answers["2xx"] for second in drive.tally.seconds) == 100
+    assert sum(second.answers.get("2xx", 0) for second in drive.tally.seconds) == 100
 
 
 def test_latency_counts_from_when_it_was_due_and_the_service_time_does_not():
@@ -167,8 +167,8 @@ def test_seconds_are_told_as_they_end():
     told = []
     with Serving(answering()) as server:
         drive = Drive(server.address, clients=1, seconds=1.1, tally=Tally(on_second=told.append))
-    assert told == drive.tally.seconds
-    assert [second.at for second in told][:2] == [0, 1]
+    assert drive.tally.seconds == []  # who is told of them keeps them, or does not
+    assert [second.at for second in told] == sorted({second.at for second in told})
     assert sum(second.latency.total for second in told) == drive.answers[200]
 
 

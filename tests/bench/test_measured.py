@@ -7,13 +7,23 @@ from tests.bench.outcomes import MS, failing, measured, text
 from tests.plane.serving import Serving, answering
 
 from tidegate.bench.histogram import Histogram
-from tidegate.bench.measured import ErrorCounts, Measured, SecondCounts, StatusCounts, joined, measured_of, merge
+from tidegate.bench.measured import (
+    ErrorCounts,
+    Measured,
+    SecondCounts,
+    StatusCounts,
+    counts_of,
+    joined,
+    measured_of,
+    merge,
+)
 
 
 def test_all_of_a_load_is_in_it():
     with Serving(answering()) as server:
         drive = Drive(server.address, schedule=evenly(100, 0.2), clients=2)
-    found = measured_of(drive.load, seconds=drive.seconds, connections=2, cpu_s=0.5, is_open_loop=True)
+    told = [counts_of(second) for second in drive.tally.seconds]
+    found = measured_of(drive.load, told, seconds=drive.seconds, connections=2, cpu_s=0.5, is_open_loop=True)
     assert (found.due, found.sent, found.processes, found.connections) == (20, drive.tally.sent, 1, 2)
     assert Histogram.decode(found.statuses["200"].latency).buckets() == drive.tally.outcomes[0].latency.buckets()
     assert sum(second.due for second in found.by_second) == 20

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -73,6 +74,8 @@ def last(process):
 def test_it_waits_for_the_word_and_stops_when_told():
     with Serving(answering()) as server, started(order_for(server.address)) as process:
         assert hear(process) == Ready(2)
+        soft, hard = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
+        assert soft == hard
         until(lambda: server.accepted == 2, "connected")
         tell(process, f"go {time.monotonic_ns()}\n".encode())
         assert isinstance(hear(process), SecondOver)

@@ -61,7 +61,7 @@ def test_parts_of_a_load_are_merged(server, tmp_path, bench):
     for name in ("a", "b"):
         _, out, _ = bench(f"http://{server.address}/", "-R", "100", "-d", "100ms", "--json")
         (tmp_path / name).write_text(out)
-    _, out, _ = bench("--merge", tmp_path / "a", "--merge", tmp_path / "b", "--json")
+    _, out, _ = bench("--merge", tmp_path / "a", tmp_path / "b", "--json")
     assert json.loads(out)["by_status"]["200"]["count"] == 20
     code, _, said = bench("--merge", tmp_path / "none")
     assert code == 1
@@ -100,7 +100,10 @@ def test_requests_come_from_flags_a_file_or_a_script(tmp_path, bench):
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        ((), 2, "a URL to load is missing"),
+        ((), 2, "one URL to load, such as"),
+        (("http://a/", "http://b/"), 2, "got 2"),
+        (("--merge",), 2, "--merge wants the files"),
+        (("http://a/", "--poisson"), 2, "Poisson arrivals have a rate"),
         (("ftp://a",), 2, "a target is written"),
         (("http://a/", "-R", "1", "--ramp", "1:2"), 2, "only one of them"),
         (("http://a/", "-d", "ten"), 2, "a duration is"),
@@ -108,7 +111,6 @@ def test_requests_come_from_flags_a_file_or_a_script(tmp_path, bench):
         (("http://a/", "-H", "no colon"), 2, "a header is written"),
         (("http://a/", "--keys", "pareto:1"), 2, "keys are written"),
         (("http://a/", "--body", "@nowhere"), 1, "nowhere cannot be read"),
-        (("http://a/", "--merge", "x"), 2, "either a URL to load, or --merge"),
         ((f"http://{REFUSING}/",), 1, "cannot be reached: Connection refused"),
         (("http://127.0.0.1:1/", "--unix-socket", "nowhere"), 1, "cannot be reached: No such file"),
     ],

@@ -78,7 +78,15 @@ def counts_of(second: Second) -> SecondCounts:
     return SecondCounts(second.at, second.due, second.sent, second.failed, second.answers, second.latency.encode())
 
 
-def measured_of(load: Load, *, seconds: float, connections: int, cpu_s: float, is_open_loop: bool) -> Measured:
+def measured_of(
+    load: Load,
+    by_second: Sequence[SecondCounts],
+    *,
+    seconds: float,
+    connections: int,
+    cpu_s: float,
+    is_open_loop: bool,
+) -> Measured:
     """What a load that has ended came to."""
     tally = load.tally
     return Measured(
@@ -101,7 +109,7 @@ def measured_of(load: Load, *, seconds: float, connections: int, cpu_s: float, i
         errors={kind: ErrorCounts(count, example) for kind, (count, example) in tally.errors.items()},
         late=tally.late.encode(),
         connect=tally.connect.encode(),
-        by_second=[counts_of(second) for second in tally.seconds],
+        by_second=list(by_second),
     )
 
 

@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from random import Random
 from urllib.parse import urlsplit
 
+import msgspec
+
 from tidegate.bench import keys
 from tidegate.bench.order import Order, Server
 from tidegate.bench.recipe import Request, head, render, with_keys
 from tidegate.bench.websocket import frame
 
-__all__ = ["Plan", "Target", "arrivals", "parse_url", "rate_of", "resolve"]
+__all__ = ["Plan", "Target", "arrivals", "directed", "parse_url", "rate_of", "resolve"]
 
 Stretch = tuple[float, float, float]
 """Seconds, and requests per second at their beginning and end."""
@@ -90,6 +92,12 @@ def resolve(target: Target) -> str:
     raise trouble or OSError(f"{target.host} has no address")
 
 
+def directed(orders: Sequence[Order], address: str) -> list[Order]:
+    """The orders with this address for their server's."""
+    replace = msgspec.structs.replace
+    return [replace(order, server=replace(order.server, address=address)) for order in orders]
+
+
 def rate_of(text: str) -> float:
     """Requests per second of ``1000``, ``1000/s`` or ``90/min``; ValueError when it is none."""
     number, _, period = text.partition("/")
@@ -147,10 +155,12 @@ class Plan:
     """How many requests are made of a template with keys."""
     seed: int = 1
 
-    def orders(self, address: str) -> list[Order]:
-        """One for each process; ValueError when it cannot be sent as it is."""
+    def orders(self, address: str = "") -> list[Order]:
+        """One for each process; ValueError when it cannot be sent as it is. The address may be filled in later."""
         if not self.seconds > 0:
             raise ValueError("a load lasts for some time, got 0 s")
+        if self.is_poisson and self.stretches is None:
+            raise ValueError("Poisson arrivals have a rate: -R, --ramp or --steps")
         if self.connections < self.processes:
             raise ValueError(f"{self.processes} processes want a connection each, got {self.connections}")
         texts, websocket = self._texts()
@@ -188,9 +198,8 @@ class Plan:
         if self.keys is not None:
             drawn = keys.parse(self.keys, Random(self.seed))
             share = max(1, self.prepared // len(requests))
-            requests = [
-                made for request in requests for made, _ in zip(with_keys(request, drawn), range(share), strict=False)
-            ]
+            templates = [with_keys(request, drawn) for request in requests]
+            requests = [next(template) for _ in range(share) for template in templates]
         if not self.target.is_websocket:
             return [render(one, self.target.authority, is_fresh=self.is_fresh) for one in requests], None
         if self.is_fresh:

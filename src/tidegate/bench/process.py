@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import os
+import resource
 import select
 import signal
 import sys
@@ -17,7 +18,7 @@ import msgspec
 
 from tidegate.bench.load import Load
 from tidegate.bench.loop import Loop, fine_timers
-from tidegate.bench.measured import counts_of, measured_of
+from tidegate.bench.measured import SecondCounts, counts_of, measured_of
 from tidegate.bench.order import Ended, Failed, Order, Ready, Said, SecondOver
 from tidegate.bench.requests import Requests
 from tidegate.bench.schedule import Schedule
@@ -78,6 +79,12 @@ class Word:
 def drive(order: Order) -> None:
     """The whole life of a load."""
     word = Word()
+    by_second: list[SecondCounts] = []
+
+    def tell(second: Second) -> None:
+        by_second.append(counts_of(second))
+        say(SecondOver(by_second[-1]))
+
     schedule = None
     if order.stretches is not None:
         schedule = Schedule(
@@ -93,7 +100,7 @@ def drive(order: Order) -> None:
         patience_s=order.patience_s,
         is_fresh=order.is_fresh,
         websocket=order.websocket,
-        tally=Tally(on_second=_tell),
+        tally=Tally(on_second=tell),
         is_to_stop=word.is_to_stop,
     )
     load.open(order.patience_s)
@@ -110,21 +117,24 @@ def drive(order: Order) -> None:
     seconds = load.run(order.seconds, warm_up_s=order.warm_up_s, start_ns=start_ns)
     cpu_s = time.process_time() - before_s
     measured = measured_of(
-        load, seconds=seconds, connections=order.clients, cpu_s=cpu_s, is_open_loop=schedule is not None
+        load, by_second, seconds=seconds, connections=order.clients, cpu_s=cpu_s, is_open_loop=schedule is not None
     )
     load.close()
     loop.close()
     say(Ended(measured))
 
 
-def _tell(second: Second) -> None:
-    say(SecondOver(counts_of(second)))
+def _take_descriptors() -> None:
+    """As many as this process may have: a connection is one, and the usual limit is 1,024."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def main() -> int:
     """Drives the load of the order whose descriptor is the first argument; returns the exit code."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     fine_timers()
+    _take_descriptors()
     try:
         drive(msgspec.msgpack.decode(read_memory_file(int(sys.argv[1])), type=Order))
     except Exception as error:  # noqa: BLE001 - whoever started it has to hear why it ends

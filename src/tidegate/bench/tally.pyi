@@ -17,7 +17,7 @@ class Outcome:
     service: Histogram
 
 class Tally:
-    """Counts of one process; ``on_second`` is called with each second that is over."""
+    """Counts of one process. ``on_second`` is called with each second that is over; without it they are kept."""
 
     late: Histogram
     connect: Histogram

@@ -60,15 +60,16 @@ cdef class Tally:
             known[0] += 1
 
     cdef void turn_second(self, int64_t at):
-        """A new one begins; the one before is over, and is kept when anything was asked or happened in it."""
+        """A new one begins; the one before is over, and is told or kept when anything was asked or happened in it."""
         cdef Second over = self.second
         self.second = Second.__new__(Second)
         self.second.at = at
         self.second.latency = Histogram(2)
         if over is not None and (over.due or over.sent or over.failed or over.latency.total):
-            self.seconds.append(over)
             if self.on_second is not None:
                 self.on_second(over)
+            else:
+                self.seconds.append(over)
 
     def add_answer(self, int status, uint64_t latency_ns, uint64_t service_ns):
         if not 100 <= status < STATUSES:

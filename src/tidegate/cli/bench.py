@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +14,8 @@ import typer
 from tidegate.process.failure import EXIT_FAILED, EXIT_USAGE, StartError
 
 if TYPE_CHECKING:
-    from tidegate.bench.measured import Measured
+    from tidegate.bench.fleet import Fleet
+    from tidegate.bench.order import Order
     from tidegate.bench.plan import Plan
     from tidegate.bench.recipe import Request
 
@@ -19,8 +23,9 @@ __all__ = ["bench"]
 
 
 def bench(
-    url: Annotated[
-        str | None, typer.Argument(help="http://HOST:PORT/PATH, or https, ws, wss.", show_default=False)
+    target: Annotated[
+        list[str] | None,
+        typer.Argument(help="http://HOST:PORT/PATH, or https, ws, wss; files with --merge.", metavar="URL | FILE..."),
     ] = None,
     *,
     rate: Annotated[
@@ -48,8 +53,8 @@ def bench(
     ca: Annotated[Path | None, typer.Option(help="Believe certificates of these authorities (PEM).")] = None,
     unix_socket: Annotated[Path | None, typer.Option(help="Connect to this socket instead.")] = None,
     merge: Annotated[
-        list[Path] | None, typer.Option(help="Join JSON of parts of one load, instead of sending; repeat it.")
-    ] = None,
+        bool, typer.Option("--merge", help="Join the JSON of parts of one load, instead of sending one.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     report: Annotated[
         Path | None, typer.Option(help="Write a page with the latency curve and the time series.")
@@ -60,33 +65,33 @@ def bench(
     from tidegate.bench.document import merged
 
     if merge:
-        if url is not None:
-            raise StartError("either a URL to load, or --merge", EXIT_USAGE)
+        if not target:
+            raise StartError("--merge wants the files to join: the JSON of parts of one load", EXIT_USAGE)
         try:
-            document = merged(merge)
+            document = merged([Path(file) for file in target])
         except (OSError, ValueError) as error:
             raise StartError(str(error)) from error
         _tell(document, as_json=as_json, report=report, hgrm=hgrm)
         return
-    if url is None:
-        raise StartError("a URL to load is missing, such as http://127.0.0.1:8080/hello", EXIT_USAGE)
+    if not target or len(target) > 1:
+        raise StartError(f"one URL to load, such as http://127.0.0.1:8080/hello; got {len(target or ())}", EXIT_USAGE)
     try:
         from tidegate.bench.plan import Plan, arrivals, parse_url
         from tidegate.config.values import parse_duration
 
         seconds, warm_up_s = parse_duration(duration), parse_duration(warm_up)
-        target = parse_url(url, None if unix_socket is None else str(unix_socket.absolute()))
+        url = parse_url(target[0], None if unix_socket is None else str(unix_socket.absolute()))
         plan = Plan(
-            target=target,
+            target=url,
             requests=_requests(
-                target.path,
+                url.path,
                 method=method,
                 headers=header,
                 body=body,
                 file=requests,
                 script=script,
                 random=Random(seed),
-                is_message=target.is_websocket,
+                is_message=url.is_websocket,
             ),
             seconds=seconds,
             warm_up_s=warm_up_s,
@@ -101,12 +106,12 @@ def bench(
             keys=keys,
             seed=seed,
         )
-        plan.orders("127.0.0.1")  # what is wrong with it is said before anybody is asked
+        orders = plan.orders()  # what is wrong with it is said before anybody is asked
     except (ValueError, UnicodeError) as error:
         raise StartError(str(error), EXIT_USAGE) from error
     except OSError as error:
         raise StartError(f"{error.filename} cannot be read: {error.strerror}") from error
-    _tell(_run(plan), as_json=as_json, report=report, hgrm=hgrm)
+    _tell(_run(plan, orders), as_json=as_json, report=report, hgrm=hgrm)
 
 
 def _requests(
@@ -145,7 +150,7 @@ def _requests(
     return [replace(one, headers={**fields, **one.headers}) for one in found]
 
 
-def _run(plan: Plan) -> dict[str, Any]:
+def _run(plan: Plan, orders: list[Order]) -> dict[str, Any]:
     """Sends; Ctrl-C ends it, and what there is by then is told."""
     import os
     import sys
@@ -154,7 +159,7 @@ def _run(plan: Plan) -> dict[str, Any]:
     from tidegate.bench.document import document_of
     from tidegate.bench.fleet import Fleet
     from tidegate.bench.measured import merge
-    from tidegate.bench.plan import resolve
+    from tidegate.bench.plan import directed, resolve
     from tidegate.bench.progress import Progress
 
     try:
@@ -162,17 +167,13 @@ def _run(plan: Plan) -> dict[str, Any]:
     except OSError as error:
         raise StartError(f"{plan.target} cannot be reached: {error.strerror or error}") from error
     progress = Progress(sys.stderr, plan.processes, is_dumb=os.environ.get("TERM", "dumb") == "dumb")
-    found: list[Measured] = []
     try:
-        with Fleet(plan.orders(address)) as fleet:
+        with Fleet(directed(orders, address)) as fleet:
             usable, trouble = fleet.ready()
             began_unix_s = time.time()
             fleet.go()
-            try:
-                found += fleet.results(progress.tell)
-            except KeyboardInterrupt:
-                fleet.stop()
-                found += fleet.results()
+            with _stopped_by_ctrl_c(fleet):
+                found = fleet.results(progress.tell)
             failures = fleet.failures
     except KeyboardInterrupt:
         raise StartError("stopped before there was anything to tell") from None
@@ -189,6 +190,24 @@ def _run(plan: Plan) -> dict[str, Any]:
     if failures:
         document["notes"].append(f"{len(failures)} of {plan.processes} processes came to no end: {failures[0]}")
     return document
+
+
+@contextmanager
+def _stopped_by_ctrl_c(fleet: Fleet) -> Iterator[None]:
+    """The first Ctrl-C ends the load, and what there is comes in as if it had ended; a second one ends this as well.
+
+    A handler instead of KeyboardInterrupt, which could come between reading a line and keeping it.
+    """
+
+    def stop(*_: object) -> None:
+        signal.signal(signal.SIGINT, before)
+        fleet.stop()
+
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _tell(document: dict[str, Any], *, as_json: bool, report: Path | None, hgrm: Path | None) -> None:
