@@ -39,12 +39,15 @@ cdef int add_rate_fields(Admission x) except -1:
             left = left_of(limit, &members[i], &now, &reset_ns)
             reset_s = (reset_ns + SECOND_NS - 1) // SECOND_NS
             wanted = limit.settings.headers
+            policy = limit.policies[members[i].which]
+            if not policy:
+                continue        # what it has learned is nobody's contract
             if "RateLimit" in wanted:
                 name = limit.name if "Tidegate-Limit" in wanted else "limit"
-                policies.append(f'"{name}";{limit.policies[members[i].which]}')
+                policies.append(f'"{name}";{policy}')
                 lefts.append(f'"{name}";r={left}' if limit.kind == CONCURRENCY else f'"{name}";r={left};t={reset_s}')
             if "X-RateLimit" in wanted:
-                holds = limit.policies[members[i].which].partition(";")[0].removeprefix("q=")
+                holds = policy.partition(";")[0].removeprefix("q=")
                 older.append((left, holds, reset_s))
     if policies:
         _add(x, b"RateLimit-Policy", ", ".join(policies))

@@ -30,7 +30,7 @@ _LOG_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOCTTY | os.O_NONBLOC
 
 # What a gateway keeps in a state directory, and below it in which directory.
 _KEPT = {
-    "": r"lock|mask\.key|limits\.key|quotas\.log|last-good\.(toml|yaml)",
+    "": r"lock|mask\.key|limits\.key|learned\.json|quotas\.log|last-good\.(toml|yaml)",
     "history": r"\d+\.json",
     "recordings": r"recording-[\w-]+\.jsonl\.gz",
 }
