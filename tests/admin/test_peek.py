@@ -7,6 +7,7 @@ import time
 import pytest
 
 from tidegate.admin.peek import PeekRequest, Peeks
+from tidegate.config.adaptive import Adaptive
 from tidegate.config.allotment import allot, room_of
 from tidegate.config.auth import Auth, AuthKey
 from tidegate.config.limits import Allowance, Limit
@@ -26,6 +27,7 @@ LIMITS = {
     "by_key": Limit(rate="1/d", key=("auth.key",), keys=64),
     "both": Limit(rate="1/d", key=("header:X-User", "path"), keys=64),
     "permits": Limit(concurrency=3, queue=5),
+    "learns": Limit(adaptive=Adaptive(algorithm="aimd", initial=7), queue=5),
 }
 GATEWAY = Gateway(
     listeners=(Listener(bind="127.0.0.1:1"),),
@@ -64,6 +66,7 @@ def test_a_described_request_is_told_what_each_limit_would_say(view):
     assert told["by_key"]["key"] == f"sha256:{DIGEST[:12]}"
     assert told["both"]["key"].endswith(", /y")
     assert told["permits"]["remaining"] == 3
+    assert told["learns"]["remaining"] == 7
 
 
 def test_it_sees_what_workers_have_charged_and_charges_nothing(view):
@@ -106,7 +109,7 @@ def test_what_cannot_be_looked_at_is_said(view, asked, error, message):
 
 def test_another_configuration_is_looked_at_when_it_is_active(view):
     peeks = Peeks(view)
-    assert len(peeks.answer(PeekRequest())) == 4
+    assert len(peeks.answer(PeekRequest())) == 5
     limits = {"contract": LIMITS["contract"]}
     gateway = Gateway(listeners=GATEWAY.listeners, limits=limits)
     view.snapshot = Snapshot.build(gateway, number=2, places=allot(view.snapshot.places, limits, MEMORY)[0])

@@ -66,6 +66,8 @@ class Peeks:
                     region.mapping,
                     region.secret,
                     inflight,
+                    adaptive=None if settings.adaptive is None else region.adaptive(0),
+                    now_ns=time.monotonic_ns(),
                 )
                 for name, settings in snapshot.gateway.limits.items()
                 if name in snapshot.places

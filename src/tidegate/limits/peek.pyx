@@ -45,7 +45,10 @@ cdef int64_t left_of(Limit limit, Member* member, const Moment* now, int64_t* re
     cdef int64_t left
     reset_ns[0] = 0
     if limit.kind == CONCURRENCY:
-        left = <int64_t>limit.rules[member.which].maximum - <int64_t>limit.permits.held(member.fingerprint)
+        left = <int64_t>limit.rules[member.which].maximum
+        if limit.learner is not None:
+            left = <int64_t>limit.learner.maximum(member.fingerprint)
+        left -= <int64_t>limit.permits.held(member.fingerprint)
     elif limit.kind == RATE:
         left = (<RateLimit>limit.allowed[member.which]).remaining(member.fingerprint, now.now_ns, reset_ns)
     else:
