@@ -17,7 +17,7 @@ class Doubler(Algorithm):
 
     def update(self, interval):
         self.limit *= self.factor
-        return Why.SHORT_QUEUE
+        return Why.DROPS if interval.drops else Why.SHORT_QUEUE
 
 
 class Halver(Doubler):
@@ -45,13 +45,17 @@ def test_floor_and_ceiling_hold():
     assert Controller(Doubler(10**9)).limit == 10_000
 
 
-def test_a_limit_that_is_not_used_does_not_grow():
+def test_a_limit_that_is_not_used_neither_grows_nor_falls():
     controller = Controller(Doubler(100))
     decision = controller.decide(interval(in_flight=49))
     assert (decision.limit, decision.why) == (100, Why.APPLICATION_LIMITED)
     assert not decision.has_changed
     assert controller.decide(interval(in_flight=50)).limit == 200
-    assert Controller(Halver(100)).decide(interval(in_flight=1)).limit == 50, "it may fall"
+    held = Controller(Halver(100)).decide(interval(in_flight=19))
+    assert (held.limit, held.why) == (100, Why.APPLICATION_LIMITED), "they did not wait for each other"
+    assert Controller(Halver(100)).decide(interval(in_flight=30)).limit == 60, "it stays twice what was under way"
+    assert Controller(Halver(100)).decide(interval(in_flight=50)).limit == 50
+    assert Controller(Halver(100)).decide(interval(in_flight=1, drops=20)).limit == 50, "but drops are drops"
 
 
 def test_samples_from_before_the_last_change_are_ignored():

@@ -33,7 +33,7 @@ class Why(enum.StrEnum):
     NEW_FLOOR = "new_floor"
     """The decrease before made nothing faster: what looked like a queue is what the upstream takes now."""
     APPLICATION_LIMITED = "application_limited"
-    """Less came than the limit allows: nothing is learned about more."""
+    """Less came than the limit allows: nothing is learned about it."""
     STALE = "stale"
     """The samples began before the last change."""
     NO_SAMPLES = "no_samples"

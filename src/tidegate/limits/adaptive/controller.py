@@ -6,7 +6,10 @@ The guards, in the order in which they are asked:
    tells of the limit that was.
 2. One drop in a hundred is life, more is overload. What is overload never leads to growth, whatever the algorithm says.
 3. While less than half the limit is used it does not grow: nobody has tried what more would do. A limit that only grows
-   protects nothing on the day it is needed. Answers from a cache take no permit and so teach nothing at all.
+   protects nothing on the day it is needed. While less than a fifth is used it does not fall either, but for drops, nor
+   ever below twice what was under way while that is less than half: whatever those requests waited for, it was hardly
+   for each other. On a busy machine answers are late at times with next to nothing under way, and a limit that went by
+   that would be at its floor when the load comes. Answers from a cache take no permit and so teach nothing at all.
 4. The limit stays within its floor and its ceiling: below the floor too few samples come to find back, and no sample
    says that a million connections are too many until they are.
 
@@ -36,6 +39,7 @@ TOLERATED_DROPS: Final = 0.01
 DROPS_BACKOFF: Final = 0.9
 """What is left of the limit when drops are overload and the algorithm does not see them."""
 USED_SHARE: Final = 0.5
+IDLE_SHARE: Final = 0.2
 LATENCIES: Final = 2.5
 """An interval lasts as many times as long as a slow answer takes: of those that began after the last change only the
 quick have ended before, and a limit that sees no others believes that nothing waits."""
@@ -194,8 +198,11 @@ class Controller:
             self._suggestion.take(interval.ended_ns, interval.in_flight_max)
         if is_overload and limit >= before:
             limit, why = before * DROPS_BACKOFF, Why.DROPS
-        elif limit > before and interval.in_flight_max < before * USED_SHARE:
-            limit, why = before, Why.APPLICATION_LIMITED
+        elif why is not Why.DROPS and limit != before and interval.in_flight_max < before * USED_SHARE:
+            if limit > before or interval.in_flight_max < before * IDLE_SHARE:
+                limit, why = before, Why.APPLICATION_LIMITED
+            else:
+                limit = max(limit, interval.in_flight_max / USED_SHARE)
         bounded = self._bounded(limit)
         if bounded != limit:
             why = Why.AT_FLOOR if bounded > limit else Why.AT_CEILING
