@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import generator, limits, micro, record, trouble
+from benchmarks import generator, limits, micro, record, redis, trouble
 from benchmarks.contenders import KNOWN
 from benchmarks.ground import Session
 from benchmarks.load.own import GeneratorError
@@ -27,7 +27,7 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
         prog="python -m benchmarks",
         description="Side by side with nginx, Envoy and Caddy. Instead of options: 'micro [NAME]', single functions; "
         "'generator', figures of tidegate bench itself; "
-        f"{', '.join(trouble.KNOWN)}: figures of a gateway in trouble.",
+        f"{', '.join(trouble.KNOWN)}: figures of a gateway in trouble; {', '.join(redis.KNOWN)}: of the link to Redis.",
     )
     parser.add_argument("--only", type=names, action="extend", metavar="NAME,...", help="only these scenarios")
     parser.add_argument("--contenders", type=names, metavar="NAME,...", help=f"of {', '.join(KNOWN)}")
@@ -61,6 +61,8 @@ def main(argv: Sequence[str]) -> int:
         return generator.main(argv[1:])
     if argv and argv[0] in trouble.KNOWN:
         return trouble.KNOWN[argv[0]](argv[1:])
+    if argv and argv[0] in redis.KNOWN:
+        return redis.KNOWN[argv[0]](argv[1:])
     if argv and argv[0] in limits.KNOWN:
         return limits.KNOWN[argv[0]]()
     options = arguments(argv)

@@ -142,8 +142,9 @@ cdef class Pipeline:
             self.is_scheduled = True
             if self.linger_s > 0 and self.new < self.batch:
                 self.linger = self.loop.call_later(self.linger_s, self.flush)
-            else:
+            elif self.resumed_at < 0:
                 self.call_soon(self.flush)
+            # else: callers of this turn have just been resumed, and `end_turn` writes what they ask for
         elif self.linger is not None and self.new >= self.batch:
             self.linger.cancel()
             self.linger = None
@@ -279,9 +280,14 @@ cdef class Pipeline:
             self.call_soon(self.end_turn)
 
     def end_turn(self):
-        """The callers whose replies were read have run: what they spent is not the server's time."""
+        """The callers whose replies were read have run: what they spent is not the server's time.
+
+        What they have asked for meanwhile goes out now, without another turn of the loop.
+        """
         self.held_s += clock_s() - self.resumed_at
         self.resumed_at = -1.0
+        if self.is_scheduled and self.linger is None:
+            self.flush()
 
     # -- time -------------------------------------------------------------------------------------------------------
 

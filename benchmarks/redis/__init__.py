@@ -1,0 +1,12 @@
+"""Figures of the link to Redis: ``python -m benchmarks NAME``. Each starts a server of its own and ends it."""
+
+from collections.abc import Callable, Sequence
+
+from benchmarks.redis import burst, link
+
+__all__ = ["KNOWN"]
+
+KNOWN: dict[str, Callable[[Sequence[str]], int]] = {
+    "redis-link": link.main,
+    "redis-ports": burst.main,
+}

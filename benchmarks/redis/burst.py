@@ -1,0 +1,176 @@
+"""The port storm that is none: 500,000 presence updates from 50,000 tasks at once, beside a pool that opens and closes.
+
+The link has one socket a lane and worker, whatever the burst. ``independent arrivals`` are updates that come one by one
+at 20,000 a second, so that hardly two share a turn of the loop; once as they are, and once with a linger of 5 ms.
+The pool is what the incident had: 50 connections kept idle, 500 opened at most, nobody waits for one.
+"""
+
+import argparse
+import asyncio
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import hiredis
+import uvloop
+
+from benchmarks import goals, table
+from benchmarks.processes import CONTENDER_CORE
+from benchmarks.redis.server import valkey
+from tidegate.config.values import Address
+from tidegate.redis.lane import LaneSettings
+from tidegate.redis.node import LANES, NodeSettings
+from tidegate.redis.single import SingleLink
+
+TASKS, UPDATES = 50_000, 10
+ARRIVALS_S, ARRIVING_S = 20_000, 3.0
+IDLE, OPEN = 50, 500
+
+
+def time_wait(port: int) -> int:
+    """Sockets with this port at either end that wait out their time."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return sum(row[3] == "06" and f":{port:04X}" in (row[1][-5:], row[2][-5:]) for row in rows)
+
+
+def link_to(port: int, linger_s: float = 0.0) -> SingleLink:
+    """A link that waits for a minute at most: a burst is no failure."""
+    lane = LaneSettings(timeout_s=60.0, wait_timeout_s=60.0, linger_s=linger_s, max_waiting=TASKS * UPDATES)
+    return SingleLink(
+        "bench", Address(host="127.0.0.1", port=port), NodeSettings(lanes=dict.fromkeys(LANES, lane)), print
+    )
+
+
+def row(
+    name: str, updates: int, took_s: float, *, sockets: int, waiting: int, writes: int | None = None
+) -> dict[str, str]:
+    """One line of the table."""
+    return {
+        "": name,
+        "updates/s": table.count(updates / took_s),
+        "sockets opened": table.count(sockets),
+        "new TIME_WAIT": table.count(waiting),
+        "commands a write": "1" if writes is None else f"{updates / writes:.1f}",
+    }
+
+
+async def burst(port: int) -> tuple[dict[str, str], float, int, int]:
+    """All tasks at once."""
+    link = link_to(port)
+    await link.data.ping()
+    before, writes = time_wait(port), link.statistics().lanes[0].writes
+
+    async def task(number: int) -> None:
+        for at in range(UPDATES):
+            await link.data.set(f"presence:{number}", at)
+
+    began = time.perf_counter()
+    await asyncio.gather(*(task(number) for number in range(TASKS)))
+    took = time.perf_counter() - began
+    lanes = link.statistics().lanes
+    link.close()
+    await asyncio.sleep(0.1)
+    merged = TASKS * UPDATES / (lanes[0].writes - writes)
+    sockets, waiting = sum(one.connects for one in lanes), max(0, time_wait(port) - before)
+    told = row("link, burst", TASKS * UPDATES, took, sockets=sockets, waiting=waiting, writes=lanes[0].writes - writes)
+    return told, merged, sockets, waiting
+
+
+async def arrivals(port: int, linger_s: float) -> dict[str, str]:
+    """Updates one by one, at their time, whatever became of those before."""
+    link = link_to(port, linger_s)
+    await link.data.ping()
+    before, writes = time_wait(port), link.statistics().lanes[0].writes
+    loop = asyncio.get_running_loop()
+    began, sent, pending = loop.time(), 0, set[asyncio.Future[object]]()
+    while (now := loop.time()) < began + ARRIVING_S:
+        if sent < (now - began) * ARRIVALS_S:
+            future = asyncio.ensure_future(link.data.set(f"presence:{sent}", sent))  # noqa: TID251 - already a future
+            pending.add(future)
+            future.add_done_callback(pending.discard)
+            sent += 1
+        await asyncio.sleep(0)
+    await asyncio.gather(*pending)
+    lanes = link.statistics().lanes
+    link.close()
+    name = "link, independent arrivals" + (f", linger {linger_s * 1000:g} ms" if linger_s else "")
+    return row(
+        name,
+        sent,
+        loop.time() - began,
+        sockets=sum(one.connects for one in lanes),
+        waiting=max(0, time_wait(port) - before),
+        writes=lanes[0].writes - writes,
+    )
+
+
+class NaivePool:
+    """Keeps `IDLE` connections, opens up to `OPEN`, and lets nobody wait."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+        self.open = self.opened = self.refused = 0
+
+    async def set(self, key: str, value: int) -> None:
+        """One update, over a connection of its own."""
+        if self.idle:
+            reader, writer = self.idle.pop()
+        elif self.open >= OPEN:
+            self.refused += 1
+            return
+        else:
+            self.open += 1
+            self.opened += 1
+            reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        writer.write(hiredis.pack_command(("SET", key, value)))
+        await reader.readline()
+        if len(self.idle) < IDLE:
+            self.idle.append((reader, writer))
+        else:
+            self.open -= 1
+            writer.close()
+
+
+async def naive(port: int) -> dict[str, str]:
+    """A twentieth of the burst: more would take the machine's ports."""
+    pool = NaivePool(port)
+    before = time_wait(port)
+    count = TASKS * UPDATES // 20
+    began = time.perf_counter()
+
+    async def task(number: int) -> None:
+        for at in range(UPDATES):
+            await pool.set(f"presence:{number}", at)
+            await asyncio.sleep(0.001)
+
+    await asyncio.gather(*(task(number) for number in range(count // UPDATES)))
+    took = time.perf_counter() - began
+    for _, writer in pool.idle:
+        writer.close()
+    await asyncio.sleep(0.1)
+    name = f"naive pool, {count:,} updates, {pool.refused:,} refused"
+    waiting = max(0, time_wait(port) - before)
+    return row(name, count - pool.refused, took, sockets=pool.opened, waiting=waiting)
+
+
+async def measure(port: int) -> tuple[list[dict[str, str]], list[goals.Verdict]]:
+    """Everything in turn."""
+    first, merged, sockets, waiting = await burst(port)
+    rows = [first, await arrivals(port, 0.0), await arrivals(port, 0.005), await naive(port)]
+    return rows, [
+        goals.at_most("sockets opened by a worker in the burst", sockets, len(LANES)),
+        goals.at_most("sockets in TIME_WAIT that the burst left", waiting, 0),
+        goals.at_least("commands a system call in the burst", merged, 10),
+    ]
+
+
+def main(argv: Sequence[str]) -> int:
+    """Measures and prints; 1 when a goal was missed."""
+    argparse.ArgumentParser(prog="python -m benchmarks redis-ports", description=__doc__).parse_args(argv)
+    os.sched_setaffinity(0, {CONTENDER_CORE})
+    with valkey() as (port, _), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        rows, verdicts = runner.run(measure(port))
+    print(table.render(rows))
+    return goals.exit_code(verdicts)

@@ -1,0 +1,43 @@
+"""The figures of the link to Redis, in small; the real ones take a minute and are run by hand."""
+
+import asyncio
+import re
+from pathlib import Path
+
+import pytest
+import uvloop
+from benchmarks.redis import KNOWN, burst, link
+from benchmarks.redis.server import valkey
+
+DESIGN = (Path(__file__).parents[2] / "docs" / "design.md").read_text()
+
+
+def run(coroutine):
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(coroutine)
+
+
+def test_each_is_named_where_its_promise_is():
+    assert set(re.findall(r"python -m benchmarks ([a-z-]+)", DESIGN)) >= set(KNOWN)
+
+
+def test_everybody_is_asked_and_judged():
+    with valkey() as (port, _):
+        found = run(link.measure(port, 1, 0.01, None))
+    assert {"tidegate", "trial", "tidegate, one caller", "raw, one caller"} <= set(found)
+    assert all(one.rate > 0 and one.cost_us > 0 for one in found.values())
+    verdicts = link.verdicts(found)
+    assert len(verdicts) == 4
+    assert verdicts[2].met is None, "a program that is not there is not measured"
+
+
+def test_a_burst_opens_one_socket_and_merges_and_the_naive_pool_does_not(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(burst, "TASKS", 1000)
+    monkeypatch.setattr(burst, "ARRIVING_S", 0.05)
+    with valkey() as (port, _):
+        rows, verdicts = run(burst.measure(port))
+    sockets, _, merged = verdicts
+    assert sockets.reached == 1 and sockets.met
+    assert merged.met
+    assert int(rows[-1]["sockets opened"].replace(",", "")) > 1
+    assert len(rows) == 4
