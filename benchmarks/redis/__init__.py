@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Sequence
 
-from benchmarks.redis import burst, link
+from benchmarks.redis import burst, large, link
 
 __all__ = ["KNOWN"]
 
 KNOWN: dict[str, Callable[[Sequence[str]], int]] = {
+    "redis-large": large.main,
     "redis-link": link.main,
     "redis-ports": burst.main,
 }

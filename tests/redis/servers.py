@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import socket
 import subprocess
@@ -49,7 +50,11 @@ class Server:
     def start(self) -> None:
         for _ in range(5):
             self.port = self._wanted or free_port()
-            self.process = subprocess.Popen(self._command(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            # The sanitizers' library is for the process under test.
+            environment = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
+            self.process = subprocess.Popen(
+                self._command(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment
+            )
             if self._serves():
                 self._wanted = self.port
                 return

@@ -385,10 +385,10 @@ def test_a_closed_lane_refuses(server: Server) -> None:
     async def scenario() -> None:
         async with link_to(server.address) as link:
             await link.data.ping()
-            waiting = background(outcome(link.data.call("ECHO", 1)))
+            waiting = background(outcome(link.data.call("BLPOP", "nothing", 5)))
             await asyncio.sleep(0)
             link.close()
-            for one in (waiting, outcome(link.data.ping())):
+            for one in (waiting, background(outcome(link.data.ping()))):
                 error = await one
                 assert isinstance(error, GatewayError) and "closed" in error.detail
 
