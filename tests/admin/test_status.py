@@ -1,3 +1,4 @@
+import dataclasses
 import time
 
 import pytest
@@ -6,6 +7,7 @@ from tidegate.admin.status import status_document
 from tidegate.config.allotment import SET_BYTES, allot, room_of
 from tidegate.config.limits import Limit
 from tidegate.config.listeners import Listener
+from tidegate.config.redis import Redis
 from tidegate.config.schema import Gateway
 from tidegate.config.server import Server
 from tidegate.config.snapshot import Snapshot
@@ -69,6 +71,22 @@ def test_everything_known_is_in_it(view):
     assert upstream["name"] == "orders"
     assert upstream["endpoints"] == [{"address": "10.0.0.5:9001", "weight": 2}]
     assert upstream["exchanges_total"] == 1
+
+
+def test_lanes_of_redis_are_told_by_link_and_without_secrets(view):
+    redis = Redis(url="redis://gate@10.0.0.7:6379/0", password="env:REDIS_PASSWORD")
+    view.snapshot = Snapshot.build(dataclasses.replace(view.snapshot.gateway, redis={"main": redis}))
+    assert status_document(view)["redis"] == [{"name": "main", "url": redis.url, "lanes": []}]
+    for slot in (0, 1):
+        meters = view.region.slot(slot).take_meters()
+        lane = meters.series_index("redis_lane", "main data")
+        meters.add_to_series(lane, classes=[100, 10, 1, 0, 0, 2])
+        meters.set_gauges(lane, 1, 4, 7)
+        meters.series_index("redis_lane", "another data")
+    (link,) = status_document(view)["redis"]
+    (told,) = link["lanes"]
+    assert (told["lane"], told["connections"], told["waiting"], told["in_flight"]) == ("data", 2, 8, 14)
+    assert (told["commands_total"], told["writes_total"], told["dropped_total"]) == (200, 20, 4)
 
 
 def test_a_loop_that_stands_saturates_its_worker_and_with_it_the_gateway(view):

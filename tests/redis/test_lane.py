@@ -47,8 +47,8 @@ def test_commands_of_one_turn_share_a_write(server: Server) -> None:
 
 def test_linger_lets_commands_of_several_turns_share_a_write(server: Server) -> None:
     async def scenario() -> None:
-        async with link_to(server.address, lanes(linger_s=0.2, batch=1000)) as link:
-            await link.data.ping()
+        async with link_to(server.address, lanes(linger_s=3600.0, batch=20)) as link:
+            await asyncio.gather(*(link.data.ping() for _ in range(20)))
             before = data_lane(link).statistics().writes
             waiting = []
             for number in range(20):
@@ -56,6 +56,15 @@ def test_linger_lets_commands_of_several_turns_share_a_write(server: Server) -> 
                 await asyncio.sleep(0)
             await asyncio.gather(*waiting)
             assert data_lane(link).statistics().writes == before + 1
+
+    run(scenario())
+
+
+def test_a_linger_ends_by_itself(server: Server) -> None:
+    async def scenario() -> None:
+        async with link_to(server.address, lanes(linger_s=0.02, batch=1000)) as link:
+            assert await link.data.call("ECHO", 1) == b"1"
+            assert await link.data.call("ECHO", 2) == b"2"
 
     run(scenario())
 

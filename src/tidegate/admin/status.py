@@ -21,6 +21,7 @@ from tidegate.observe.learned import Learned, documents, learned_in
 from tidegate.observe.sample import Sample
 from tidegate.observe.saturation import WorkerSaturation
 from tidegate.process.view import GatewayView, WorkerView
+from tidegate.redis.report import LANE_EVENTS
 
 __all__ = ["status_document"]
 
@@ -56,6 +57,9 @@ def status_document(view: GatewayView) -> dict[str, Any]:
                 **_measured(by_upstream.get(name)),
             }
             for name, upstream in gateway.upstreams.items()
+        ],
+        "redis": [
+            {"name": name, "url": redis.url, "lanes": _lanes(name, reader)} for name, redis in gateway.redis.items()
         ],
         "limits": [_limit(name, limit, reader, view, learned) for name, limit in gateway.limits.items()],
         "heavy_hitters": hitters_document(reader, HitterReader(view.region.mapping), now_ns),
@@ -175,6 +179,20 @@ def _measured(sums: SeriesSums | None) -> dict[str, Any]:
         "waiting": sums.waiting,
         "rtt_ms": round(sums.rtt_ns / 1e6, 3) if sums.rtt_ns else None,
     }
+
+
+def _lanes(link: str, reader: MeterReader) -> list[dict[str, Any]]:
+    """The lanes of a link that have been used, of all workers together."""
+    found = []
+    for (kind, name), places in reader.places().items():
+        owner, _, lane = name.partition(" ")
+        if kind == "redis_lane" and owner == link and lane:
+            connections, waiting, in_flight = reader.gauges(places)
+            events = zip(LANE_EVENTS, reader.read(kind, name, places).classes, strict=True)
+            counts = {f"{event}_total": count for event, count in events}
+            now = {"connections": connections, "waiting": waiting, "in_flight": in_flight}
+            found.append({"lane": lane, **now, **counts})
+    return found
 
 
 def _machine(sample: Sample) -> dict[str, Any]:
