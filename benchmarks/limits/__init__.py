@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from benchmarks.limits import charges, cost, races, refusals
+from benchmarks.limits import bad_keys, charges, heavy, races, refusals
 
 __all__ = ["KNOWN"]
 
@@ -10,6 +10,7 @@ KNOWN: dict[str, Callable[[], int]] = {
     "limits-births": races.births,
     "limits-exactness": races.exactness,
     "limits-charges": charges.charges,
-    "limits-cost": cost.cost,
+    "limits-heavy": heavy.heavy_and_light,
+    "bad-keys": bad_keys.bad_keys,
     "refusals": refusals.refusals,
 }

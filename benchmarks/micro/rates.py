@@ -52,7 +52,7 @@ def own() -> Iterator[tuple[str, Callable[[int], None]]]:
 
     def computed(n: int) -> None:
         for _ in range(n):
-            limit.charge(prints.of_key(b"192.168.200.100"), clock())
+            limit.charge_key(prints, b"192.168.200.100", clock())
 
     yield "tidegate, time and fingerprint given", given
     yield "tidegate, both computed", computed

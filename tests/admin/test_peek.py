@@ -27,7 +27,7 @@ LIMITS = {
     "by_key": Limit(rate="1/d", key=("auth.key",), keys=64),
     "both": Limit(rate="1/d", key=("header:X-User", "path"), keys=64),
     "permits": Limit(concurrency=3, queue=5),
-    "learns": Limit(adaptive=Adaptive(algorithm="aimd", initial=7), queue=5),
+    "learns": Limit(adaptive=Adaptive(algorithm="aimd", initial=25), queue=5),
 }
 GATEWAY = Gateway(
     listeners=(Listener(bind="127.0.0.1:1"),),
@@ -66,7 +66,7 @@ def test_a_described_request_is_told_what_each_limit_would_say(view):
     assert told["by_key"]["key"] == f"sha256:{DIGEST[:12]}"
     assert told["both"]["key"].endswith(", /y")
     assert told["permits"]["remaining"] == 3
-    assert told["learns"]["remaining"] == 7
+    assert told["learns"]["remaining"] == 25
 
 
 def test_it_sees_what_workers_have_charged_and_charges_nothing(view):

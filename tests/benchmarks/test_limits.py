@@ -7,8 +7,8 @@ import pytest
 from benchmarks.limits import KNOWN
 from benchmarks.limits.charges import GROUPS, play
 from benchmarks.limits.compiled import DECISION, RACE, ask, build
-from benchmarks.limits.cost import BY_COUNT, BY_TIME
-from benchmarks.limits.cost import play as play_cost
+from benchmarks.limits.heavy import BY_COUNT, BY_TIME
+from benchmarks.limits.heavy import play as play_tenants
 from benchmarks.load.programs import CompileError
 from benchmarks.micro import rates
 
@@ -49,9 +49,9 @@ def test_every_limiter_of_a_group_is_charged_for_admissions_and_for_nothing_else
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_heavy_requests_leave_light_ones_unharmed_when_they_count_by_time(seed):
-    light, heavy = play_cost(BY_TIME, 30, seed)
+    light, heavy = play_tenants(BY_TIME, 30, seed)
     assert light.refused == 0
     assert light.wait_ms(0.99) < 5
     assert heavy.served_share > 0.3
-    harmed, _ = play_cost(BY_COUNT, 30, seed)
+    harmed, _ = play_tenants(BY_COUNT, 30, seed)
     assert harmed.wait_ms(0.5) > 20 * light.wait_ms(0.99)

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegate.limits.rate import RateLimit
+from tidegate.memory.fingerprints import Fingerprints
 from tidegate.memory.rates import NEVER, RateTable
 from tidegate.memory.region import Region
 from tidegate.memory.tables import bytes_for
@@ -198,3 +199,10 @@ def test_never_more_than_burst_and_the_rate_pass_in_any_stretch(count, burst, ga
 def test_senseless_options_are_refused(options):
     with pytest.raises(ValueError, match="expected"):
         limit(**options)
+
+
+def test_a_key_is_charged_under_its_fingerprint():
+    rate, prints = limit(10, burst=1), Fingerprints(bytes(32), "a")
+    assert [rate.charge_key(prints, b"ann", NOW) for _ in range(3)] == [0, 0, -S // 10]
+    assert rate.left(prints.of_key(b"ann"), NOW) == (0, 2 * S // 10)
+    assert rate.charge_key(prints, b"bob", NOW, 2) == 0

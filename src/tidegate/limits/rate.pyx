@@ -17,10 +17,12 @@ of its inverse, above 10,000,000/s by more than one part in a hundred.
 """
 
 cimport cython
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.math cimport ceil
 from libc.stdint cimport INT64_MAX, int64_t, uint64_t
 
 from tidegate.memory.cells cimport ARRIVAL_MAX, NEVER
+from tidegate.memory.fingerprints cimport Fingerprints
 from tidegate.memory.rates cimport RateTable
 
 import math
@@ -111,6 +113,10 @@ cdef class RateLimit:
     cpdef void settle(self, uint64_t fingerprint, int64_t now_ns, double cost) noexcept nogil:
         """Charges what has been served already, whatever room there is: those who come next wait for it."""
         self.table.charge(fingerprint, now_ns, self.emission_ns(cost), INT64_MAX)
+
+    def charge_key(self, Fingerprints prints not None, bytes key not None, int64_t now_ns, double cost=1) -> int:
+        """``charge`` for Python code that has a key and no fingerprint of it."""
+        return self.charge(prints.of(PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key)), now_ns, cost)
 
     cdef int64_t remaining(self, uint64_t fingerprint, int64_t now_ns, int64_t* reset_ns) noexcept nogil:
         cdef int64_t ahead_ns = self.table.peek(fingerprint, now_ns, 0, INT64_MAX)

@@ -138,7 +138,7 @@ def play(settings: Settings, seconds: int, seed: int = 1) -> tuple[Tenant, Tenan
     return light, heavy
 
 
-def cost(seconds: int = 60) -> int:
+def heavy_and_light(seconds: int = 60) -> int:
     """Both, side by side."""
     rows, played = [], {}
     for name, settings in (("each counts as one", BY_COUNT), ("by the time it takes", BY_TIME)):
