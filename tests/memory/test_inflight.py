@@ -226,3 +226,14 @@ def test_what_does_not_exist_is_refused(region, table):
     with pytest.raises(LookupError, match="no room for 'inflight'"):
         empty.inflight()
     empty.close()
+
+
+def test_rows_that_count_are_those_that_somebody_is_in(region):
+    table = PermitTable(region.inflight(0), 0)
+    row = table.take(1 << 20, 5)
+    other = table.take(2 << 20, 5)
+    assert region.inflight().rows_that_count() == region.inflight().rows_in_use() == 2
+    table.give_back(row)
+    assert region.inflight().rows_that_count() == 1
+    table.give_back(other)
+    assert region.inflight().rows_that_count() == 0

@@ -118,6 +118,15 @@ cdef class Inflight:
                     used += 1
         return used
 
+    def rows_that_count(self) -> int:
+        """Rows in which somebody holds a permit, or waits for one."""
+        cdef uint64_t row, found = 0
+        with nogil:
+            for row in range(self.blocks * PERMIT_WAYS):
+                if self.view.chunks[row // (PERMIT_WAYS * PERMIT_CHUNK)] and permit_name(&self.view, <int64_t>row)[0]:
+                    found += permit_sum(&self.view, <int64_t>row).total != 0
+        return found
+
     def __repr__(self):
         return f"<Inflight {self.blocks} blocks, {self.view.slots} slots>"
 
