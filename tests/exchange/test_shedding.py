@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import time
 from contextlib import ExitStack
 from typing import Any
 
@@ -231,3 +232,17 @@ def test_classes_are_shed_by_their_importance_and_what_is_under_way_goes_on() ->
         for client, server in held:
             server.send(OK)
             assert client.answer().status == 200
+
+
+def test_loop_that_is_held_again_and_again_is_late() -> None:
+    with Plane('[shed]\nloop_lag = "20ms"\n[[routes]]\nname = "fixed"\nrespond = {}\n') as plane:
+        assert plane.get().status == 200
+
+        def is_shed() -> bool:
+            plane.call(lambda: time.sleep(0.15))
+            return plane.get().status == 503
+
+        until(is_shed, "some are refused")
+        assert set(shed(plane)) == {"all"}
+        assert shed(plane)["all"][1:] == (0, 0), "nothing but the lag of the loop"
+        until(lambda: plane.get().status == 200, "it is on time again")

@@ -360,3 +360,17 @@ def test_rows_of_a_key_are_freed_with_its_last_permit_and_waiter(region, limit):
     assert region.inflight().rows_in_use() == 1
     other.give_back()
     assert region.inflight().rows_in_use() == 0
+
+
+def test_rows_of_a_key_heal_when_a_worker_dies_that_held_and_waited(region, limit):
+    dead, alive = (limit(slot, 1, queue=2, frees_rows=True) for slot in (0, 1))
+    assert dead.take()
+    assert queued(dead) is not None
+    waiter = queued(alive)
+    assert alive.enqueue("t", 0, 1, 0) == (None, None)
+    region.slot(0).give_back()
+    assert rung(region) == [1]
+    assert alive.on_bell(MS) == [waiter]
+    assert alive.close() == []
+    alive.give_back()
+    assert region.inflight().rows_in_use() == 0
