@@ -2,6 +2,7 @@
 
 from tidegate.bench.load import Load
 from tidegate.bench.loop import Loop
+from tidegate.bench.order import Order, Server
 from tidegate.bench.requests import Requests
 from tidegate.bench.schedule import Schedule
 from tidegate.upstream.peer import Peer
@@ -15,6 +16,21 @@ def peer_of(address, tls=None):
         return Peer(address)
     host, _, port = address.rpartition(":")
     return Peer(host, int(port), tls=tls)
+
+
+def order_for(address, **changes):
+    """What a process is told: ten minutes at 50 requests/s, unless something else is said."""
+    host, _, port = address.rpartition(":")
+    usual = {
+        "server": Server(address=host, port=int(port), name="server.test"),
+        "requests": [GET],
+        "stretches": [(600.0, 50.0, 50.0)],
+        "seconds": 600.0,
+        "warm_up_s": 0.0,
+        "clients": 2,
+        "patience_s": PATIENCE_S,
+    }
+    return Order(**{**usual, **changes})
 
 
 def evenly(rate, seconds):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from tests.bench.test_process import order_for
+from tests.bench.driving import order_for
 from tests.plane.harness import REFUSING, until
 from tests.plane.serving import Serving, answering
 

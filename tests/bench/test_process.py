@@ -10,29 +10,13 @@ import time
 
 import msgspec
 import pytest
-from tests.bench.driving import GET
+from tests.bench.driving import PATIENCE_S, order_for
 from tests.plane.harness import REFUSING, until
 from tests.plane.serving import Serving, answering
 
-from tidegate.bench.order import Ended, Failed, Order, Ready, Said, SecondOver, Server
+from tidegate.bench.order import Ended, Failed, Ready, Said, SecondOver, Server
 from tidegate.bench.process import peer_of
 from tidegate.process.messages import memory_file
-
-PATIENCE_S = 60.0
-
-
-def order_for(address, **changes):
-    host, _, port = address.rpartition(":")
-    usual = {
-        "server": Server(address=host, port=int(port), name="server.test"),
-        "requests": [GET],
-        "stretches": [(600.0, 50.0, 50.0)],
-        "seconds": 600.0,
-        "warm_up_s": 0.0,
-        "clients": 2,
-        "patience_s": PATIENCE_S,
-    }
-    return Order(**{**usual, **changes})
 
 
 @contextlib.contextmanager

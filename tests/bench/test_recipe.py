@@ -1,6 +1,9 @@
 """Requests from flags, files and scripts, and the bytes that they become."""
 
 import itertools
+import re
+import textwrap
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -125,3 +128,22 @@ def test_a_script_that_is_wrong_is_told(tmp_path, text, said):
     script.write_text(text)
     with pytest.raises(ValueError, match=said):
         from_script(script, 10, Random(1))
+
+
+def block_of_the_manual(tmp_path, language):
+    page = (Path(__file__).parents[2] / "docs" / "bench.md").read_text()
+    (block,) = re.findall(rf"^ *```{language}\n(.*?)^ *```$", page, re.MULTILINE | re.DOTALL)
+    file = tmp_path / language
+    file.write_text(textwrap.dedent(block))
+    return file
+
+
+def test_script_and_file_of_the_manual_are_read(tmp_path):
+    found = from_script(block_of_the_manual(tmp_path, "python"), 2000, Random(1))
+    assert {one.path for one in found if one.method == "POST"} == {"/orders"}
+    assert 20 < sum(one.method == "POST" for one in found) < 400
+    assert from_file(block_of_the_manual(tmp_path, "text"))[:3] == [
+        Request(path="/orders/1"),
+        Request("DELETE", "/orders/2"),
+        Request("POST", "/orders", {"Content-Type": "application/json", "X-Plan": "gold"}, b'{"item": 7}'),
+    ]

@@ -52,8 +52,9 @@ def show(document: Mapping[str, Any], console: Console | None = None) -> None:
     asked_rate = "" if rate["asked"] is None else f"asked {rate['asked']:,.1f}/s, "
     console.print(f"rate: {asked_rate}sent {rate['sent']:,.1f}/s, answered {rate['answered']:,.1f}/s")
     console.print(
-        f"requests: {requests['sent']:,} sent, {requests['answered']:,} answered, {requests['failed']:,} failed, "
-        f"{requests['unfinished']:,} unfinished; {document['bytes']['in']:,} bytes received"
+        f"requests: {requests['due']:,} due, {requests['sent']:,} sent before the end, "
+        f"{requests['answered']:,} answered, {requests['failed']:,} failed, {requests['unfinished']:,} unfinished; "
+        f"{document['bytes']['in']:,} bytes received"
     )
     for note in document["notes"]:
         console.print(Text(f"note: {note}", style="yellow"), soft_wrap=True)
