@@ -8,10 +8,10 @@ says why (``Upstream.absence``), instead of keeping the gateway from starting.
 
 import asyncio
 import logging
-import random
 import socket
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from tidegate.config.upstreams import Upstream as UpstreamSettings
 from tidegate.config.values import Address, parse_address
@@ -20,6 +20,9 @@ from tidegate.process import tasks
 from tidegate.upstream.endpoint import Endpoint, Upstream
 from tidegate.upstream.peer import Peer
 from tidegate.upstream.tls import TlsSettings
+
+if TYPE_CHECKING:
+    import random
 
 __all__ = ["Discovery", "NameStatistics", "Target", "peer_at", "prepare", "resolve_name", "targets_of"]
 
@@ -132,7 +135,8 @@ class Discovery:
         self.targets = targets_of(settings)
         self._make_endpoint = make_endpoint
         self._resolve = resolve
-        self._chance = random.Random(seed)
+        self._seed = seed
+        self._chance: random.Random | None = None
         self._names = {t.address.host: _Name(t.address.host) for t in self.targets if t.is_name}
         self._refreshing: asyncio.Task[None] | None = None
         self._is_stopped = False
@@ -218,6 +222,10 @@ class Discovery:
         pause_s = self.settings.dns.refresh
         if self._failed_rounds or any(name.error is not None for name in self._names.values()):
             pause_s = min(pause_s, FIRST_RETRY_S * 2 ** min(self._failed_rounds, 16))
+        if self._chance is None:
+            import random  # only a worker that looks up names has the memory for it
+
+            self._chance = random.Random(self._seed)
         return pause_s * self._chance.uniform(1 - JITTER, 1 + JITTER)
 
     async def _look_up(self, host: str) -> tuple[str, ...] | GatewayError:
