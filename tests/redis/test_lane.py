@@ -187,6 +187,32 @@ def test_who_leaves_the_queue_is_never_sent(server: Server) -> None:
     run(scenario())
 
 
+def test_who_waited_for_a_connection_has_the_whole_time_for_the_reply(server: Server) -> None:
+    """The first command of a lane waits until it is connected; its reply takes longer than that may take."""
+
+    async def scenario() -> None:
+        for _ in range(10):  # on a machine that needs a second to connect once more
+            async with link_to(server.address, lanes(wait_timeout_s=1.0)) as link:
+                waited = await outcome(link.data.call("BLPOP", "nothing", 1.5))
+                if not isinstance(waited, GatewayError):
+                    break
+        assert waited is None
+
+    run(scenario())
+
+
+def test_a_time_of_its_own_counts_from_the_call(server: Server) -> None:
+    async def scenario() -> None:
+        async with link_to(server.address) as link:
+            error = await outcome(link.data.within(0.3).call("BLPOP", "nothing", 2))
+            assert isinstance(error, GatewayError) and error.kind in (
+                Kind.CONNECTION_READ_TIMEOUT,
+                Kind.CONNECTION_TIMEOUT,
+            )
+
+    run(scenario())
+
+
 def test_a_deadline_ends_the_waiting_and_the_reply_is_dropped() -> None:
     async def scenario(relay: Relay) -> None:
         async with link_to(relay.address) as link:

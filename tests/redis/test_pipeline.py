@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.redis.links import background, run
 
 from tidegate.redis.meters import Meters
-from tidegate.redis.pipeline import Pipeline
+from tidegate.redis.pipeline import Pipeline, Waiter
 
 
 class Wire:
@@ -33,8 +33,8 @@ class Plain(Pipeline):
         super().__init__(asyncio.get_running_loop(), Meters(), **(bounds | options))
         self.told: list[str] = []
 
-    def wait(self, future: asyncio.Future[Any], args: tuple[Any, ...], timeout_s: float) -> None:
-        self.waiting.append((future, args, self.now_s + timeout_s))  # type: ignore[arg-type]
+    def wait(self, future: asyncio.Future[Any], args: tuple[Any, ...], timeout_s: float | None) -> None:
+        self.waiting.append(Waiter(future, args, self.now_s + 60.0, None))
 
     def watch(self, deadline: float, future: asyncio.Future[Any] | None) -> None:
         pass

@@ -39,7 +39,7 @@ class LaneSettings:
     Args:
         batch: Commands that end the waiting for more, when there is a ``linger_s``.
         linger_s: How long a command may wait for others; 0: until the end of the loop's turn.
-        timeout_s: Until the reply, unless the call says otherwise; the time in the queue has as much again.
+        timeout_s: From handing over to the reply, unless the call says otherwise.
         max_commands: In flight.
         max_bytes: Of commands in flight.
         max_waiting: Callers that wait because of these two, or for a connection.
@@ -112,14 +112,18 @@ class Lane(Pipeline):
 
     # -- waiting --------------------------------------------------------------------------------------------------
 
-    def wait(self, future: asyncio.Future[Any], args: tuple[Argument, ...], timeout_s: float) -> None:
-        """There is no room for a command, or no connection."""
+    def wait(self, future: asyncio.Future[Any], args: tuple[Argument, ...], timeout_s: float | None) -> None:
+        """There is no room for a command, or no connection. A time of its own counts from here, the lane's does not."""
         refusal = self._refusal()
         if refusal is not None:
             future.set_exception(refusal)
             return
-        deadline = self.now_s + min(timeout_s, self.settings.wait_timeout_s)
-        self.waiting.append(Waiter(future, args, deadline))
+        now = self.now_s
+        late_at = None if timeout_s is None else now + timeout_s
+        deadline = now + self.settings.wait_timeout_s
+        if late_at is not None:
+            deadline = min(deadline, late_at)
+        self.waiting.append(Waiter(future, args, deadline, late_at))
         self._arm(deadline)
         if self.connection is None:
             self._owner.wake(self)
@@ -255,7 +259,8 @@ class Lane(Pipeline):
                 )
         for command, since in reversed(unwritten):
             if not command.future.done():
-                self.waiting.appendleft(Waiter(command.future, command.args, since + self.settings.wait_timeout_s))
+                deadline = since + self.settings.wait_timeout_s
+                self.waiting.appendleft(Waiter(command.future, command.args, deadline, None))
         if not self._is_closed:
             if self.waiting:
                 self._arm(self.waiting[0].deadline)

@@ -30,7 +30,8 @@ class Waiter(NamedTuple):
 
     future: object
     args: tuple
-    deadline: float
+    deadline: float         # of the waiting
+    late_at: float | None   # of the reply, when it is not the lane's own
 
 
 cdef inline double clock_s() noexcept nogil:
@@ -95,7 +96,7 @@ cdef class Pipeline:
             self.connection is None or self.flying >= self.max_commands or self.bytes_in_flight >= self.max_bytes
             or self.waiting
         ):
-            self.wait(future, args, self.timeout_s if timeout_s is None else timeout_s)
+            self.wait(future, args, timeout_s)
             return
         self.send_now(future, args)
         if timeout_s is not None:
@@ -155,10 +156,11 @@ cdef class Pipeline:
         while self.waiting and self.connection is not None:
             if self.flying >= self.max_commands or self.bytes_in_flight >= self.max_bytes:
                 return
-            future, args, deadline = self.waiting.popleft()
+            future, args, deadline, late_at = self.waiting.popleft()
             if not future.done():
                 self.send_now(future, args)
-                self.watch(deadline, future)
+                if late_at is not None:
+                    self.watch(late_at, future)
 
     # -- out --------------------------------------------------------------------------------------------------------
 
