@@ -6,11 +6,12 @@ was missed.
 
 from collections.abc import Callable, Sequence
 
-from benchmarks.trouble import ghosts, health, killed, lifecycle, overload, recorder, reloads, stalls, stopped
+from benchmarks.trouble import adaptive, ghosts, health, killed, lifecycle, overload, recorder, reloads, stalls, stopped
 
 __all__ = ["KNOWN"]
 
 KNOWN: dict[str, Callable[[Sequence[str]], int]] = {
+    "adaptive": adaptive.main,
     "ghosts": ghosts.main,
     "health-busy": health.main,
     "killed-workers": killed.main,

@@ -9,6 +9,8 @@ from tidegate.config.allotment import allot
 from tidegate.config.limits import Limit
 from tidegate.config.schema import Gateway
 from tidegate.config.snapshot import Snapshot
+from tidegate.config.upstreams import Endpoint, Upstream
+from tidegate.limits.keys import RequestKey
 from tidegate.limits.learner import Learner
 from tidegate.memory.fingerprints import Fingerprints
 from tidegate.memory.region import Region
@@ -77,3 +79,21 @@ def test_metrics_tell_of_limits_and_not_of_keys(region: Region) -> None:
     text = "".join(Metrics(region, snapshot=lambda: SNAPSHOT).slices())
     assert 'tidegate_adaptive_in_flight{limit="backend",endpoint=""} 20\n' in text
     assert "tidegate_adaptive" not in "".join(Metrics(region).slices())
+
+
+def test_endpoints_are_told_by_their_addresses(region: Region) -> None:
+    limits = {"each": Limit(adaptive=Adaptive(algorithm="aimd", samples_min=1), key=("endpoint",), keys=64)}
+    upstream = Upstream(endpoints=(Endpoint(address="10.0.0.5:80"), Endpoint(address="10.0.0.6:80")))
+    places, _ = allot({}, limits, 1 << 26)
+    snapshot = Snapshot.build(Gateway(listeners=(), limits=limits, upstreams={"u": upstream}), places=places)
+    settings, place = limits["each"].adaptive, places["each"]
+    assert settings is not None
+    one = Learner("each", settings, region.adaptive(0), place.learns_at, place.learners, 10 * S)
+    key = RequestKey(region.secret, "each", limits["each"].key_parts)
+    for address in (b"10.0.0.6:80", b"10.9.9.9:80"):
+        one.limit_of(key.fingerprint_of_text(address))
+    found = learned_in(region, snapshot)
+    assert [learned.is_endpoint for learned in found] == [True, False], "the second was an address once"
+    assert (found[0].key, found[0].limit) == ("10.0.0.6:80", 20)
+    families = {metric.name: samples for metric, samples in learned_families(found)}
+    assert families["tidegate_adaptive_limit"] == [({"limit": "each", "endpoint": "10.0.0.6:80"}, 20)]
