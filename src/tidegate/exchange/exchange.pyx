@@ -273,7 +273,7 @@ cdef class Exchange(Steps):
         self.error_kind = Kind.HTTP_REQUEST_DENIED
         self.error_detail = "overloaded"
         self.skips_filters = True
-        self.answer(context.shedder.answer_to(self.id()))
+        self.answer(context.shedder.answer_to(self.request_id, self.request_id_size))
         return True
 
     cdef void run_filters(self):

@@ -9,14 +9,13 @@ holds and how long it takes to fill.
 
 from libc.stdint cimport int64_t, uint64_t
 
+from tidegate.exchange.problem_body cimport ProblemBody
 from tidegate.exchange.state cimport ExchangeState
 from tidegate.exchange.views cimport Response
 from tidegate.limits.limit cimport CONCURRENCY, KEYLESS, Limit, Member, Moment
 from tidegate.memory.cells cimport NEVER
 
 from types import MappingProxyType
-
-import msgspec
 
 from tidegate.errors import Kind
 from tidegate.exchange.problem import problem
@@ -37,26 +36,28 @@ cdef class Refusals:
 
     cdef Response answer_to(self, ExchangeState x, Limit limit, Member* member, Moment now):
         cdef Response response
-        cdef str id = x.request_id[:x.request_id_size].decode("latin-1")
         cdef int64_t wait_ns
         cdef long retry_s
         cdef list known
         cdef bytes body
         if member.standing == KEYLESS:
+            id = x.request_id[:x.request_id_size].decode("latin-1")
             return problem(400, "limit_key_missing", id, {"Tidegate-Limit": limit.name} if _names(limit) else None)
         wait_ns = 0 if limit.kind == CONCURRENCY else limit.look(member, &now)
         if wait_ns > 0:     # its turn would have come after its deadline
             wait_ns = <int64_t>x.deadline_ms * 1000000 - now.now_ns - wait_ns
         retry_s = NEVER_S if wait_ns == NEVER else max(1, (-wait_ns + SECOND_NS - 1) // SECOND_NS)
-        body = _body(limit, id)
         known = self.known.get(limit)
-        if known is None or known[0] != member.which or known[1] != retry_s or known[2] != len(body):
+        if known is None:
             if len(self.known) >= KNOWN_MAX:
                 self.known.clear()      # of limits that are no more
-            known = [member.which, retry_s, len(body), refusal_head(limit, member.which, retry_s, len(body))]
+            known = [0, 0, 0, b"", _body(limit), _status(limit)]
             self.known[limit] = known
+        body = (<ProblemBody>known[4]).with_id(x.request_id, x.request_id_size)
+        if known[0] != member.which or known[1] != retry_s or known[2] != len(body):
+            known[0:4] = [member.which, retry_s, len(body), refusal_head(limit, member.which, retry_s, len(body))]
         response = Response.__new__(Response)
-        response.status = _status(limit)
+        response.status = known[5]
         response.headers = NOTHING_MORE
         response.head = known[3]
         response.body = body
@@ -76,12 +77,12 @@ cdef inline int _status(Limit limit):
     return 503 if limit.kind == CONCURRENCY else 429
 
 
-cdef bytes _body(Limit limit, str id):
+cdef ProblemBody _body(Limit limit):
     title = "Too many requests at once" if limit.kind == CONCURRENCY else "Too many requests"
-    members = {"type": "urn:tidegate:limit_exceeded", "title": title, "status": _status(limit), "request_id": id}
+    members = {"type": "urn:tidegate:limit_exceeded", "title": title, "status": _status(limit)}
     if _names(limit):
         members["limit"] = limit.name
-    return msgspec.json.encode(members)
+    return ProblemBody(members)
 
 
 cdef bytes refusal_head(Limit limit, int which, long retry_s, Py_ssize_t body_size):

@@ -2,6 +2,7 @@
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
+from tidegate.exchange.problem_body cimport ProblemBody
 from tidegate.exchange.views cimport Response
 from tidegate.memory.meters cimport Meters
 
@@ -32,9 +33,11 @@ cdef class Shedder:
     # process
     cdef Meters meters
     cdef object say
-    cdef bytes head
+    cdef ProblemBody body
+    cdef bytes head                         # with a body of ``body_size``
+    cdef Py_ssize_t body_size
     # Asked for each request: whether it may be that it is shed.
     cdef inline bint is_on(self, long in_flight) noexcept:
         return self.level > 0 or (self.in_flight_bound != 0 and in_flight > self.in_flight_bound)
     cdef bint sheds(self, unsigned rank, long in_flight, uint64_t random) noexcept     # counts it, if so
-    cdef Response answer_to(self, str id)
+    cdef Response answer_to(self, const char* id, size_t size)

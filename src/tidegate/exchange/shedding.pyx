@@ -18,12 +18,11 @@ present one alone, which swings when refusing is what lowers it.)
 
 from libc.stdint cimport uint64_t
 
+from tidegate.exchange.problem_body cimport ProblemBody
 from tidegate.exchange.views cimport Response
 from tidegate.memory.meters cimport SERIES_SHED, SHED_LEVEL_PPM, Meters
 
 from types import MappingProxyType
-
-import msgspec
 
 from tidegate.config.shedding import parse_memory_level
 from tidegate.errors import Kind
@@ -43,6 +42,13 @@ cdef uint64_t CALM_NS = 5000000000      # without anything shed until that is sa
 cdef dict REASONS = {"loop_lag": SHED_LOOP_LAG, "memory": SHED_MEMORY, "in_flight": SHED_IN_FLIGHT}
 cdef object NOTHING_MORE = MappingProxyType({})
 cdef str TITLE = "The gateway has too much to do"
+cdef bytes HEAD = "\r\n".join([
+    "HTTP/1.1 503 Service Unavailable",
+    "Content-Type: application/problem+json",
+    f'Proxy-Status: tidegate; error={Kind.HTTP_REQUEST_DENIED.value}; details="overloaded"',
+    f"Retry-After: {RETRY_AFTER_S}",
+    "Content-Length: %d", "", "",
+]).encode()
 
 
 cdef class Shedder:
@@ -54,13 +60,7 @@ cdef class Shedder:
         self.names = ("all",)
         self.count = 1
         self.series = [None]
-        self.head = "\r\n".join([
-            "HTTP/1.1 503 Service Unavailable",
-            "Content-Type: application/problem+json",
-            f'Proxy-Status: tidegate; error={Kind.HTTP_REQUEST_DENIED.value}; details="overloaded"',
-            f"Retry-After: {RETRY_AFTER_S}",
-            "Content-Length: %d", "", "",
-        ]).encode()
+        self.body = ProblemBody({"type": "urn:tidegate:overloaded", "title": TITLE, "status": 503})
 
     def configure(self, settings, names):
         """settings: config.Shed. names: of the classes, the most important first; none: all are one."""
@@ -92,14 +92,15 @@ cdef class Shedder:
         self.meters.record_verdict(<int>self.series[rank], reason)
         return True
 
-    cdef Response answer_to(self, str id):
-        cdef bytes body = msgspec.json.encode(
-            {"type": "urn:tidegate:overloaded", "title": TITLE, "status": 503, "request_id": id}
-        )
+    cdef Response answer_to(self, const char* id, size_t size):
+        cdef bytes body = self.body.with_id(id, size)
         cdef Response response = Response.__new__(Response)
+        if len(body) != self.body_size:     # as it is, but where a proxy brings ids of its own
+            self.body_size = len(body)
+            self.head = HEAD % self.body_size
         response.status = 503
         response.headers = NOTHING_MORE
-        response.head = self.head % len(body)
+        response.head = self.head
         response.body = body
         return response
 
