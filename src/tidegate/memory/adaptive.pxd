@@ -33,6 +33,7 @@ cdef struct Bank:
     uint64_t drops                          # of these, in a time-out or an answer that means overload
     uint64_t in_flight_max
     uint64_t in_flight_min                  # 0: none
+    uint64_t in_flight_sum
     uint64_t started_ns                     # the earliest; 0: none
     uint64_t first_end_ns                   # 0: none
     # of those that were answered
@@ -41,7 +42,7 @@ cdef struct Bank:
     uint64_t waited                         # for how many it was measured how long they waited behind the limit
     uint64_t latencies[ADAPTIVE_BUCKETS]
     uint64_t waitings[ADAPTIVE_BUCKETS]
-    uint64_t padding[3]
+    uint64_t padding[2]
 
 cdef class Adaptive:
     """The section as one worker sees it."""

@@ -11,6 +11,7 @@ class Counts(NamedTuple):
     drops: int
     in_flight_max: int
     in_flight_min: int
+    in_flight_sum: int
     started_ns: int
     first_end_ns: int
     latency_min_ns: int

@@ -69,6 +69,7 @@ class Counts(NamedTuple):
     drops: int
     in_flight_max: int
     in_flight_min: int
+    in_flight_sum: int
     started_ns: int
     first_end_ns: int
     latency_min_ns: int
@@ -181,6 +182,7 @@ cdef class Adaptive:
         bank.count += 1
         bank.in_flight_max = max(bank.in_flight_max, in_flight)
         bank.in_flight_min = least(bank.in_flight_min, in_flight)
+        bank.in_flight_sum += in_flight
         bank.started_ns = least(bank.started_ns, <uint64_t>started_ns)
         bank.first_end_ns = least(bank.first_end_ns, <uint64_t>(started_ns + latency_ns))
         if was_dropped:
@@ -303,6 +305,7 @@ cdef class Adaptive:
             all.drops += one.drops
             all.in_flight_max = max(all.in_flight_max, one.in_flight_max)
             all.in_flight_min = least(all.in_flight_min, one.in_flight_min)
+            all.in_flight_sum += one.in_flight_sum
             all.started_ns = least(all.started_ns, one.started_ns)
             all.first_end_ns = least(all.first_end_ns, one.first_end_ns)
             all.latency_min_ns = least(all.latency_min_ns, one.latency_min_ns)
@@ -317,6 +320,7 @@ cdef class Adaptive:
             drops=all.drops,
             in_flight_max=all.in_flight_max,
             in_flight_min=all.in_flight_min,
+            in_flight_sum=all.in_flight_sum,
             started_ns=all.started_ns,
             first_end_ns=all.first_end_ns,
             latency_min_ns=all.latency_min_ns,

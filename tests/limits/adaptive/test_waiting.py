@@ -87,6 +87,14 @@ def test_a_cut_that_was_not_in_force_shows_nothing():
     assert not waiting.take(interval(6, 800, in_flight=30, in_flight_min=10), 49), "less came than the limit allows"
 
 
+def test_a_worker_that_stands_for_a_moment_does_not_hide_what_a_cut_shows():
+    """Places that come free meanwhile are filled late, and whoever fills them finds few in flight."""
+    waiting = Waiting()
+    waiting.take(interval(1, 50, in_flight=5), 100)
+    waiting.take(interval(2, 800, in_flight=70, in_flight_min=20, in_flight_mean=67), 70)
+    assert waiting.take(interval(4, 800, in_flight=49, in_flight_min=11, in_flight_mean=46), 49)
+
+
 def test_a_small_cut_shows_nothing():
     waiting = Waiting()
     waiting.take(interval(1, 50, in_flight=5), 100)

@@ -28,6 +28,8 @@ class Interval(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The most that were under way at once, on the whole machine."""
     in_flight_min: int
     """The least that were under way when one of them began, itself included."""
+    in_flight_mean: float
+    """How many were under way in the mean, when one began."""
     latency_min_ns: int
     """Of those that were answered; 0 when none was."""
     latency_mean_ns: int
@@ -61,6 +63,7 @@ class Interval(msgspec.Struct, frozen=True, kw_only=True, gc=False):
             drops=int(was_dropped),
             in_flight_max=in_flight,
             in_flight_min=in_flight,
+            in_flight_mean=in_flight,
             latency_min_ns=latency_ns,
             latency_mean_ns=latency_ns,
             latency_p90_ns=latency_ns,

@@ -33,8 +33,9 @@ SPREAD_SAMPLES_MIN = 20
 """Of fewer, the distance between the slowest tenth and the quickest is that of two requests."""
 TELLING_CUT = 0.8
 """A cut that leaves more in flight changes latency by no more than noise does."""
-IN_FORCE = 0.8
-"""A limit is in force when never less than this share of it was in flight: each place that came free was filled."""
+IN_FORCE = 0.9
+"""A limit is in force when this share of it was in flight in the mean: the places that came free were filled. Not the
+least of an interval is asked: a worker that stands still for a moment fills no place, and says nothing of the limit."""
 UNUSED = 0.5
 
 
@@ -120,7 +121,7 @@ class Waiting:
         return is_new
 
     def _is_stuck(self, interval: Interval, limit: float) -> bool:
-        is_least = interval.in_flight_max >= self._forced_flight and interval.in_flight_min >= IN_FORCE * limit
+        is_least = interval.in_flight_max >= self._forced_flight and interval.in_flight_mean >= IN_FORCE * limit
         if not is_least or self.in_targets <= 1:
             self._stuck_since_ns = -1
             return False
@@ -130,11 +131,11 @@ class Waiting:
 
     def _has_cut_shown_a_floor(self, interval: Interval, limit: float) -> bool:
         before, before_ns = self._forced_flight, self._forced_mean_ns
-        if interval.in_flight_min < IN_FORCE * limit:
+        if interval.in_flight_mean < IN_FORCE * limit:
             self._forced_flight = 0.0
             return False
         # Not the limits are compared but what was in flight: one may be in force and not quite used.
-        flight = (interval.in_flight_min + interval.in_flight_max) / 2
+        flight = interval.in_flight_mean
         is_cut = 0 < flight <= TELLING_CUT * before
         if is_cut or flight >= before:
             self._forced_flight, self._forced_mean_ns = flight, interval.latency_mean_ns
