@@ -87,7 +87,8 @@ def test_records_are_whole_whoever_is_killed_or_stopped_while_writing(region):
         return subprocess.Popen([sys.executable, "-c", WRITER, str(region.fd), str(life)], pass_fds=[region.fd])
 
     lives = 3
-    writers = [start(life) for life in range(lives)]
+    born = list(range(lives))  # the life that each writer has
+    writers = [start(life) for life in born]
     try:
         end = time.monotonic() + 3
         seen = set()
@@ -100,17 +101,18 @@ def test_records_are_whole_whoever_is_killed_or_stopped_while_writing(region):
                 life, n, *rest = content.decode().split()
                 assert content == f"{life} {n} ".encode() * (int(n) % 70 + 1), f"torn record {ticket}: {content}"
                 assert len(rest) % 2 == 0
-                seen.add(life)
+                seen.add(int(life))
             victim = chance.randrange(len(writers))
             match chance.randrange(3):
                 case 0:
                     writers[victim].send_signal(signal.SIGSTOP)
                     time.sleep(chance.uniform(0, 0.01))
                     writers[victim].send_signal(signal.SIGCONT)
-                case 1 if lives < 15:
+                case 1 if lives < 15 and born[victim] in seen:  # or all are spent before they have written anything
                     writers[victim].kill()
                     writers[victim].wait()
                     writers[victim] = start(lives)
+                    born[victim] = lives
                     lives += 1
     finally:
         for writer in writers:
