@@ -16,7 +16,8 @@ LIMIT = (
 
 def entries() -> int:
     """How many the queues of this process keep, those who have left with them."""
-    queues = [one for one in gc.get_objects() if isinstance(one, DelayQueue)]
+    # By type: asked for its class, a dead weak proxy among them raises.
+    queues = [one for one in gc.get_objects() if type(one) is DelayQueue]
     return max(len(one) for queue in queues for one in gc.get_referents(queue) if isinstance(one, list))
 
 
