@@ -172,6 +172,20 @@ def test_classes_of_route_key_and_field_are_served_by_their_importance() -> None
         nothing_is_left_but_the_limit(plane)
 
 
+def test_tenants_are_served_by_their_weights() -> None:
+    limits = AUTH + ONE + "weights = { globex = 4 }\n"
+    acme, globex = "X-API-Key: a\r\n", "X-API-Key: c\r\n"
+    waiting = [f"/acme {acme}"] * 2 + [f"/globex {globex}"] * 4
+    with Upstream() as slow, slowly(slow, limits, 'auth = "partners"\nlimits = ["two"]\n') as plane:
+        with (
+            holding(plane, slow, 1, acme) as ((client, server),),
+            waiting_in_order(plane, *waiting) as clients,
+        ):
+            found = order_of(server, client, clients)
+        assert found == ["/acme", *["/globex"] * 4, "/acme"], "four of one for one of the other"
+        nothing_is_left_but_the_limit(plane)
+
+
 def nothing_is_left_but_the_limit(plane: Plane) -> None:
     """A limit without key keeps its two rows while it is there."""
     until(lambda: plane.statistics().exchanges == 0, "all have ended")

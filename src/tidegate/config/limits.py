@@ -96,6 +96,13 @@ class Limit(Section):
             "comes back with the next permits that are free. With `queue`."
         ),
     ] = field(default_factory=dict)
+    weights: Annotated[
+        Mapping[str, Annotated[float, Ge(0.01), Le(1000)]],
+        Doc(
+            "By tenant, how many times as often it is served as others of its class while all of them wait in the "
+            "`queue`; 1 for whom it does not name."
+        ),
+    ] = field(default_factory=dict)
     burst: Annotated[
         Burst,
         Doc(

@@ -40,7 +40,8 @@ cdef class PermitQueue:
         tenant = "" if x.identity is None else x.identity.tenant
         if x.queued_ns == 0:
             x.queued_ns = reactor.now_ns    # who goes from one queue into another has begun to wait once
-        waiter, displaced = gate.enqueue(tenant, member.class_, 1.0, x.queued_ns, member.which)
+        weight = limit.settings.weights.get(tenant, 1.0)
+        waiter, displaced = gate.enqueue(tenant, member.class_, weight, x.queued_ns, member.which)
         if waiter is not None and not waiter.is_admitted:
             self.waiting[waiter] = (limit, gate, x, x.number)
             gates = self.rows.setdefault(gate.bell.row, {})

@@ -115,6 +115,12 @@ def test_tiers_are_for_concurrency_with_and_without_a_queue(more: str) -> None:
     accepted(limited(f"concurrency = 1\n{more}tiers.gold = {{ concurrency = 3 }}", 'auth = "a"\nlimits = ["a"]'))
 
 
+def test_weights_are_of_who_waits() -> None:
+    (found,) = told(limited("concurrency = 2\nweights = { acme = 3 }"))
+    assert found == "limits.a.weights: has no effect without `queue`"
+    accepted(limited("concurrency = 2\nqueue = 3\nweights = { acme = 0.5 }"))
+
+
 @pytest.mark.parametrize(
     ("options", "finding"),
     [

@@ -23,8 +23,8 @@ _DIGEST = re.compile(KeyDigest.schema["pattern"])
 KINDS = {
     "rate": ("burst", "excess", "delay_after", "max_delay", "cost", "cost_unit", "cost_max", "charge"),
     "quota": ("window", "window_kind", "cost", "cost_unit", "cost_max", "charge"),
-    "concurrency": ("queue", "queue_timeout", "shares", "burst", "unit_delay"),
-    "adaptive": ("queue", "queue_timeout", "shares"),
+    "concurrency": ("queue", "queue_timeout", "shares", "weights", "burst", "unit_delay"),
+    "adaptive": ("queue", "queue_timeout", "shares", "weights"),
 }
 
 
@@ -87,8 +87,9 @@ def _check_options(subject: Subject, path: Path, limit: Limit) -> None:
 
 
 def _check_concurrency(subject: Subject, path: Path, limit: Limit) -> None:
-    if not limit.queue and subject.says((*path, "queue_timeout")):
-        subject.find((*path, "queue_timeout"), "has no effect without `queue`")
+    for option in ("queue_timeout", "weights"):
+        if not limit.queue and subject.says((*path, option)):
+            subject.find((*path, option), "has no effect without `queue`")
     if limit.unit_delay is None:
         if limit.burst and not subject.says((*path, "unit_delay")):
             subject.find((*path, "burst"), "needs `unit_delay`, which those beyond `concurrency` wait")
