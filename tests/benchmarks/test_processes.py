@@ -44,7 +44,7 @@ def test_what_is_spawned_is_pinned_and_ends_with_its_children(tmp_path: Path) ->
     core = min(os.sched_getaffinity(0))
     log = tmp_path / "log"
     process = spawn(["sh", "-c", "sleep 60 & echo up; wait"], core, log)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while log.read_text() != "up\n":
         assert time.monotonic() < deadline
         time.sleep(0.005)
@@ -60,8 +60,12 @@ def test_what_is_spawned_is_pinned_and_ends_with_its_children(tmp_path: Path) ->
 
 def test_pinning_reaches_a_running_process(tmp_path: Path) -> None:
     cores = sorted(os.sched_getaffinity(0))
-    process = spawn(["sleep", "60"], cores[0], tmp_path / "log")
+    process = spawn(["sh", "-c", "echo up; exec sleep 60"], cores[0], tmp_path / "log")
     try:
+        deadline = time.monotonic() + 30
+        while (tmp_path / "log").read_text() != "up\n":  # before that, taskset would still bind it itself
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
         pin([process.pid], cores[-1])
         assert os.sched_getaffinity(process.pid) == {cores[-1]}
     finally:
