@@ -171,9 +171,11 @@ def _remembered(name: str, limit: Limit, view: GatewayView) -> dict[str, Any]:
 
 def _measured(sums: SeriesSums | None) -> dict[str, Any]:
     if sums is None:
-        return {"exchanges_total": 0, "failures_total": 0, "connections": 0, "waiting": 0, "rtt_ms": None}
+        nothing = dict.fromkeys(("exchanges_total", "failures_total", "connections", "waiting"), 0)
+        return {**nothing, "seconds_total": 0.0, "rtt_ms": None}
     return {
         "exchanges_total": sums.exchanges,
+        "seconds_total": round(sums.duration_ns / 1e9, 6),
         "failures_total": sums.failures,
         "connections": sums.open,
         "waiting": sums.waiting,

@@ -10,6 +10,7 @@ import typer
 from tidegate import __version__
 from tidegate.cli.bench import bench
 from tidegate.cli.check import check
+from tidegate.cli.doctor import doctor
 from tidegate.cli.lab import lab
 from tidegate.cli.quickstart import quickstart
 from tidegate.cli.record import record
@@ -29,7 +30,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for verb in (run, check, reload, upgrade, status, stop, quickstart, bench):
+for verb in (run, check, reload, upgrade, status, stop, quickstart, bench, doctor):
     app.command()(verb)
 app.add_typer(record)
 app.add_typer(lab)
