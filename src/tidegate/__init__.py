@@ -1,14 +1,16 @@
 """Tidegate: an API gateway and push gateway with a compiled data plane.
 
 What people who write filters import: ``Filter`` with ``option`` and ``required``; the views ``Request``,
-``ResponseHead`` and ``Headers``; ``Response``; ``Identity``, whom a request is from; the kinds of values an option may
-hold beside plain types (``Duration``, ``Size`` …), ``Section`` for options that are tables of their own, and ``reveal``
-for secrets. They are loaded at first use: supervisor and command line need none.
+``ResponseHead`` and ``Headers``; ``Response``; ``Identity``, whom a request is from; ``Loaded``, what a cache is given
+with its time; the kinds of values an option may hold beside plain types (``Duration``, ``Size`` …), ``Section`` for
+options that are tables of their own, and ``reveal`` for secrets. They are loaded at first use: supervisor and command
+line need none.
 """
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from tidegate.cache.loaded import Loaded
     from tidegate.config.kinds import Duration, FieldName, FieldValue, File, Kind, Regex, Secret, Size
     from tidegate.config.options import option, required
     from tidegate.config.secrets import reveal
@@ -28,6 +30,7 @@ __all__ = [
     "Headers",
     "Identity",
     "Kind",
+    "Loaded",
     "Regex",
     "Request",
     "Response",
@@ -49,6 +52,7 @@ _HOMES = {
     "Headers": "tidegate.exchange.views",
     "Identity": "tidegate.filters.key_auth",
     "Kind": "tidegate.config.kinds",
+    "Loaded": "tidegate.cache.loaded",
     "Regex": "tidegate.config.kinds",
     "Request": "tidegate.exchange.views",
     "Response": "tidegate.exchange.views",

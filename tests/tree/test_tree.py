@@ -52,11 +52,16 @@ NO_TEST_FILE: dict[str, str] = {}
 OWED = {}
 
 # What a worker may load: validation and the admin API would more than double its memory.
-WORKER_PACKAGES = ["wire", "memory", "net", "limits", "routing", "upstream", "exchange", "filters", "observe", "edge"]
+WORKER_PACKAGES = [
+    *("wire", "memory", "net", "limits", "cache", "routing", "upstream", "exchange", "filters", "observe", "edge"),
+]
 NEVER_IN_A_WORKER = ["pydantic", "fastapi", "starlette", "uvicorn", "typer", "rich"]
 
 # The wire reads no clock and does no I/O; balancing and limits are arithmetic on numbers they are given.
-NO_CLOCK_NO_IO = ["wire/*", "upstream/balance*", "limits/*", "limits/adaptive/*"]
+NO_CLOCK_NO_IO = [
+    *("wire/*", "upstream/balance*", "limits/*", "limits/adaptive/*"),
+    *("cache/freshness*", "cache/sketch*", "cache/space*", "cache/sizes*", "cache/envelope*", "cache/pacing*"),
+]
 CLOCKS_AND_IO = {"asyncio", "uvloop", "time", "socket", "select", "ssl", "threading", "libc.time", "posix.time"}
 
 VAGUE_NAMES = {"util", "utils", "helper", "helpers", "common", "manager", "data", "info", "misc"}

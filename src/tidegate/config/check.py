@@ -17,6 +17,7 @@ from tidegate.config.kinds import describe
 from tidegate.config.load import Source, load, load_text
 from tidegate.config.rules.accounts import check_accounts
 from tidegate.config.rules.auth import check_auth
+from tidegate.config.rules.cache import check_cache
 from tidegate.config.rules.classes import check_classes
 from tidegate.config.rules.cores import check_cores
 from tidegate.config.rules.files import check_files
@@ -155,6 +156,7 @@ def _apply_rules(subject: Subject, directory: FilePath) -> Gateway:
     check_files(subject)
     check_upstreams(subject)
     check_redis(subject)
+    check_cache(subject)
     check_auth(subject)
     check_limits(subject)
     check_classes(subject)

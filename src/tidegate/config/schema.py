@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 from tidegate.config.auth import Auth, AuthKey
+from tidegate.config.cache import Cache
 from tidegate.config.classes import Classes
 from tidegate.config.filters import FilterUse
 from tidegate.config.kinds import Doc
@@ -30,6 +31,7 @@ __all__ = [
     "Allowance",
     "Auth",
     "AuthKey",
+    "Cache",
     "Certificate",
     "Classes",
     "Endpoint",
@@ -65,6 +67,7 @@ class Gateway(Section):
     listeners: Annotated[tuple[Listener, ...], Doc("Where clients connect; at least one.")] = ()
     upstreams: Annotated[Mapping[str, Upstream], Doc("Groups of alike servers, by name.")] = field(default_factory=dict)
     redis: Annotated[Mapping[str, Redis], Doc("Redis or Valkey servers, by name.")] = field(default_factory=dict)
+    cache: Annotated[Mapping[str, Cache], Doc("What is remembered, by name.")] = field(default_factory=dict)
     auth: Annotated[Mapping[str, Auth], Doc("Who may ask, by name.")] = field(default_factory=dict)
     classes: Annotated[Classes, Doc("Which requests are more important than others.")] = field(default_factory=Classes)
     limits: Annotated[Mapping[str, Limit], Doc("How much may pass, by name.")] = field(default_factory=dict)

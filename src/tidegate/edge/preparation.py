@@ -28,6 +28,7 @@ from tidegate.upstream.endpoint import Upstream
 from tidegate.upstream.pools import Pools
 
 if TYPE_CHECKING:
+    from tidegate.cache.cache import Cache
     from tidegate.edge.tls import ServerTls
     from tidegate.redis.link import Link
     from tidegate.upstream.tls import TlsSettings
@@ -60,6 +61,7 @@ class Preparation:
         ring: Where lines of the access log go.
         bells: The worker's, which limits of all its snapshots share.
         links: To Redis, by name: the worker's, for filters.
+        caches: By name: the worker's, for filters.
     """
 
     def __init__(
@@ -73,12 +75,14 @@ class Preparation:
         ring: LogRing,
         bells: WorkerBells,
         links: Mapping[str, "Link"] | None = None,
+        caches: Mapping[str, "Cache"] | None = None,
     ) -> None:
         self.made = Prepared(snapshot.number)
         self._snapshot = snapshot
         self._active = active
         self._pools = pools
         self._links = links
+        self._caches = caches
         self._slot = slot
         self._region = region
         self._ring = ring
@@ -95,7 +99,8 @@ class Preparation:
         await self._load_certificates(gateway.listeners)
         await self._build_upstreams(gateway.upstreams)
         active = self._active()
-        self.made.filters = make_filters(gateway.filters, None if active is None else active.filters, self._links)
+        there = None if active is None else active.filters
+        self.made.filters = make_filters(gateway.filters, there, self._links, self._caches)
         log = gateway.access_log
         limits = self._make_limits()
         self.made.learning = tuple(limit for limit in limits.values() if limit.learner is not None)

@@ -14,6 +14,7 @@ cdef class Server:
     cdef int slot
     cdef object pools                       # upstream.Pools: they outlive snapshots
     cdef readonly object links              # redis.Links: they outlive snapshots too
+    cdef readonly object caches             # cache.Caches: so do they
     cdef object ring
     cdef object bells                       # limits.WorkerBells
     cdef list inherited                     # (settings, fd) of the listeners

@@ -25,6 +25,7 @@ import asyncio
 import os
 from typing import NamedTuple
 
+from tidegate.cache.caches import Caches
 from tidegate.config.bounds import clients_of_a_worker, descriptor_limit
 from tidegate.edge.preparation import Preparation, give_up, give_up_upstreams
 from tidegate.process import tasks
@@ -70,6 +71,7 @@ cdef class Server:
         self.bells = WorkerBells(region.bells(), slot)
         self.pools = Pools()
         self.links = Links(meters, self.context.error_log.say, slot)
+        self.caches = Caches(region.generations(), slot)
         self.reactor.add_tick_hook(self._look_after_pools)
         self.reactor.add_tick_hook(self._look_after_snapshots)
         self.reactor.add_tick_hook(self._look_after_limits)
@@ -90,7 +92,7 @@ cdef class Server:
         """
         preparation = Preparation(
             snapshot, self._active, self.pools, slot=self.slot, region=self.region, ring=self.ring, bells=self.bells,
-            links=self.links,
+            links=self.links, caches=self.caches,
         )
         if snapshot.number in self.prepared:
             raise ValueError(f"snapshot {snapshot.number} has been prepared already")
@@ -134,6 +136,7 @@ cdef class Server:
         self.active = made
         self.context.plan = made.plan
         self.links.configure(made.plan.gateway.redis)
+        self.caches.configure(made.plan.gateway.cache)
         self.context.shedder.configure(made.plan.gateway.shed, made.plan.gateway.classes.names)
         max_open = clients_of_a_worker(made.plan.gateway, workers, descriptor_limit())
         if self.bounds is None:
@@ -255,6 +258,7 @@ cdef class Server:
             give_up(self.retiring.pop(), self._holders())
         self.context.permits.close()
         self.pools.close()
+        self.caches.close()
         self.links.close()
         self.reactor.close()
 

@@ -48,10 +48,12 @@ class Filter:
     """Base of every filter; see the module for what a subclass may have.
 
     ``self.redis_links["main"]`` is the worker's link to the servers of ``[redis.main]``, from the first exchange on:
-    ``await self.redis_links["main"].data.get(key)``.
+    ``await self.redis_links["main"].data.get(key)``. ``self.caches["prices"]`` is its cache of ``[cache.prices]``:
+    ``await self.caches["prices"].get(key, load)``.
     """
 
     redis_links: Any = MappingProxyType({})  # Mapping[str, Link]; the class is loaded by workers that have a link only
+    caches: Any = MappingProxyType({})  # Mapping[str, Cache]; as above
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         import inspect
@@ -74,7 +76,10 @@ class Filter:
 
 
 def make_filters(
-    uses: Mapping[str, FilterUse], known: Mapping[str, Filter] | None = None, redis: Mapping[str, Any] | None = None
+    uses: Mapping[str, FilterUse],
+    known: Mapping[str, Filter] | None = None,
+    redis: Mapping[str, Any] | None = None,
+    caches: Mapping[str, Any] | None = None,
 ) -> dict[str, Filter]:
     """An instance of every configured filter, by name.
 
@@ -83,6 +88,7 @@ def make_filters(
         known: Those of the snapshot before. One of the same name, class and options, whose options name no file that
             has changed, is taken over as it is.
         redis: The links of the worker, by name.
+        caches: Its caches, by name.
 
     Raises GatewayError naming the filter whose class cannot be had or whose options do not fit; what had been made for
     the others is closed.
@@ -104,6 +110,8 @@ def make_filters(
             instance.__dict__[_SOURCE] = source
             if redis is not None:
                 instance.redis_links = redis
+            if caches is not None:
+                instance.caches = caches
             instance.prepare()
         except Exception as error:
             close_filters(new)

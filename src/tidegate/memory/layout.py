@@ -24,7 +24,7 @@ import struct
 from dataclasses import dataclass
 
 MAGIC = b"TIDEGATE"
-LAYOUT_VERSION = 3
+LAYOUT_VERSION = 4
 HEADER_SIZE = 4096
 SNAPSHOT_OFFSET = 64
 SECRET_OFFSET = 128

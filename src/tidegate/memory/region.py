@@ -7,11 +7,13 @@ as long as one of them does, and a worker's death leaves it as it is.
 from __future__ import annotations
 
 import fcntl
+import mmap
 import os
 from collections.abc import Sequence
 
 from tidegate.memory.adaptive import Adaptive, adaptive_size
 from tidegate.memory.bells import Bells, bells_size, make_descriptors
+from tidegate.memory.generations import GENERATIONS_SIZE, Generations
 from tidegate.memory.health import HEALTH_SIZE
 from tidegate.memory.hitters import TABLE_SIZE
 from tidegate.memory.inflight import NOBODY, Inflight, inflight_size
@@ -83,6 +85,7 @@ class Region:
                 ("quotas", 0, quotas),
                 ("inflight", 0, inflight_size(inflight_blocks, slots)),
                 ("adaptive", 0, adaptive_size(slots)),
+                ("generations", 0, GENERATIONS_SIZE),
                 *((name, 0, journal_size(*shape)) for name, shape in JOURNALS.items()),
             ],
             workers=workers,
@@ -157,6 +160,11 @@ class Region:
     def adaptive(self, slot: int) -> Adaptive:
         """Samples and limits of the adaptive limits, as the worker in ``slot`` sees them."""
         return Adaptive(self.mapping, slot)
+
+    def generations(self) -> Generations:
+        """What was invalidated in the caches of all workers."""
+        section = self.mapping.layout.sections["generations"]
+        return Generations(mmap.mmap(self.fd, section.size, offset=section.offset))
 
     def journal(self, name: str) -> Journal:
         """One of ``JOURNALS``."""

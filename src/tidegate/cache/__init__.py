@@ -1,0 +1,14 @@
+"""Do we know already: values that cost something to get, kept near, and fetched once however many ask.
+
+    Caches          those of a worker by name; they outlive snapshots
+    Cache           what callers see: get, set, invalidate, pin
+    Loaded          what a load may return: a value with its time and its tags
+    Shelf, Entry    compiled: the values at hand, and the way to one that is fresh, which nothing waits on
+    Space           which of them stay when there is no room: bounded in bytes
+    Sketch          how often keys were asked for, also of those that did not stay
+    Lifetimes       fresh, stale, ended: arithmetic on times
+    Flights         one fetch for each key, and who waits for it
+
+A caller asks the Cache. What is on its Shelf and fresh is there at once. Else the caller joins the flight for that key,
+and the first one's ``load`` fetches it; the value goes on the shelf, where Space may have to put others out for it.
+"""

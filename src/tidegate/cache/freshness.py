@@ -1,0 +1,87 @@
+"""How long a value may be given out: arithmetic on times, in seconds on one clock that the caller has.
+
+A value is *fresh* for its time to live, less a random part of it, so that values that came together do not all end in
+one moment. After that it is *stale*: it may be given out while it is fetched again (``stale-while-revalidate``), or
+when that fails (``stale-if-error``); the words are those of RFC 5861.
+
+A value in use is fetched again a little before it ends, by chance: the nearer the end, the likelier, and the earlier
+the longer a fetch takes. Of many callers one is the first to be chosen, and nobody has to wait at the end (XFetch:
+Vattani, Chierichetti, Lowenstein, "Optimal Probabilistic Cache Stampede Prevention", VLDB 2015).
+"""
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+__all__ = ["Lifetimes", "Times", "is_due_early"]
+
+_SURELY = 14.0
+"""So many times the length of its fetch before its end no value is chosen yet: less than one in a million would be."""
+
+
+class Times(NamedTuple):
+    """The moments of a value's life; each is at or after the one before it.
+
+    loaded_at: when its fetch began: what changed later is not in it. early_from: until then nothing has to be asked.
+    """
+
+    loaded_at: float
+    early_from: float
+    fresh_until: float
+    stale_until: float
+    error_until: float
+
+
+@dataclass(frozen=True, slots=True)
+class Lifetimes:
+    """What a cache says of its values; all in seconds but the parts ``jitter`` and ``eagerness``."""
+
+    ttl_s: float
+    negative_ttl_s: float = 0.0
+    stale_while_revalidate_s: float = 0.0
+    stale_if_error_s: float = 0.0
+    jitter: float = 0.0
+    eagerness: float = 0.0
+
+    def times(
+        self,
+        loaded_at: float,
+        now: float,
+        chance: float,
+        *,
+        ttl_s: float | None = None,
+        is_negative: bool = False,
+    ) -> Times:
+        """The life of a value that came now.
+
+        Args:
+            loaded_at: When its fetch began.
+            now: When it came; its time to live counts from here.
+            chance: A random number from 0 to 1, which spreads the ends.
+            ttl_s: Its own time to live.
+            is_negative: Whether it says that there is no value: that ends with its time, and is not given out stale.
+        """
+        if is_negative:
+            until = now + self.negative_ttl_s
+            return Times(loaded_at, until, until, until, until)
+        fresh_until = now + (self.ttl_s if ttl_s is None else ttl_s) * (1.0 - self.jitter * chance)
+        return Times(
+            loaded_at,
+            max(now, fresh_until - _SURELY * self.eagerness * (now - loaded_at)),
+            fresh_until,
+            fresh_until + self.stale_while_revalidate_s,
+            fresh_until + max(self.stale_while_revalidate_s, self.stale_if_error_s),
+        )
+
+
+def is_due_early(now: float, fresh_until: float, load_s: float, eagerness: float, chance: float) -> bool:
+    """Whether this caller is the one to fetch a value again that is still fresh.
+
+    Args:
+        now: The time.
+        fresh_until: When it ends.
+        load_s: How long its last fetch took.
+        eagerness: 1 is the best for exponential arrivals; 0 never chooses.
+        chance: A random number over 0 and up to 1.
+    """
+    return now - load_s * eagerness * math.log(chance) >= fresh_until if chance > 0.0 else eagerness * load_s > 0.0

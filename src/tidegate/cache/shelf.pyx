@@ -1,0 +1,120 @@
+"""The values that a worker has at hand, and the shortest way to one of them.
+
+Rules:
+
+1. What is fresh is returned as the entry itself, which is awaitable and ready: ``await`` gets the value and nothing
+   else runs in between. Any number of callers may await the same entry.
+2. All else is ``miss``, which a subclass has: what has ended, what may have to be fetched again early, what is not there.
+3. A value is never changed: a new one is a new entry. So who holds one has what it was given.
+4. An entry that was invalidated is not given out, whoever has invalidated it: the marks under which it was fetched are
+   compared when the epoch has changed (``memory.generations``).
+
+The clock is the machine's monotonic one, read here without a call into Python; tests give another.
+"""
+
+from libc.stdint cimport uint64_t
+from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
+
+from tidegate.memory.generations cimport Generations
+
+Key = str | bytes
+"""What a value is asked for by."""
+
+
+cdef class Entry:
+    """key: of the value. value: None when there is none. size: bytes it counts for. times: ``freshness.Times``.
+    came_at: when it came. tags: names under which it can be invalidated with others. slots, marks: of the
+    generations, as they were when its fetch began.
+    """
+
+    def __cinit__(self, key, value, Py_ssize_t size, times, double came_at, tuple tags, tuple slots, tuple marks):
+        self.key = key
+        self.value = value
+        self.size = size
+        self.tags = tags
+        self.slots = slots
+        self.marks = marks
+        self.checked_epoch = <uint64_t>-1           # not yet
+        self.loaded_at, self.early_from, self.fresh_until, self.stale_until, self.error_until = times
+        self.came_at = came_at
+
+    @property
+    def load_s(self) -> float:
+        """How long its fetch took."""
+        return self.came_at - self.loaded_at
+
+    def __await__(self):
+        return self
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        raise StopIteration(self.value)
+
+    def __repr__(self):
+        what = "nothing" if self.value is None else f"{self.size} bytes"
+        return f"<Entry {self.key!r}: {what}, fresh until {self.fresh_until:.3f}, used {self.uses} times>"
+
+
+cdef class Shelf:
+    """generations: where invalidations are seen. clock: seconds, for tests."""
+
+    def __init__(self, Generations generations not None, clock=None):
+        self.entries = {}
+        self.generations = generations
+        self.clock = clock
+
+    cpdef double now(self) except? -1.0:
+        """Seconds on the shelf's clock."""
+        cdef timespec read
+        if self.clock is not None:
+            return self.clock()
+        clock_gettime(CLOCK_MONOTONIC, &read)
+        return <double>read.tv_sec + read.tv_nsec * 1e-9
+
+    def get(self, key, load=None, *, ttl=None, tags=(), timeout=None):
+        """The value of ``key``, to be awaited; None when there is none.
+
+        Args:
+            key: Text or bytes.
+            load: ``await load(key)`` fetches what is not there; it returns a value, a ``Loaded``, or None for there is
+                none. Without it only what is remembered is found.
+            ttl: Seconds that the value is fresh; the cache's own when absent.
+            tags: Names to invalidate it by, with others.
+            timeout: Seconds to wait; the cache's own when absent.
+
+        Raises GatewayError when it could not be had in time, and what ``load`` raises.
+        """
+        cdef Entry entry = self.entries.get(key)
+        if entry is not None and entry.checked_epoch == self.generations.epoch() and self.now() < entry.early_from:
+            entry.uses += 1
+            self.hits += 1
+            return entry
+        return self.miss(key, load, ttl, tags, timeout)
+
+    def get_nowait(self, key, default=None):
+        """The value of ``key`` if it is at hand and fresh, else ``default``; None when it is known that there is none."""
+        cdef Entry entry = self.entries.get(key)
+        if entry is not None and self.now() < entry.fresh_until and self.is_current(entry):
+            entry.uses += 1
+            self.hits += 1
+            return entry.value
+        return default
+
+    cpdef bint is_current(self, Entry entry) except -1:
+        """Whether nothing that concerns the entry was invalidated since its fetch began."""
+        cdef uint64_t epoch = self.generations.epoch()
+        if entry.checked_epoch == epoch:
+            return True
+        if self.generations.read(entry.slots) != entry.marks:
+            return False
+        entry.checked_epoch = epoch
+        return True
+
+    def miss(self, key, load, ttl, tags, timeout):
+        """What ``get`` returns for what cannot be given out just so."""
+        raise NotImplementedError
+
+    def __repr__(self):
+        return f"<Shelf of {len(self.entries)}>"

@@ -1,0 +1,36 @@
+"""What a cache has done and what it has: counts only grow, the rest is of now."""
+
+from typing import NamedTuple
+
+__all__ = ["CacheStatistics", "TierStatistics"]
+
+
+class TierStatistics(NamedTuple):
+    """One tier; ``age_s``: how long the oldest value has been there that is next to make room."""
+
+    hits: int = 0
+    misses: int = 0
+    entries: int = 0
+    bytes: int = 0
+    evictions: int = 0
+    age_s: float = 0.0
+
+
+class CacheStatistics(NamedTuple):
+    """A cache as one worker has it.
+
+    ``collapsed``: callers who waited for a fetch that was under way. ``stale``: values given out after their end while
+    they are fetched again; ``stale_if_error``: because that failed. ``refreshes``: fetches that nobody waits for.
+    """
+
+    name: str
+    worker: TierStatistics
+    collapsed: int
+    waiting: int
+    stale: int
+    stale_if_error: int
+    refreshes: int
+    loads: int
+    load_failures: int
+    load_total_s: float
+    invalidations: int

@@ -1,0 +1,45 @@
+"""``[cache.NAME]``: what is remembered of answers that cost something to get."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from annotated_types import Ge, Le
+
+from tidegate.config.kinds import Doc, Duration, Size
+from tidegate.config.section import Section
+
+__all__ = ["Cache"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cache(Section):
+    """A cache that filters ask by its name.
+
+    It belongs to the worker and outlives reloads, also when its settings change.
+    """
+
+    memory: Annotated[int, Size(smallest=1024), Doc("Bytes that each worker keeps at hand.")] = 64 << 20
+    ttl: Annotated[float, Duration(), Doc("How long a value is fresh, where a caller does not say.")] = 60.0
+    jitter: Annotated[
+        float,
+        Ge(0.0),
+        Le(0.5),
+        Doc("Part of `ttl` by which values end earlier, at random, so that what came together does not end together."),
+    ] = 0.1
+    early_refresh: Annotated[
+        float,
+        Ge(0.0),
+        Le(10.0),
+        Doc("How eagerly a value in use is fetched again before it ends; 0: never, more than 1: earlier."),
+    ] = 1.0
+    negative_ttl: Annotated[
+        float, Duration(shortest=0.0), Doc("How long it is remembered that there is no value; `0s`: not at all.")
+    ] = 1.0
+    stale_while_revalidate: Annotated[
+        float, Duration(shortest=0.0), Doc("How long after its end a value is still given out while it is fetched.")
+    ] = 0.0
+    stale_if_error: Annotated[
+        float, Duration(shortest=0.0), Doc("How long after its end a value is given out when it cannot be fetched.")
+    ] = 0.0
+    wait: Annotated[float, Duration(), Doc("How long a caller waits for a value that is being fetched.")] = 5.0
+    load_timeout: Annotated[float, Duration(), Doc("How long a fetch may take.")] = 30.0

@@ -1,0 +1,39 @@
+"""Caches: options that contradict each other or have no effect, and more memory than there is."""
+
+import os
+from typing import Final
+
+from tidegate.config.findings import Path
+from tidegate.config.rules.subject import Subject
+from tidegate.config.values import format_duration, format_size
+
+__all__ = ["check_cache"]
+
+_SHARE: Final = 0.5
+"""Part of the machine's memory that caches may take before it is said."""
+
+
+def check_cache(subject: Subject) -> None:
+    """What is said of a cache has an effect, and fits into the machine."""
+    for name, cache in subject.gateway.cache.items():
+        path: Path = ("cache", name)
+        if cache.stale_if_error and cache.stale_if_error <= cache.stale_while_revalidate:
+            subject.warn(
+                (*path, "stale_if_error"),
+                f"has no effect: `stale_while_revalidate` gives values out for "
+                f"{format_duration(cache.stale_while_revalidate)} anyway",
+            )
+    _check_room(subject)
+
+
+def _check_room(subject: Subject) -> None:
+    workers = subject.gateway.server.workers
+    count = len(os.sched_getaffinity(0)) if workers == "auto" else workers
+    wanted = count * sum(cache.memory for cache in subject.gateway.cache.values())
+    there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if wanted > _SHARE * there:
+        subject.warn(
+            ("cache",),
+            f"the caches of {count} worker{'s' * (count != 1)} may take {format_size(wanted)} in all, "
+            f"of {format_size(there)} that this machine has",
+        )
