@@ -1,6 +1,7 @@
 """What a cached value costs who awaits it, from Python, the loop of the benchmark taken off."""
 
 import asyncio
+import itertools
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -9,6 +10,7 @@ from tidegate.config.cache import Cache as Settings
 from tidegate.memory.generations import GENERATIONS_SIZE, Generations
 
 _cache = Cache("bench", Settings(ttl=86400.0), Generations(bytearray(GENERATIONS_SIZE)))
+_numbers = itertools.count()
 _loop = asyncio.new_event_loop()
 
 
@@ -30,8 +32,8 @@ async def _plain(n: int) -> None:
 
 
 async def _misses(n: int) -> None:
-    for number in range(n):
-        await _cache.get(b"%d" % number, _load)
+    for _ in range(n):
+        await _cache.get(b"%d" % next(_numbers), _load)
 
 
 async def _loop_alone(n: int) -> None:

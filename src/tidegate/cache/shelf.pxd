@@ -32,5 +32,5 @@ cdef class Shelf:
     cdef public uint64_t hits
     cdef readonly Generations generations
     cdef object clock                   # None: the machine's
-    cpdef double now(self) except? -1.0
-    cpdef bint is_current(self, Entry entry) except -1
+    cdef double read_clock(self) except? -1.0
+    cdef bint holds(self, Entry entry) except -1

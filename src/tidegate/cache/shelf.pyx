@@ -13,9 +13,20 @@ The clock is the machine's monotonic one, read here without a call into Python; 
 """
 
 from libc.stdint cimport uint64_t
+from cpython.object cimport PyObject, PyTypeObject
+from cpython.ref cimport Py_INCREF
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 from tidegate.memory.generations cimport Generations
+cdef extern from *:
+    """
+    static void tidegate_answer_sends(PyTypeObject *type, sendfunc send) { type->tp_as_async->am_send = send; }
+    """
+    ctypedef enum PySendResult:
+        PYGEN_RETURN
+    ctypedef PySendResult (*sendfunc)(PyObject*, PyObject*, PyObject**) noexcept
+    void tidegate_answer_sends(PyTypeObject* type, sendfunc send) noexcept
+
 
 Key = str | bytes
 """What a value is asked for by."""
@@ -57,6 +68,17 @@ cdef class Entry:
         return f"<Entry {self.key!r}: {what}, fresh until {self.fresh_until:.3f}, used {self.uses} times>"
 
 
+cdef PySendResult _send(PyObject* entry, PyObject* _, PyObject** result) noexcept:
+    value = (<Entry>entry).value
+    Py_INCREF(value)
+    result[0] = <PyObject*>value
+    return PYGEN_RETURN
+
+
+# What ``await`` asks first. By ``__next__`` the value would travel in an exception, with a traceback: 400 ns more.
+tidegate_answer_sends(<PyTypeObject*>Entry, _send)
+
+
 cdef class Shelf:
     """generations: where invalidations are seen. clock: seconds, for tests."""
 
@@ -65,8 +87,11 @@ cdef class Shelf:
         self.generations = generations
         self.clock = clock
 
-    cpdef double now(self) except? -1.0:
+    def now(self) -> float:
         """Seconds on the shelf's clock."""
+        return self.read_clock()
+
+    cdef double read_clock(self) except? -1.0:
         cdef timespec read
         if self.clock is not None:
             return self.clock()
@@ -87,7 +112,7 @@ cdef class Shelf:
         Raises GatewayError when it could not be had in time, and what ``load`` raises.
         """
         cdef Entry entry = self.entries.get(key)
-        if entry is not None and entry.checked_epoch == self.generations.epoch() and self.now() < entry.early_from:
+        if entry is not None and entry.checked_epoch == self.generations.epoch() and self.read_clock() < entry.early_from:
             entry.uses += 1
             self.hits += 1
             return entry
@@ -96,14 +121,17 @@ cdef class Shelf:
     def get_nowait(self, key, default=None):
         """The value of ``key`` if it is at hand and fresh, else ``default``; None when it is known that there is none."""
         cdef Entry entry = self.entries.get(key)
-        if entry is not None and self.now() < entry.fresh_until and self.is_current(entry):
+        if entry is not None and self.read_clock() < entry.fresh_until and self.holds(entry):
             entry.uses += 1
             self.hits += 1
             return entry.value
         return default
 
-    cpdef bint is_current(self, Entry entry) except -1:
+    def is_current(self, Entry entry not None) -> bool:
         """Whether nothing that concerns the entry was invalidated since its fetch began."""
+        return self.holds(entry)
+
+    cdef bint holds(self, Entry entry) except -1:
         cdef uint64_t epoch = self.generations.epoch()
         if entry.checked_epoch == epoch:
             return True
