@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tidegate.cache.loaded import Loaded
-    from tidegate.config.kinds import Duration, FieldName, FieldValue, File, Kind, Regex, Secret, Size
+    from tidegate.config.kinds import Duration, FieldName, FieldValue, File, Kind, Ref, Regex, Secret, Size
     from tidegate.config.options import option, required
     from tidegate.config.secrets import reveal
     from tidegate.config.section import Section
@@ -31,6 +31,7 @@ __all__ = [
     "Identity",
     "Kind",
     "Loaded",
+    "Ref",
     "Regex",
     "Request",
     "Response",
@@ -53,6 +54,7 @@ _HOMES = {
     "Identity": "tidegate.filters.key_auth",
     "Kind": "tidegate.config.kinds",
     "Loaded": "tidegate.cache.loaded",
+    "Ref": "tidegate.config.kinds",
     "Regex": "tidegate.config.kinds",
     "Request": "tidegate.exchange.views",
     "Response": "tidegate.exchange.views",

@@ -7,7 +7,7 @@ import pytest
 from tests.exchange.filtered import HOST, OK, filtered, get, look, received
 from tests.plane.harness import until
 
-from tidegate import Filter, Headers, Request, Response, ResponseHead, testing
+from tidegate import Filter, Headers, Identity, Request, Response, ResponseHead, testing
 
 TRUSTING = 'trusted_proxies = ["127.0.0.0/8", "10.0.0.0/8"]'
 
@@ -427,6 +427,30 @@ def test_request_can_go_to_another_upstream() -> None:
             client.close()
             assert json.loads(plane.log_lines(1)[0])["upstream"] == "b"
             assert not plane.error_log.said
+
+
+def test_filter_says_whom_the_request_is_from_and_not_when_it_is_on_its_way() -> None:
+    class Finds(Filter):
+        def on_request(self, request: Request) -> None:
+            assert request.auth.subject == ""
+            with pytest.raises(TypeError):
+                request.auth = None  # type: ignore[assignment]
+            request.auth = Identity("ann", "acme", "gold", 7)
+            assert (request.auth.subject, request.auth.tenant) == ("ann", "acme")
+
+        def on_response(self, request: Request, response: ResponseHead) -> None:
+            assert request.auth.subject == "ann"
+            with pytest.raises(RuntimeError, match="on its way already"):
+                request.auth = Identity("eve")
+
+    with filtered(Finds) as (plane, upstream), plane.connect() as client:
+        client.send(get())
+        with upstream.accept() as server:
+            server.request()
+            server.send(OK)
+            assert client.answer().body == b"ok"
+        client.close()
+        assert not plane.error_log.said
 
 
 def test_upstream_cannot_change_once_an_async_filter_has_seen_the_answer() -> None:

@@ -149,6 +149,7 @@ def _allot(subject: Subject, previous: Mapping[str, Place]) -> Mapping[str, Plac
 
 
 def _apply_rules(subject: Subject, directory: FilePath) -> Gateway:
+    filters = check_filters(subject, directory)  # first: what their classes are for is asked of others
     check_names(subject)
     check_sockets(subject)
     check_cores(subject)
@@ -163,4 +164,4 @@ def _apply_rules(subject: Subject, directory: FilePath) -> Gateway:
     check_logs(subject)
     check_routes(subject)
     check_secrets(subject, subject.gateway)
-    return dataclasses.replace(subject.gateway, filters=check_filters(subject, directory))
+    return dataclasses.replace(subject.gateway, filters=filters)

@@ -30,7 +30,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar
 
 from tidegate.config import options
 from tidegate.config.filters import FilterUse
@@ -51,6 +51,10 @@ class Filter:
     ``await self.redis_links["main"].data.get(key)``. ``self.caches["prices"]`` is its cache of ``[cache.prices]``:
     ``await self.caches["prices"].get(key, load)``.
     """
+
+    identifies: ClassVar[bool] = False
+    """Whether it sets ``request.auth`` of every request that it lets through, or has said that nobody is fine: routes
+    that have it may have limits by tenant, subject, key or tier."""
 
     redis_links: Any = MappingProxyType({})  # Mapping[str, Link]; the class is loaded by workers that have a link only
     caches: Any = MappingProxyType({})  # Mapping[str, Cache]; as above

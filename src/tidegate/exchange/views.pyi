@@ -24,6 +24,7 @@ class Headers:
 class Request:
     headers: Headers
     upstream: str | None
+    auth: Identity
     @property
     def method(self) -> str: ...
     @property
@@ -54,8 +55,6 @@ class Request:
     def route(self) -> str: ...
     @property
     def captures(self) -> dict[str, str]: ...
-    @property
-    def auth(self) -> Identity: ...
     @property
     def limits(self) -> RequestLimits: ...
     @property

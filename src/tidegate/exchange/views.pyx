@@ -16,7 +16,7 @@ from libc.stdint cimport uint32_t, uint64_t
 from tidegate.exchange.edits cimport EDIT_ADD, EDIT_REMOVE, EDIT_SET, Edit, Edits
 from tidegate.exchange.request_limits cimport limits_of
 from tidegate.exchange.state cimport FILTER, WAITING, ExchangeState, client_address
-from tidegate.filters.key_auth cimport NOBODY
+from tidegate.filters.key_auth cimport NOBODY, Identity
 from tidegate.wire.http1 cimport (
     FIELD_CONNECTION, FIELD_CONTENT_LENGTH, FIELD_HAS_UNDERSCORE, FIELD_HOST, FIELD_KEEP_ALIVE, FIELD_OTHER,
     FIELD_PROXY_CONNECTION, FIELD_TE, FIELD_TRAILER, FIELD_TRANSFER_ENCODING, FIELD_UPGRADE,
@@ -339,9 +339,17 @@ cdef class Request:
     @property
     def auth(self):
         """Whom the request is from, as its key says: ``subject``, ``tenant``, ``tier`` and ``priority``; nobody, with empty
-        texts, on a route without ``auth``."""
+        texts, on a route without ``auth``. A filter that finds out sets it in on_request: the limits that are charged after
+        the filters know their keys by it."""
         cdef ExchangeState x = self._alive()
         return NOBODY if x.identity is None else x.identity
+
+    @auth.setter
+    def auth(self, Identity identity not None):
+        cdef ExchangeState x = self._alive()
+        if x.stage > WAITING or x.waits_for > FILTER or x.status != 0:
+            raise RuntimeError("the request is on its way already; whom it is from is found out in on_request")
+        x.identity = identity
 
     @property
     def limits(self):

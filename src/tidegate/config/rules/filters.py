@@ -2,6 +2,7 @@
 
 import importlib
 import re
+import sys
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -12,13 +13,13 @@ import tidegate
 from tidegate.config.findings import Path, nearest
 from tidegate.config.kinds import describe
 from tidegate.config.options import declared, make, section_of
-from tidegate.config.rules.references import check_secrets
+from tidegate.config.rules.references import check_names, check_secrets
 from tidegate.config.rules.subject import Subject
 from tidegate.config.schema import FilterUse
 from tidegate.config.section import frozen
 from tidegate.config.structure import shape
 
-__all__ = ["EXPECTED_CLASS", "check_filters"]
+__all__ = ["EXPECTED_CLASS", "check_filters", "identifies"]
 
 EXPECTED_CLASS = 'a class, written "package.module:Class"'
 _SHIPPED = "tidegate.filters"
@@ -37,6 +38,16 @@ def check_filters(subject: Subject, directory: FilePath) -> dict[str, FilterUse]
         if options is not None:
             found[name] = FilterUse(target=use.target, options=options)
     return found
+
+
+def identifies(subject: Subject, name: str) -> bool:
+    """Whether the class of a filter, which has been looked at before, finds out whom requests are from."""
+    use = subject.gateway.filters.get(name)
+    if use is None:
+        return False
+    module_name, _, class_name = use.target.partition(":")
+    cls = getattr(sys.modules.get(module_name), class_name, None)
+    return getattr(cls, "identifies", False) is True
 
 
 def _load(subject: Subject, path: Path, target: str) -> type | None:
@@ -99,6 +110,9 @@ def _options(subject: Subject, path: Path, cls: type, use: FilterUse, directory:
     if shaped.section is None or len(subject.source.findings) > before:
         return None
     check_secrets(subject, shaped.section, path)
+    check_names(subject, shaped.section, path)
+    if any(one.severity == "error" for one in subject.source.findings[before:]):
+        return None
     options = {name: getattr(shaped.section, name) for name in declared(cls)}
     try:
         plain: dict[str, Any] = msgspec.to_builtins(options, enc_hook=_plain)

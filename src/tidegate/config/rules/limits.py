@@ -10,6 +10,7 @@ from tidegate.config.limit_cost import parse_cost, parse_cost_unit
 from tidegate.config.limits import ENDPOINT_STEP_MAX, PERMITS_MAX, STEP_MAX, Allowance, Limit
 from tidegate.config.rules.adaptive import check_adaptive
 from tidegate.config.rules.fields import check_said
+from tidegate.config.rules.filters import identifies
 from tidegate.config.rules.subject import Subject
 from tidegate.config.schema import Route
 from tidegate.config.values import parse_rate
@@ -36,7 +37,8 @@ def check_limits(subject: Subject) -> None:
             used.add(name)
             if name in names[:index]:
                 subject.find((*place, index), f'"{name}" is there twice; a limit is asked once')
-    tiers = tiers_of(subject.gateway.auth)
+    finds_out = any(identifies(subject, name) for name in subject.gateway.filters)
+    tiers = None if finds_out else tiers_of(subject.gateway.auth)  # those of tokens stand in no configuration
     for name, limit in subject.gateway.limits.items():
         path: Path = ("limits", name)
         check_said(subject, path, name)
@@ -168,7 +170,7 @@ def _allowances(path: Path, limit: Limit) -> Iterator[tuple[Path, Limit | Allowa
             yield (*path, option, name), allowed
 
 
-def _check_key(subject: Subject, path: Path, limit: Limit, tiers: set[str]) -> None:
+def _check_key(subject: Subject, path: Path, limit: Limit, tiers: set[str] | None) -> None:
     parts = limit.key_parts
     where: Path = (*path, "key")
     if len(set(parts)) != len(parts):
@@ -187,7 +189,7 @@ def _check_key(subject: Subject, path: Path, limit: Limit, tiers: set[str]) -> N
     if limit.is_asked_at_endpoints:
         _check_endpoint_limit(subject, path, limit)
     for tier in limit.tiers:
-        if tier not in tiers:
+        if tiers is not None and tier not in tiers:
             subject.unknown((*path, "tiers", tier), "tier of a key", tier, sorted(tiers))
 
 
@@ -210,6 +212,8 @@ def _check_identity(subject: Subject) -> None:
     leading: dict[str, list[str]] = {}
     for index, route in enumerate(subject.gateway.routes):
         if route.auth is not None or subject.says(("routes", index, "auth")):
+            continue
+        if any(identifies(subject, name) for name in route.filters):
             continue
         if route.upstream is not None:
             leading.setdefault(route.upstream, []).append(route.name)

@@ -10,12 +10,13 @@ from tidegate.config.section import Section
 __all__ = ["check_names", "check_secrets"]
 
 
-def check_names(subject: Subject) -> None:
-    """Each name that refers to a table is declared there."""
-    known = {table: subject.names(table) for table in ("upstreams", "filters", "auth", "limits")}
-    for path, ref, name in walk(subject.gateway, Ref):
+def check_names(subject: Subject, section: Section | None = None, prefix: Path = ()) -> None:
+    """Each name in ``section``, absent: in the whole file, that refers to a table is declared there."""
+    known = {table: subject.names(table) for table in ("upstreams", "filters", "auth", "limits", "redis")}
+    for path, ref, name in walk(subject.gateway if section is None else section, Ref, prefix):
         if name not in known[ref.table]:
-            subject.unknown(path, ref.table.removesuffix("s"), name, known[ref.table])
+            what = ref.table if ref.table == "redis" else ref.table.removesuffix("s")
+            subject.unknown(path, what, name, known[ref.table])
 
 
 def check_secrets(subject: Subject, section: Section, prefix: Path = ()) -> None:
