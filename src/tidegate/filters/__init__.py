@@ -1,8 +1,9 @@
-"""The filters that ship, each one file, each written against the public interface only.
+"""The filters that ship, each a class in one file, written against the public interface only.
 
 - ``header_changes``: fields set, added and removed, with values from the exchange
 - ``cors``: what a browser asks before it lets a page read an answer of another origin
 - ``basic_auth``: name and password, from hashed entries
+- ``jwt_auth``: JSON Web Tokens (``jwt``, ``tokens``)
 - ``redirect``: sends clients elsewhere, under conditions
 - ``fixed_answer``: answers for the upstream, a maintenance page for instance
 

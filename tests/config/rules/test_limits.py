@@ -35,6 +35,20 @@ def test_limit_by_tenant_needs_a_route_that_asks() -> None:
     assert told(limited(options)) == ['routes[0].limits[0]: "a" needs `auth`, which the route has not']
 
 
+def test_filter_that_finds_out_who_asks_is_as_good_as_auth(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And its tiers stand in no configuration."""
+    monkeypatch.setenv("TOKEN_SECRET", "s" * 32)
+    options = 'rate = "1/s"\nkey = "auth.tenant"\ntiers.silver = { burst = 5 }'
+    tokens = '[filters.tokens]\nclass = "tidegate.filters.jwt_auth:JwtAuth"\nsecret = "env:TOKEN_SECRET"\n'
+    others = '[filters.others]\nclass = "tidegate.filters.fixed_answer:FixedAnswer"\n'
+    accepted(tokens + limited(options, 'filters = ["tokens"]\nlimits = ["a"]'))
+    findings = told(others + limited(options, 'filters = ["others"]\nlimits = ["a"]'))
+    assert findings == [
+        'limits.a.tiers.silver: no tier of a key is named "silver"; there are gold',
+        'routes[0].limits[0]: "a" needs `auth`, which the route has not',
+    ]
+
+
 def test_limit_that_nobody_names_is_a_warning() -> None:
     assert told(limited('rate = "1/s"', "")) == ["limits.a: takes no effect: no listener, route or upstream names it"]
 
