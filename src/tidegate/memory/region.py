@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from tidegate.memory.adaptive import Adaptive, adaptive_size
 from tidegate.memory.bells import Bells, bells_size, make_descriptors
+from tidegate.memory.flights import flights_size
 from tidegate.memory.generations import GENERATIONS_SIZE, Generations
 from tidegate.memory.health import HEALTH_SIZE
 from tidegate.memory.hitters import TABLE_SIZE
@@ -86,6 +87,7 @@ class Region:
                 ("inflight", 0, inflight_size(inflight_blocks, slots)),
                 ("adaptive", 0, adaptive_size(slots)),
                 ("generations", 0, GENERATIONS_SIZE),
+                ("flights", 0, flights_size()),
                 *((name, 0, journal_size(*shape)) for name, shape in JOURNALS.items()),
             ],
             workers=workers,

@@ -6,11 +6,13 @@ and after it was reaped). Every field is one word, so a reader sees old or new a
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from enum import IntEnum
 from typing import NamedTuple
 
 from tidegate.memory.bells import Bells
+from tidegate.memory.flights import FlightTable
 from tidegate.memory.hitters import Hitters
 from tidegate.memory.inflight import Inflight
 from tidegate.memory.log_ring import LogReader, LogRing
@@ -105,13 +107,15 @@ class Slot:
     def give_back(self) -> None:
         """Ends what the worker that was in the slot still held; the supervisor's, when it has been reaped.
 
-        Its gauges go to zero (counters stay), its permits and places in queues are free, its bells are nobody's, and
-        those who waited for what is free now are told.
+        Its gauges go to zero (counters stay), its permits and places in queues are free, what it was fetching may be
+        fetched by others, its bells are nobody's, and those who waited for what is free now are told.
         """
         self.take_meters()
         bells = Bells(self.mapping, self.bell_fds)
         freed = Inflight(self.mapping).forget(self.index) if self.mapping.layout.sections["inflight"].size else 0
         bells.forget(self.index)
+        if self.mapping.layout.sections["flights"].size:
+            FlightTable(self.mapping, self.index).forget(self.index, time.monotonic_ns())
         if freed:
             bells.ring_all()
 
