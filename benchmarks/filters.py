@@ -54,3 +54,18 @@ class SleepsOnDemand(Filter):
         if request.path == "/sleep":
             time.sleep(0.2)
         return Response(200, str(os.getpid()).encode())
+
+
+class ComputesOnDemand(Filter):
+    """``/compute`` holds the worker for good, in Python; ``/keep`` makes and keeps a thousand objects."""
+
+    kept: list[list[int]] = []  # noqa: RUF012 - what a leak is
+
+    def on_request(self, request: Request) -> Response:
+        """What a profile is taken of."""
+        if request.path == "/compute":
+            while True:
+                sum(range(100))
+        if request.path == "/keep":
+            self.kept += [[number] for number in range(1000)]
+        return Response(200, b"done")

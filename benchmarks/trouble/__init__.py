@@ -6,7 +6,19 @@ was missed.
 
 from collections.abc import Callable, Sequence
 
-from benchmarks.trouble import adaptive, ghosts, health, killed, lifecycle, overload, recorder, reloads, stalls, stopped
+from benchmarks.trouble import (
+    adaptive,
+    ghosts,
+    health,
+    killed,
+    lifecycle,
+    overload,
+    profile,
+    recorder,
+    reloads,
+    stalls,
+    stopped,
+)
 
 __all__ = ["KNOWN"]
 
@@ -16,6 +28,7 @@ KNOWN: dict[str, Callable[[Sequence[str]], int]] = {
     "health-busy": health.main,
     "killed-workers": killed.main,
     "lifecycle": lifecycle.main,
+    "profile-cost": profile.main,
     "recorder-cost": recorder.main,
     "reloads": reloads.main,
     "restart-overload": overload.main,

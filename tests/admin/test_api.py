@@ -32,11 +32,15 @@ def applications():
 def test_commands_are_described_and_only_on_the_socket(applications):
     _, commands = applications
     paths = commands.openapi()["paths"]
-    assert set(paths["/stop"]) == set(paths["/record"]) == set(paths["/limits/peek"]) == {"post"}
+    assert (
+        set(paths["/stop"]) == set(paths["/record"]) == set(paths["/limits/peek"]) == set(paths["/profile"]) == {"post"}
+    )
     assert {"/health/live", "/health/ready", "/status"} <= set(paths)
     assert set(paths["/config"]) == {"get", "put"}
     public_paths = applications[0]._application._application._reading.openapi()["paths"]
-    assert not {"/stop", "/record", "/config", "/reload", "/limits/peek"} & set(public_paths)
+    assert not {"/stop", "/record", "/config", "/reload", "/limits/peek", "/profile", "/profile/end"} & set(
+        public_paths
+    )
     assert all(set(methods) == {"get"} for methods in public_paths.values())
 
 

@@ -29,7 +29,7 @@ LAYERS = [
     ["exchange", "filters", "observe"],
     ["edge", "push"],
     ["process"],
-    ["admin", "cli", "bench", "doctor", "lab"],
+    ["admin", "cli", "bench", "doctor", "lab", "profile"],
     ["testing"],
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

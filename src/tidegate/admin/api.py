@@ -16,6 +16,7 @@ from tidegate.admin.configuration import add_configuration
 from tidegate.admin.health import HealthAnswers, health_of
 from tidegate.admin.host_guard import HostGuard
 from tidegate.admin.peek import add_peek
+from tidegate.admin.profile import add_profile
 from tidegate.admin.status import status_document
 from tidegate.admin.token_guard import TokenGuard
 from tidegate.admin.upgrade import add_upgrade
@@ -48,6 +49,7 @@ def make_applications(view: GatewayView) -> tuple[Any, Any]:
     add_configuration(commands, view)
     add_upgrade(commands, view)
     add_peek(commands, view)
+    add_profile(commands, view)
     readable = {route.path for route in reading.routes if isinstance(route, Route)}
     guarded = TokenGuard(reading, readable, commands, lambda: view.snapshot.gateway.server.admin_token)
     return HostGuard(HealthAnswers(guarded, view), own_name), commands

@@ -12,6 +12,7 @@ from tidegate.cli.bench import bench
 from tidegate.cli.check import check
 from tidegate.cli.doctor import doctor
 from tidegate.cli.lab import lab
+from tidegate.cli.profile import profile
 from tidegate.cli.quickstart import quickstart
 from tidegate.cli.record import record
 from tidegate.cli.reload import reload
@@ -30,7 +31,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for verb in (run, check, reload, upgrade, status, stop, quickstart, bench, doctor):
+for verb in (run, check, reload, upgrade, status, stop, quickstart, bench, doctor, profile):
     app.command()(verb)
 app.add_typer(record)
 app.add_typer(lab)

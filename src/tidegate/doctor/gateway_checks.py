@@ -52,7 +52,7 @@ def check_workers(facts: Facts) -> Iterator[Finding | Unseen]:
                 subject=f"worker {worker.index} (pid {worker.pid})",
                 seen=f"it is {worker.state}" + (f", in {worker.stalled_in}" if worker.stalled_in else ""),
                 why="every client of that worker waits with it",
-                mend="the error log names the line (loop_stalled); await the call, or asyncio.to_thread",
+                mend="`tidegate profile --blocked` shows what holds loops; await the call, or asyncio.to_thread",
                 incident="blocked-loop",
             )
         elif worker.restarts >= _RESTARTS:

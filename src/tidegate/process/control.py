@@ -116,6 +116,7 @@ class Control:
                 limit_rooms=self._limit_rooms,
             ),
             ask_to_upgrade=self._channel.send,
+            ask_to_measure=self._channel.send,
             log_writer=self._log_writer,
             vitals=self._vitals,
             hear=self._hear,

@@ -21,6 +21,10 @@ A new program, while the old one runs (`upgrade`):
 Orders and messages cross versions of the program in an upgrade: what is added to one has a default, and what is there
 keeps its meaning.
 
+A look into a worker, answered past the supervisor (`measurement`):
+
+    control ── MeasureAsked ──> supervisor ── Measure ──> worker
+
 A message with a field ``fd`` carries that descriptor: the channel sends it beside the bytes, and who receives the
 message owns a descriptor of its own (-1: there was no room for one in its process).
 """
@@ -44,6 +48,8 @@ __all__ = [
     "Forget",
     "InheritedListener",
     "ListeningEnded",
+    "Measure",
+    "MeasureAsked",
     "Message",
     "NotPublished",
     "Prepare",
@@ -151,6 +157,23 @@ class UpgradeAsked(Message, frozen=True):
     program: Program
 
 
+class MeasureAsked(Message, frozen=True):
+    """Somebody wants to look into a worker (``kind`` says for what); ``fd`` is where the answer goes."""
+
+    kind: str
+    worker: int = 0
+    seconds: float = 0.0
+    fd: int = -1
+
+
+class Measure(Message, frozen=True):
+    """To a worker: the same."""
+
+    kind: str
+    seconds: float = 0.0
+    fd: int = -1
+
+
 class Checked(Message, frozen=True):
     """A candidate can take over; ``fd`` is the configuration as that program reads it."""
 
@@ -213,9 +236,9 @@ class Finish(Message, frozen=True):
 
 
 SupervisorMessage = (
-    Prepared | Refused | Serving | Failed | ListeningEnded | StopAsked | Publish | UpgradeAsked | Checked
+    Prepared | Refused | Serving | Failed | ListeningEnded | StopAsked | Publish | UpgradeAsked | Checked | MeasureAsked
 )
-WorkerMessage = Serve | Drain | ReopenLogs | Prepare | Forget | TakePlace
+WorkerMessage = Serve | Drain | ReopenLogs | Prepare | Forget | TakePlace | Measure
 ControlMessage = Serve | Roster | ReopenLogs | Finish | Published | NotPublished | ReloadAsked
 
 

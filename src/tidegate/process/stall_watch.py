@@ -24,6 +24,7 @@ from tidegate.config.snapshot import Snapshot
 from tidegate.memory.marks import PHASE_NAMES, SNAPSHOTS_APART, MarkReader, read_place
 from tidegate.memory.region import Region
 from tidegate.memory.slot import SlotState
+from tidegate.observe.blocked_time import BlockedTime
 from tidegate.observe.log_writer import Say
 from tidegate.observe.stalls import Frame, StallBook, culprit, parse_stack, render_stack
 from tidegate.process import development
@@ -113,6 +114,7 @@ class StallWatch:
         self._marks = MarkReader(region.mapping)
         self._watched = [_Watched(place) for place in workers.places]
         self._book = StallBook()
+        self.blocked = BlockedTime()
         self._looked_ns = self._due_ns = clock_ns()
         self._names: list[_Names] = []  # newest first
         self._use(Server())
@@ -296,6 +298,9 @@ class StallWatch:
         place.slot.stalled_since_ns = 0
         length_ns = at_ns - stall.began_ns
         place.slot.stall_max_ns = max(place.slot.stall_max_ns, length_ns)
+        if stall.since_ns or stall.frames or stall.condition in ("T", "t", "D"):
+            instead = "it was stopped" if stall.condition in ("T", "t") else _unseen(stall)
+            self.blocked.add(place.seat, stall.frames or parse_stack(stall.text), f"({instead})", length_ns)
         if stall.is_told and not has_died:
             after = "was held" if stall.condition not in ("T", "t") else "was stopped"
             where = f" in {stall.where}" if stall.where else ""

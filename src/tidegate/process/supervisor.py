@@ -42,9 +42,11 @@ from tidegate.process.holdings import Holdings
 from tidegate.process.identity import Identity
 from tidegate.process.lifecycle import Lifecycle
 from tidegate.process.logs import open_error_log
+from tidegate.process.measurement_relay import forward
 from tidegate.process.messages import (
     Failed,
     Finish,
+    MeasureAsked,
     NotPublished,
     Prepared,
     Publish,
@@ -378,6 +380,8 @@ class Supervisor:
                 self._stop("it was asked through the admin API", at_once=message.at_once)
             case UpgradeAsked():
                 self.attempts.begin(message)
+            case MeasureAsked():
+                forward(message, self.workers, self.stalls.blocked)
             case _ if self.attempts.current is not None and self.attempts.current.owns(place):
                 self.attempts.current.heard(place, message)
             case Publish():

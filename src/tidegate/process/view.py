@@ -11,7 +11,7 @@ from tidegate.memory.slot import SlotState, SlotStatistics
 from tidegate.observe.log_writer import LogWriter
 from tidegate.observe.metrics import Metrics
 from tidegate.observe.vitals import Vitals, bounds_of
-from tidegate.process.messages import Roster, UpgradeAsked, WorkerStatus
+from tidegate.process.messages import MeasureAsked, Roster, UpgradeAsked, WorkerStatus
 from tidegate.process.reloader import Reloader
 
 __all__ = ["GatewayView", "WorkerView"]
@@ -65,6 +65,7 @@ class GatewayView:
     reloader: Reloader | None = None
     vitals: Vitals | None = None
     ask_to_upgrade: Callable[[UpgradeAsked], bool] = lambda _: False
+    ask_to_measure: Callable[[MeasureAsked], bool] = lambda _: False
     hear: Callable[[], None] | None = None
     """Takes what the supervisor has said and nobody has read yet."""
     record: Callable[[], Awaitable[Path]] | None = None

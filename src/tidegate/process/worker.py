@@ -24,11 +24,13 @@ from tidegate.process.cores import pin
 from tidegate.process.development import Development
 from tidegate.process.failure import EXIT_FAILED, in_one_line
 from tidegate.process.logs import open_error_log, take_logging
+from tidegate.process.measurement import measure
 from tidegate.process.messages import (
     Drain,
     Failed,
     Forget,
     ListeningEnded,
+    Measure,
     Prepare,
     Prepared,
     Refused,
@@ -173,6 +175,8 @@ class Worker:
                         task.add_done_callback(partial(self._has_tried, number, fd))
                     case Forget(number=number) if self._service is not None:
                         self._forget(self._service, number)
+                    case Measure():
+                        tasks.start(measure(message), f"measure {message.kind}")
         except ChannelClosed:
             # The supervisor is gone, and with it whoever would replace this worker.
             self._loop.remove_reader(self._channel.fileno())
