@@ -23,7 +23,7 @@ __all__ = [
     "Head",
     "StoreStatistics",
     "boot_s",
-    "contents",
+    "entry_of",
     "pack",
     "record_size",
     "stored_key",
@@ -41,6 +41,8 @@ META_MAX = 16 * 1024
 _KEY_MAX = 480  # LMDB takes 511
 _DIGEST = 0xFF  # what a key that is written as its digest begins with; no other does
 _HEAD = struct.Struct("<IIQQdd")
+_HEAD_SIZE = _HEAD.size
+_unpack_head = _HEAD.unpack_from
 
 
 def boot_s() -> float:
@@ -126,7 +128,16 @@ def unpack(record: bytes | memoryview) -> Head:
     return head
 
 
-def contents(record: bytes, head: Head) -> tuple[bytes, bytes]:
-    """Of a record: what the cache wants to know of the value, and the value (none of one that is a file)."""
-    at = _HEAD.size + head.meta_size
-    return record[_HEAD.size : at], record[at:]
+def entry_of(record: bytes) -> tuple[int, int, int, Entry]:
+    """What a reader wants of a record: its cell, its file and that one's size, and the entry, with no value of a file.
+
+    In one go, and with no `Head`: this is on the way of each read, and that alone would be a third of it.
+
+    Raises:
+        ValueError, struct.error: It is none.
+    """
+    cell, meta_size, size, file, stored_s, expires_s = _unpack_head(record)
+    at = _HEAD_SIZE + meta_size
+    if len(record) != (at if file else at + size):
+        raise ValueError(f"a record of {len(record)} bytes says that it has {meta_size} and {size}")
+    return cell, file, size, Entry(record[at:], record[_HEAD_SIZE:at], stored_s, expires_s)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import struct
 from collections.abc import Awaitable, Callable
 from itertools import groupby
 from pathlib import Path
@@ -29,9 +30,8 @@ from tidegate.memory.store.record import (
     Entry,
     StoreStatistics,
     boot_s,
-    contents,
+    entry_of,
     stored_key,
-    unpack,
 )
 from tidegate.memory.store.writer import Write, Writer
 
@@ -68,6 +68,7 @@ class Store:
         self._deleting: dict[bytes, int] = {}  # keys whose deletion waits: a read finds nothing
         with directory.locked(patience_s):
             self._index, reason = directory.open_index(max_bytes)
+            self._cells = self._index.cells
             self._generation = self._open_valid(reason)
         self._writer = Writer(self._make, self._made, self._became_stuck, patience_s)
 
@@ -127,15 +128,14 @@ class Store:
             record = generation.ledger.read(stored_key(key))
             if record is None:
                 return None
-            head = unpack(record)
-            if head.expires_s <= now_s:
+            cell, file, size, entry = entry_of(record)
+            if entry.expires_s <= now_s:
                 return None
-            self._index.cells[head.cell] = int(now_s * 1e6)
-            meta, value = contents(record, head)
-            if not head.file:
-                return Entry(value, meta, head.stored_s, head.expires_s)
-            view = generation.values.view(head.file, head.value_size)
-        except (*DAMAGED, ValueError, IndexError) as error:
+            self._cells[cell] = int(now_s * 1e6)
+            if not file:
+                return entry
+            view = generation.values.view(file, size)
+        except (*DAMAGED, ValueError, IndexError, struct.error) as error:
             self._broken += 1
             reason = str(error)
             self._go_away(lambda: self._begin_anew(generation, reason))
@@ -143,7 +143,7 @@ class Store:
         except (lmdb.Error, OSError):  # out of readers, of descriptors, of maps
             self._broken += 1
             return None
-        return None if view is None else Entry(view, meta, head.stored_s, head.expires_s)
+        return None if view is None else entry._replace(value=view)
 
     def _go_away(self, work: Callable[[], None]) -> None:
         self._is_away = True
