@@ -4,6 +4,7 @@
 - ``cors``: what a browser asks before it lets a page read an answer of another origin
 - ``basic_auth``: name and password, from hashed entries
 - ``jwt_auth``: JSON Web Tokens (``jwt``, ``tokens``)
+- ``session_auth``: sessions in Redis (``sessions``, ``tokens``)
 - ``redirect``: sends clients elsewhere, under conditions
 - ``fixed_answer``: answers for the upstream, a maintenance page for instance
 

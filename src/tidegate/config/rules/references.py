@@ -12,7 +12,7 @@ __all__ = ["check_names", "check_secrets"]
 
 def check_names(subject: Subject, section: Section | None = None, prefix: Path = ()) -> None:
     """Each name in ``section``, absent: in the whole file, that refers to a table is declared there."""
-    known = {table: subject.names(table) for table in ("upstreams", "filters", "auth", "limits", "redis")}
+    known = {table: subject.names(table) for table in ("upstreams", "filters", "auth", "limits", "redis", "cache")}
     for path, ref, name in walk(subject.gateway if section is None else section, Ref, prefix):
         if name not in known[ref.table]:
             what = ref.table if ref.table == "redis" else ref.table.removesuffix("s")

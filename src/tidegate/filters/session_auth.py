@@ -1,0 +1,163 @@
+"""Lets requests in by the id of a session that Redis knows.
+
+    [redis.main]
+    url = "redis://127.0.0.1:6379/0"
+
+    [cache.sessions]
+    stale_if_error = "5m"                   # with on_store_failure = "allow_cached"
+
+    [filters.sessions]
+    class = "tidegate.filters.session_auth:SessionAuth"
+    redis = "main"
+    cache = "sessions"
+    ttl = "4h"
+    renew_below = "3h"
+    headers = { X-User = "user", X-Plan = "plan" }
+    tenant = "org"
+
+A session that was looked up is believed for ``remember``, and requests with it never leave the synchronous path. One
+that was not is looked up while its request waits, and no other; however many come with one token at once, it is
+looked up once.
+"""
+
+import hashlib
+import logging
+import math
+from collections.abc import Awaitable, Mapping
+from functools import partial
+from typing import Annotated, Any, Literal
+
+import msgspec
+from annotated_types import Ge, Le
+
+from tidegate import Duration, Loaded, Ref, Size, option, required
+from tidegate.cache.shelf import Entry
+from tidegate.config.kinds import CookieName
+from tidegate.errors import GatewayError
+from tidegate.filters.sessions.found import Found, principal_of
+from tidegate.filters.sessions.store import Renewal, SessionStore, UnusableSession
+from tidegate.filters.tokens.auth import TokenAuth, Verdict
+
+__all__ = ["SessionAuth"]
+
+logger = logging.getLogger(__name__)
+
+
+class SessionAuth(TokenAuth):
+    """Lets through who has a session."""
+
+    redis: Annotated[str, Ref("redis")] = required("where sessions are")
+    cache: Annotated[str, Ref("cache")] = required("where those that were looked up are remembered")
+    prefix: str = option("session:", "what stands before the token in the key of a session")
+    cookie: Annotated[str, CookieName()] | None = option(
+        "session", "cookie that has the token, where the field has none"
+    )
+    subject: str | None = option("user", "path of who it is")
+    max_token: Annotated[int, Ge(16), Le(65_536)] = option(512, "characters that a token may have")
+    ttl: Annotated[float, Duration()] | None = option(None, "to how long a session in use is extended; absent: never")
+    renew_below: Annotated[float, Duration()] | None = option(
+        None, "it is extended when less than this is left; absent: half of `ttl`"
+    )
+    renew_interval: Annotated[float, Duration(shortest=0.0)] = option(
+        60.0, "least time between two extensions of a session, by all workers and machines"
+    )
+    remember: Annotated[float, Duration()] = option(
+        2.0, "how long a session that was looked up is believed: one that was revoked lets in no longer than that"
+    )
+    timeout: Annotated[float, Duration()] = option(
+        0.25, "how long a look-up may take, and a request wait for it; `timeout` of the Redis server bounds it too"
+    )
+    max_value: Annotated[int, Size()] = option(64 << 10, "bytes that the JSON of a session may have")
+    on_store_failure: Literal["deny", "allow_cached"] = option(
+        "deny",
+        "while Redis cannot be asked: nobody gets in, or those whose sessions were looked up within the cache's "
+        "`stale_if_error`",
+    )
+
+    def check_options(self) -> None:
+        """Times fit together."""
+        super().check_options()
+        if self.ttl is None:
+            if self.renew_below is not None:
+                raise ValueError(
+                    "`renew_below` has no effect without `ttl`, which says to how long sessions are extended"
+                )
+        elif self.renew_interval >= self.ttl:
+            raise ValueError("`renew_interval` is shorter than `ttl`, or a session would end before it may be extended")
+        elif self.renew_below is not None and self.renew_below > self.ttl:
+            raise ValueError("`renew_below` is at most `ttl`: more than that is never left")
+        if self.subject is None and not self.headers:
+            raise ValueError("a session would say nothing: it needs `subject` or `headers`")
+
+    def prepare(self) -> None:
+        """Makes what all requests share; nothing is connected before the first of them."""
+        super().prepare()
+        renewal = None
+        if self.ttl is not None:
+            below_s = self.ttl / 2 if self.renew_below is None else self.renew_below
+            renewal = Renewal(self.ttl, below_s, self.renew_interval)
+        self._store = SessionStore(
+            self.redis_links,
+            self.redis,
+            prefix=self.prefix,
+            renewal=renewal,
+            largest=self.max_value,
+            timeout_s=self.timeout,
+        )
+        # Filters that read sessions otherwise may share the cache, and find nothing of this one's.
+        meaning = (
+            self.redis,
+            self.prefix,
+            sorted(self.headers.items()),
+            self.subject,
+            self.tenant,
+            self.tier,
+            self.priority,
+        )
+        self._space = hashlib.sha256(msgspec.json.encode(meaning)).digest()[:8]
+        self._unknown = self.refusal("token_unknown", "There is no such session")
+        self._away = self.outage("store_unavailable", "Sessions cannot be looked up")
+
+    def judge(self, token: str, digest: bytes) -> Verdict | Awaitable[Verdict]:
+        """At once for a session that is remembered, or remembered not to be there."""
+        cache = self.caches[self.cache]
+        found = cache.get(
+            self._space + digest, partial(self._look_up, token, digest), ttl=self.remember, timeout=self.timeout
+        )
+        # What is at hand is an entry, which may be awaited too, but has the value already.
+        return self._verdict(found.value, digest) if isinstance(found, Entry) else self._wait(found, digest)
+
+    async def _wait(self, found: Awaitable[Any], digest: bytes) -> Verdict:
+        asked_s = self.caches[self.cache].now()
+        try:
+            return self._verdict(await found, digest, asked_s)
+        except GatewayError:
+            return self._away  # the link has said why, once
+
+    async def _look_up(self, token: str, digest: bytes, _key: bytes) -> Loaded | None:
+        """For the cache: what there is under the token, or that there is nothing."""
+        try:
+            session = await self._store.look_up(token)
+            if session is None:
+                return None
+            principal = self._reader.read(session, digest)
+        except (UnusableSession, ValueError) as error:
+            logger.warning("a session under %s… %s", self.prefix, error, extra={"kind": "session_unusable"})
+            return None
+        found = Found.of(principal, self.caches[self.cache].now())
+        # By these it can be forgotten before its time: one session, or all that somebody has.
+        return Loaded(found, self.remember, (f"session:{digest.hex()}", f"subject:{found['subject']}"))
+
+    def _verdict(self, found: Mapping[str, Any] | None, digest: bytes, asked_s: float = math.inf) -> Verdict:
+        """asked_s: since when the request has waited; what was looked up meanwhile is not old, however long it took."""
+        if found is None:
+            return self._unknown
+        if self.on_store_failure == "deny" and found["at"] < asked_s and self._is_old(found["at"]):
+            return self._away
+        return found.principal if isinstance(found, Found) else principal_of(found, digest)
+
+    def _is_old(self, at_s: float) -> bool:
+        """Whether the cache gives it out only because it could not be looked up again."""
+        cache = self.caches[self.cache]
+        is_old: bool = cache.now() - at_s > self.remember + cache.settings.stale_while_revalidate
+        return is_old

@@ -1,0 +1,5 @@
+"""Sessions in Redis, as ``filters.session_auth`` looks them up.
+
+- ``store``: one look-up of a session, which renews it on the way
+- ``found``: what a cache remembers of one
+"""
