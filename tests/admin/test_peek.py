@@ -12,8 +12,10 @@ from tidegate.config.allotment import allot, room_of
 from tidegate.config.auth import Auth, AuthKey
 from tidegate.config.limits import Allowance, Limit
 from tidegate.config.listeners import Listener
+from tidegate.config.routes import Route
 from tidegate.config.schema import Gateway
 from tidegate.config.snapshot import Snapshot
+from tidegate.config.upstreams import Endpoint, Upstream
 from tidegate.limits.group import Group
 from tidegate.limits.limit import Limit as CompiledLimit
 from tidegate.memory.region import Region
@@ -27,6 +29,7 @@ LIMITS = {
     "by_key": Limit(rate="1/d", key=("auth.key",), keys=64),
     "both": Limit(rate="1/d", key=("header:X-User", "path"), keys=64),
     "permits": Limit(concurrency=3, queue=5),
+    "each": Limit(rate="1/d", key=("endpoint",), keys=64, overrides={"10.0.0.2:80": Allowance(burst=3)}),
     "learns": Limit(adaptive=Adaptive(algorithm="aimd", initial=25), queue=5),
 }
 GATEWAY = Gateway(
@@ -35,6 +38,8 @@ GATEWAY = Gateway(
         "partners": Auth(kind="key", keys=(AuthKey(key=f"sha256:{DIGEST}", subject="ann", tenant="acme", tier="gold"),))
     },
     limits=LIMITS,
+    upstreams={"orders": Upstream(endpoints=(Endpoint(address="10.0.0.1:80"), Endpoint(address="10.0.0.2:80")))},
+    routes=(Route(name="orders", upstream="orders"),),
 )
 
 
@@ -61,7 +66,7 @@ def looked(view, **asked):
 
 def test_a_described_request_is_told_what_each_limit_would_say(view):
     told = looked(view, headers={"X-API-Key": "river", "X-User": "ann"}, auth="partners", url="http://a.test/x/../y")
-    assert set(told) == set(LIMITS)
+    assert set(told) == LIMITS.keys() - {"each"}  # no endpoint was said
     assert (told["contract"]["remaining"], told["contract"]["key"]) == (10, "acme")
     assert told["by_key"]["key"] == f"sha256:{DIGEST[:12]}"
     assert told["both"]["key"].endswith(", /y")
@@ -82,6 +87,22 @@ def test_it_sees_what_workers_have_charged_and_charges_nothing(view):
     assert looked(view, limits=["contract"], key="acme", cost=5)["contract"]["is_allowed"] is False
 
 
+@pytest.mark.parametrize(
+    ("asked", "key", "remaining"),
+    [
+        ({"endpoint": "10.0.0.1:80"}, "10.0.0.1:80", 1),
+        ({"key": "10.0.0.1:80"}, "10.0.0.1:80", 1),
+        ({"upstream": "orders"}, "10.0.0.2:80", 4),
+        ({"route": "orders"}, "10.0.0.2:80", 4),
+    ],
+)
+def test_of_a_limit_of_endpoints_the_one_that_was_said_is_told_or_the_one_with_most_room(view, asked, key, remaining):
+    told = looked(view, limits=["each"], **asked)["each"]
+    assert (told["key"], told["remaining"]) == (key, remaining)
+    if "key" not in asked:
+        assert looked(view, **asked).keys() == LIMITS.keys()
+
+
 def test_digest_is_the_value_of_a_key_that_is_presented(view):
     worker = CompiledLimit(
         "by_key", LIMITS["by_key"], view.snapshot.places["by_key"], view.region.mapping, view.region.secret
@@ -98,6 +119,7 @@ def test_digest_is_the_value_of_a_key_that_is_presented(view):
         ({"auth": "partners"}, ValueError, "no key that"),
         ({"auth": "partners", "headers": {"X-API-Key": "lake"}}, ValueError, "no key that"),
         ({"limits": ["both"], "key": "ann"}, ValueError, "has 2 parts"),
+        ({"limits": ["each"]}, ValueError, "each is asked of endpoints: say `endpoint`"),
         ({"url": "nonsense"}, ValueError, "expected a URL"),
         ({"method": "G ET"}, ValueError, "not a whole request head"),
     ],

@@ -101,6 +101,19 @@ def test_limits_of_the_listener_count_what_no_route_wants(upstream: Serving) -> 
         assert keys_of(plane, "limit", "edge", 1).keys() == {"127.0.0.1"}
 
 
+@pytest.mark.parametrize(("limit", "counted"), [('rate = "1/d"', (2, 1)), ("concurrency = 0", (2, 2))])
+def test_limit_of_endpoints_counts_for_the_one_that_got_it_or_refused(
+    upstream: Serving, limit: str, counted: tuple[int, int]
+) -> None:
+    limits = f'[limits.each]\n{limit}\nkey = "endpoint"\n'
+    with limited(upstream, limits, 'limits = ["each"]') as plane:
+        ask(plane, "", "")
+        keys = keys_of(plane, "limit", "each", 2)
+        assert keys.keys() == {upstream.address}
+        one = keys[upstream.address]
+        assert (round(one.requests), round(one.refusals)) == counted
+
+
 def test_upstream_time_of_an_upgrade_ends_with_the_switch(upstream: Serving) -> None:
     """A WebSocket that is open for hours keeps nobody busy."""
     with limited(upstream, "", "") as plane, plane.connect() as client:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import select
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -276,6 +278,77 @@ def test_who_leaves_the_queue_of_an_endpoint_leaves_his_place(how: str) -> None:
                         assert {one.answer().get("Tidegate-Limit") for one in waiting} == {"each"}
                 until(lambda: plane.statistics().exchanges == 0, "all have ended")
         assert verdicts(plane, "day")["admitted"] == 6 if how == "client" else True
+
+
+def test_who_finds_the_contract_full_when_his_endpoint_is_free_waits_for_that_and_leaves_the_endpoint() -> None:
+    limits = QUEUE + '[limits.all]\nconcurrency = 2\nqueue = 5\nqueue_timeout = "60s"\n'
+    with ExitStack() as opened:
+        ends = {name: opened.enter_context(Upstream()) for name in ("limited", "held", "quick")}
+        upstreams = "".join(f'[upstreams.{name}]\nendpoints = ["{one.address}"]\n' for name, one in ends.items())
+        routes = "".join(
+            f'[[routes]]\nname = "{name}"\npath = "/{name}"\nupstream = "{name}"\nlimits = ["all"{more}]\n'
+            for name, more in (("limited", ', "each"'), ("held", ""), ("quick", ""))
+        )
+        plane = opened.enter_context(Plane(limits + upstreams + routes, server=SERVER))
+
+        def ask(name: str) -> Peer:
+            before = plane.statistics().exchanges
+            client = opened.enter_context(plane.connect())
+            client.send(GET.replace(b"/ ", f"/{name} ".encode(), 1))
+            until(lambda: plane.statistics().exchanges == before + 1, "it has come")
+            return client
+
+        first = ask("limited")
+        server = opened.enter_context(ends["limited"].accept())
+        server.request()
+        at_endpoint = ask("limited")
+        other = ask("held")
+        held = opened.enter_context(ends["held"].accept())
+        held.request()
+        at_contract = ask("quick")
+        # One permit of the contract comes free, and with it the endpoint: two wait, and one of them goes on waiting.
+        server.send(OK)
+        assert first.answer().status == 200
+        for _ in range(2):
+            ready, _, _ = select.select([server.sock, ends["quick"].listening], [], [], 60)
+            if server.sock in ready:
+                server.request()
+                server.send(OK)
+                assert at_endpoint.answer().status == 200
+            else:
+                with ends["quick"].accept() as quick:
+                    quick.request()
+                    quick.send(OK)
+                    assert at_contract.answer().status == 200
+        held.send(OK)
+        assert other.answer().status == 200
+        until(lambda: plane.statistics().exchanges == 0, "all have ended")
+        assert plane.region.inflight().rows_that_count() == 0
+
+
+WAITS_AT_ENDPOINT = {
+    "permit": ('[limits.each]\nconcurrency = 1\nqueue = 2\nkey = "endpoint"\n', 503),
+    "turn": ('[limits.each]\nrate = "1/h"\nburst = 2\nexcess = "delay"\nkey = "endpoint"\n', 429),
+}
+
+
+@pytest.mark.parametrize("timeout", ["9h", "off"])
+@pytest.mark.parametrize(("limit", "status"), WAITS_AT_ENDPOINT.values(), ids=WAITS_AT_ENDPOINT.keys())
+def test_who_may_have_left_does_not_wait_at_an_endpoint(limit: str, status: int, timeout: str) -> None:
+    with (
+        group(1, limit, route=f'timeout = "{timeout}"') as (plane, endpoints),
+        holding(plane, endpoints) as held,
+    ):
+        held.ask()
+        for _ in range(3):
+            with plane.connect() as client:
+                client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nok")
+                client.sock.shutdown(socket.SHUT_WR)
+                refused = client.answer()
+                assert (refused.status, refused.get("Tidegate-Limit")) == (status, "each")
+                assert refused.get("Retry-After") == "1"
+        assert held.answer(0) == 200
+        until(lambda: plane.statistics().exchanges == 0, "all have ended")
 
 
 def test_second_attempt_asks_the_limits_of_its_own_endpoint() -> None:

@@ -23,6 +23,9 @@ quota = 100
 window = "30d"
 window_kind = "first_use"
 key = "upstream"
+[limits.each]
+concurrency = 2
+key = "endpoint"
 """
 
 
@@ -37,6 +40,12 @@ def test_a_limit_that_is_not_met_may_be_looked_at_and_nothing_changes() -> None:
 def test_permits_and_quotas_are_looked_at_alike() -> None:
     peeks = look(lambda request: [request.limits.peek(name) for name in ("permits", "month")], config=CONFIG)
     assert [(one.limit, one.is_allowed, one.remaining) for one in peeks] == [("permits", True, 3), ("month", True, 100)]
+
+
+def test_of_a_limit_of_endpoints_the_one_with_most_room_is_told() -> None:
+    peek = look(lambda request: request.limits.peek("each"), config=CONFIG)
+    assert (peek.is_allowed, peek.remaining) == (True, 2)
+    assert peek.key.startswith("127.0.0.1:")
 
 
 def test_what_it_costs_is_looked_at_when_it_has_been_said() -> None:
@@ -57,7 +66,7 @@ def test_what_is_no_amount_is_refused(amount: float) -> None:
 def test_permits_have_no_cost_and_unknown_limits_are_named() -> None:
     with pytest.raises(ValueError, match="each request is one"):
         look(lambda request: request.limits.cost("permits", 2), config=CONFIG)
-    with pytest.raises(KeyError, match="no limit is named contrakt; there are contract, month, permits"):
+    with pytest.raises(KeyError, match="no limit is named contrakt; there are contract, each, month, permits"):
         look(lambda request: request.limits.peek("contrakt"), config=CONFIG)
 
 

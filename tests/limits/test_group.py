@@ -1,21 +1,18 @@
 """Limits that are asked as one: whatever refuses, whatever else is charged or not."""
 
-from collections.abc import Iterator
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.limits.laid_out import MEMORY, laid_out
 
-from tidegate.config.allotment import allot, room_of
+from tidegate.config.allotment import room_of
 from tidegate.config.limits import STEP_MAX
 from tidegate.config.limits import Limit as Settings
 from tidegate.limits.group import Group
-from tidegate.limits.limit import Limit
 from tidegate.memory.region import Region
 
 pytestmark = pytest.mark.sanitize
 
-MEMORY = 1 << 20
 NOW_NS = 10**12
 MINUTE_NS = 60 * 10**9
 
@@ -24,21 +21,8 @@ def head(path: str = "/", user: str = "ann") -> bytes:
     return f"GET {path} HTTP/1.1\r\nHost: h\r\nX-User: {user}\r\n\r\n".encode()
 
 
-@pytest.fixture
-def region() -> Iterator[Region]:
-    made = Region.create(1, **room_of(MEMORY))
-    yield made
-    made.close()
-
-
 def grouped(region: Region, **limits: Settings) -> Group:
-    places, _ = allot({}, limits, MEMORY)
-    return Group(
-        tuple(
-            Limit(name, one, places[name], region.mapping, region.secret, region.inflight(0))
-            for name, one in limits.items()
-        )
-    )
+    return Group(laid_out(region, **limits))
 
 
 def left(group: Group, request: bytes, now_ns: int) -> list[int]:

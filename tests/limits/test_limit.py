@@ -1,11 +1,10 @@
 """One limit over a region of its own: what passes when, with the time given."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from tests.limits.laid_out import limit
 
-from tidegate.config.allotment import allot, room_of
 from tidegate.config.limits import Allowance
 from tidegate.config.limits import Limit as Settings
 from tidegate.limits.group import Group
@@ -14,23 +13,9 @@ from tidegate.memory.region import Region
 
 pytestmark = pytest.mark.sanitize
 
-MEMORY = 1 << 20
 SECOND_NS = 1_000_000_000
 NOW_NS = 1000 * SECOND_NS
 HEAD = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
-
-
-@pytest.fixture
-def region() -> Iterator[Region]:
-    made = Region.create(1, **room_of(MEMORY))
-    yield made
-    made.close()
-
-
-def limit(region: Region, settings: Settings, name: str = "a") -> Limit:
-    places, without = allot({}, {name: settings}, MEMORY)
-    assert not without
-    return Limit(name, settings, places[name], region.mapping, region.secret, region.inflight(0))
 
 
 def asked(one: Limit, times: int, now_ns: int = NOW_NS, **who: Any) -> list[int | None]:

@@ -1,35 +1,19 @@
 """A look at one limit: as good as a charge, and changing nothing."""
 
-from collections.abc import Iterator
-
 import pytest
+from tests.limits.laid_out import limit
 
-from tidegate.config.allotment import allot, room_of
 from tidegate.config.limits import Allowance
 from tidegate.config.limits import Limit as Settings
 from tidegate.limits.group import Group
-from tidegate.limits.limit import Limit
-from tidegate.limits.peek import peek
+from tidegate.limits.peek import most_room, peek
 from tidegate.memory.region import Region
 
 pytestmark = pytest.mark.sanitize
 
-MEMORY = 1 << 20
 SECOND_NS = 1_000_000_000
 NOW_NS = 1000 * SECOND_NS
 HEAD = b"GET /a HTTP/1.1\r\nHost: h\r\nX-User: ann\r\n\r\n"
-
-
-@pytest.fixture
-def region() -> Iterator[Region]:
-    made = Region.create(1, **room_of(MEMORY))
-    yield made
-    made.close()
-
-
-def limit(region: Region, settings: Settings) -> Limit:
-    places, _ = allot({}, {"a": settings}, MEMORY)
-    return Limit("a", settings, places["a"], region.mapping, region.secret, region.inflight(0))
 
 
 def test_it_says_what_a_charge_would_say(region: Region) -> None:
@@ -102,3 +86,21 @@ def test_request_without_key_passes_by_or_is_refused(region: Region, missing: st
     one = limit(region, Settings(rate="1/s", key=("header:X-None",), keys=64, missing_key=missing))
     told = peek(one, HEAD, NOW_NS, 0)
     assert (told.is_allowed, told.key, told.cost) == (is_allowed, "(missing)", 0)
+
+
+def test_where_several_endpoints_are_asked_the_soonest_and_roomiest_of_them_is_told(region: Region) -> None:
+    one = limit(region, Settings(rate="10/s", burst=1, key=("endpoint",), keys=64))
+    group = Group((one,))
+    assert group.ask(HEAD, NOW_NS) == (None, 0)  # of an endpoint without a name
+
+    def told(*endpoints: str) -> str:
+        return most_room(peek(one, HEAD, NOW_NS, 0, endpoint=at) for at in endpoints).key
+
+    assert told("", "a:1") == "a:1"
+    assert group.ask(HEAD, NOW_NS) == (None, 0)
+    assert peek(one, HEAD, NOW_NS, 0, endpoint="").is_allowed is False
+    assert told("", "b:1") == "b:1"
+    never = limit(region, Settings(rate="0/s", key=("endpoint",), keys=64))
+    refusals = [peek(never, HEAD, NOW_NS, 0, endpoint="c:1"), peek(one, HEAD, NOW_NS, 0, endpoint="")]
+    assert most_room(refusals).limit == "a"
+    assert most_room(refusals).wait_s == pytest.approx(0.1)

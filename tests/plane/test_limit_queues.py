@@ -261,6 +261,19 @@ def test_who_may_have_left_keeps_no_place_and_hears_so(limit: str, status: int, 
         assert plane.counters()["client_aborts"] == 0
 
 
+def test_who_may_have_left_is_told_to_come_again_at_once_where_nothing_else_ends_his_wait() -> None:
+    with (
+        Upstream() as slow,
+        slowly(slow, DELAYED, 'limits = ["two"]\ntimeout = "off"') as plane,
+        holding(plane, slow, 1) as pairs,
+        plane.connect() as client,
+    ):
+        client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        client.sock.shutdown(socket.SHUT_WR)
+        assert client.answer().get("Retry-After") == "1"
+        answered(pairs)
+
+
 @pytest.mark.parametrize(("limit", "status"), WAITS.values(), ids=WAITS.keys())
 def test_where_a_half_close_is_an_abort_who_waits_is_gone_with_the_body_that_nobody_read(
     limit: str, status: int

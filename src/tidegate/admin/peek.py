@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field
 
 from tidegate.filters.key_auth import Identity, KeyAuth, key_digest
 from tidegate.limits.limit import Limit
-from tidegate.limits.peek import peek
+from tidegate.limits.peek import Peek, most_room, peek
 from tidegate.memory.inflight import Inflight
 from tidegate.process.view import GatewayView
 from tidegate.wire.described import Described
@@ -41,6 +41,9 @@ class PeekRequest(BaseModel):
     tier: str = ""
     route: str = ""
     upstream: str = ""
+    endpoint: str = Field(
+        default="", description="The address that a limit of endpoints is asked for; absent: those of the upstream."
+    )
     cost: float | None = Field(default=None, ge=0, le=1e12, description="What it takes; absent: what the limit says.")
 
 
@@ -78,15 +81,20 @@ class Peeks:
     def answer(self, asked: PeekRequest) -> list[dict[str, Any]]:
         """What each limit says; LookupError for a name that is none, ValueError for a request that is none."""
         known = self.limits()
-        names = asked.limits or list(known)
+        endpoints = self._endpoints(asked)
+        is_told = bool(endpoints or asked.key is not None)
+        names = asked.limits or [name for name, limit in known.items() if is_told or not limit.is_of_endpoints]
         for name in names:
             if name not in known:
                 raise LookupError(f"no limit is named {name}; there are {', '.join(known) or 'none'}")
+            if known[name].is_of_endpoints and not is_told:
+                raise ValueError(f"{name} is asked of endpoints: say `endpoint`, `upstream` or a `route` that has one")
         described = Described(asked.method, asked.url, tuple(asked.headers.items()))
         identity = self._identity(asked, described)
         now_ns, wall_ms = time.monotonic_ns(), time.time_ns() // 1_000_000
-        return [
-            peek(
+
+        def look(name: str, endpoint: str) -> Peek:
+            return peek(
                 known[name],
                 described.head,
                 now_ns,
@@ -95,15 +103,27 @@ class Peeks:
                 path=described.canonical_path(),
                 route=asked.route,
                 upstream=asked.upstream,
+                endpoint=endpoint,
                 subject=identity.subject,
                 tenant=identity.tenant,
                 tier=identity.tier,
                 digest=key_digest(identity),
                 cost=None if known[name].settings.kind == "concurrency" else asked.cost,
                 key=asked.key,
-            )._asdict()
+            )
+
+        return [
+            most_room(look(name, one) for one in (endpoints if known[name].is_of_endpoints else ()) or [""])._asdict()
             for name in names
         ]
+
+    def _endpoints(self, asked: PeekRequest) -> list[str]:
+        if asked.endpoint:
+            return [asked.endpoint]
+        gateway = self._view.snapshot.gateway
+        route = next((one for one in gateway.routes if one.name == asked.route), None)
+        upstream = gateway.upstreams.get(asked.upstream or (route and route.upstream) or "")
+        return [] if upstream is None else [one.address for one in upstream.endpoints]
 
     def _identity(self, asked: PeekRequest, described: Described) -> Identity:
         if not asked.auth:

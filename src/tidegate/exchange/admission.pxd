@@ -31,6 +31,7 @@ cdef class Admission(Relay):
     # the endpoint
     cdef Endpoint choose(self, Endpoint avoid)
     cdef Endpoint place(self)                           # the same, with the limits of endpoints; None: answered, or it waits
+    cdef void leave_place(self)                         # what it waited for at an endpoint, and got, is given back
     cdef void leave_endpoint(self, object kind) noexcept        # what was taken there ends; ``kind`` of failure, None: none
     cdef Group waits_in(self, Member** members)         # the limits of which one lets it wait
     cdef bint rewrite_path(self)

@@ -206,6 +206,7 @@ cdef class Admission(Relay):
         if refused == NOBODY_REFUSED and group.has_permits:
             refused = self.acquire(group, members)
             if self.waits_for == PERMIT:
+                self.leave_place()
                 return False
         if refused == NOBODY_REFUSED and not self.is_paid:
             refused = group.charge(&now, members, &wait_ns)
@@ -216,6 +217,7 @@ cdef class Admission(Relay):
         if refused != NOBODY_REFUSED:
             group.release(members, group.count)
             group.refund(&now, members, group.count)
+            self.leave_place()
             self.turn_away(group, refused, members)
             return False
         if self.is_paid:
@@ -431,6 +433,9 @@ cdef class Admission(Relay):
 
     cdef Endpoint place(self):
         raise NotImplementedError
+
+    cdef void leave_place(self):
+        pass
 
     cdef void leave_endpoint(self, object kind) noexcept:
         pass

@@ -1,7 +1,8 @@
 """Counts a finished exchange for whoever asked (``memory.hitters``).
 
 For each limit that it was asked by, under the limit's key, whose fingerprint is at hand; and for its route, under the subject
-that its key stands for, else under the client's address. A name is written only when a key is taken into a table.
+that its key stands for, else under the client's address. Limits of endpoints count it for the endpoint that was asked last: the
+one that got it, or that refuses. A name is written only when a key is taken into a table.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
@@ -37,6 +38,8 @@ cdef void count_hitters(ExchangeState x, uint64_t took_ns):
         _count_group(x, x.edge, x.edge_members, amounts)
     if x.contract is not None:
         _count_group(x, x.contract, x.contract_members, amounts)
+    if x.asked_endpoint is not None:
+        _count_group(x, x.at_endpoint, x.endpoint_members, amounts)
     if x.route is None:
         return
     amounts[REFUSALS] = x.refused_by is not None
@@ -69,5 +72,8 @@ cdef void _count_group(ExchangeState x, Group group, const Member* members, uint
         place = hitters.count(limit.series, members[i].fingerprint, now_ns, amounts)
         if place != NULL:
             fill_asked(x, &asked)
+            if group is x.at_endpoint:
+                asked.endpoint.at = PyBytes_AS_STRING(x.asked_endpoint.text)
+                asked.endpoint.size = PyBytes_GET_SIZE(x.asked_endpoint.text)
             size = limit.key.show(&asked, limit.shows_values, place, HITTER_NAME)
             hitters.named(limit.series, members[i].fingerprint, place, size)

@@ -9,7 +9,8 @@ A limit with the key ``endpoint`` is asked while the endpoint is chosen, after t
 4. Else it is refused in the name of that endpoint's limit, and the contract gets back what it was charged: all or none.
 
 Who waits holds nothing. When a turn or a permit has come the contract's permits are taken again, and the rest of this endpoint's;
-where one of them has gone meanwhile all of it begins anew, but for what was charged to the contract.
+where one of them has gone meanwhile all of it begins anew, but for what was charged to the contract. Who then has to wait for the
+contract's permits leaves what he got at the endpoint to others.
 
 What was taken at an endpoint ends with the attempt there; a second attempt asks the limits of its own endpoint.
 """
@@ -70,6 +71,7 @@ cdef class Placement(Admission):
         cdef Limit limit
         cdef int64_t wait_ns, longest_ns = 0
         cdef int i
+        self.asked_endpoint = endpoint
         asked.endpoint.at = PyBytes_AS_STRING(endpoint.text)
         asked.endpoint.size = PyBytes_GET_SIZE(endpoint.text)
         if group.look(asked, self.tier(), now, self.endpoint_members, False) != NOBODY_REFUSED:
@@ -123,7 +125,9 @@ cdef class Placement(Admission):
         cdef int refused
         self.look_at(endpoint, group, asked, now)
         refused = group.charge(now, self.endpoint_members, &wait_ns)
-        if wait_ns and self.deadline_ms and now.now_ns + wait_ns >= <int64_t>self.deadline_ms * MILLISECOND_NS:
+        if wait_ns and (self.client.has_ended or (
+            self.deadline_ms and now.now_ns + wait_ns >= <int64_t>self.deadline_ms * MILLISECOND_NS
+        )):
             refused = self.longest_wait(group, self.endpoint_members, wait_ns)      # it would not live to see its turn
         if refused != NOBODY_REFUSED:
             group.refund(now, self.endpoint_members, group.count)
@@ -154,7 +158,7 @@ cdef class Placement(Admission):
                 if refused == NOBODY_REFUSED:
                     refused = self.longest_wait(group, self.endpoint_members, wait_ns)
                 break
-            if not (<Limit>group.limits[refused]).has_queue:
+            if not (<Limit>group.limits[refused]).has_queue or self.client.has_ended:
                 break
             answer = queue.put(self, <Limit>group.limits[refused], &self.endpoint_members[refused])
             if answer == NO_PLACE:
@@ -203,6 +207,16 @@ cdef class Placement(Admission):
         self.is_charged = False
         self.left_sync(EXCHANGES_ASYNC_LIMIT)
         self.stage = WAITING
+
+    cdef void leave_place(self):
+        cdef Moment now
+        if self.waits_at is None:
+            return
+        now = self.moment(self.at_endpoint)
+        self.at_endpoint.refund(&now, self.endpoint_members, self.at_endpoint.count)
+        self.at_endpoint.release(self.endpoint_members, self.at_endpoint.count)
+        self.waits_at = None
+        self.has_turn = False
 
     cdef void give_up(self, Group group, int number):
         """No endpoint gets it: nobody is charged for that."""

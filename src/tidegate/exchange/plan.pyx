@@ -53,8 +53,8 @@ cdef class Destination:
         self.upstream = upstream
         self.dial = DialSettings(settings.connect_timeout, settings.tcp.keepalive, settings.tcp.user_timeout)
         self.text = upstream.name.encode()
-        self.limits = _group([limits[name] for name in settings.limits if not limits[name].settings.is_asked_at_endpoints])
-        self.at_endpoint = _group([limits[name] for name in settings.limits if limits[name].settings.is_asked_at_endpoints])
+        self.limits = _group([limits[name] for name in settings.limits if not limits[name].is_of_endpoints])
+        self.at_endpoint = _group([limits[name] for name in settings.limits if limits[name].is_of_endpoints])
 
 
 cdef class Route:
@@ -83,8 +83,8 @@ cdef class Route:
         self.means = {}
         self.edge = _group([limits[name] for name in settings.limits if limits[name].settings.is_edge], self.means)
         late = [limits[name] for name in settings.limits if not limits[name].settings.is_edge]
-        self.contract = _group([limit for limit in late if not limit.settings.is_asked_at_endpoints], self.means)
-        self.at_endpoint = _group([limit for limit in late if limit.settings.is_asked_at_endpoints], self.means)
+        self.contract = _group([limit for limit in late if not limit.is_of_endpoints], self.means)
+        self.at_endpoint = _group([limit for limit in late if limit.is_of_endpoints], self.means)
         self.endpoint_groups = {}
         self.edges = {}
         self.contracts = {}

@@ -44,8 +44,8 @@ cdef class Refusals:
             id = x.request_id[:x.request_id_size].decode("latin-1")
             return problem(400, "limit_key_missing", id, {"Tidegate-Limit": limit.name} if _names(limit) else None)
         wait_ns = 0 if limit.kind == CONCURRENCY else limit.look(member, &now)
-        if wait_ns > 0:     # its turn would have come after its deadline
-            wait_ns = <int64_t>x.deadline_ms * 1000000 - now.now_ns - wait_ns
+        if wait_ns > 0:     # its turn would have come after its deadline; or its client may be gone, whatever its turn is
+            wait_ns = <int64_t>x.deadline_ms * 1000000 - now.now_ns - wait_ns if x.deadline_ms else 0
         retry_s = NEVER_S if wait_ns == NEVER else max(1, (-wait_ns + SECOND_NS - 1) // SECOND_NS)
         known = self.known.get(limit)
         if known is None:

@@ -1,5 +1,6 @@
 """What a filter may know and say of the limits of its request."""
 
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.math cimport isfinite
 from libc.stdint cimport uint64_t
 
@@ -8,6 +9,9 @@ from tidegate.exchange.state cimport FINISHED, FREE, ExchangeState
 from tidegate.limits.keys cimport Asked
 from tidegate.limits.limit cimport CONCURRENCY, Limit, Moment
 from tidegate.limits.peek cimport peek_at
+from tidegate.upstream.endpoint cimport Endpoint
+
+from tidegate.limits.peek import most_room
 
 cdef double MOST = 1e12
 
@@ -28,10 +32,24 @@ cdef class RequestLimits:
         cdef ExchangeState x = self.exchange
         cdef Asked asked
         cdef Moment now
+        cdef Endpoint endpoint
+        cdef list found = []
         fill_asked(x, &asked)
         now.now_ns = x.context.reactor.now_ns
         now.wall_ms = x.context.real_us() // 1000
+        if limit.is_of_endpoints and x.destination is not None:
+            for endpoint in x.destination.upstream.endpoints:
+                if not endpoint.is_out:
+                    found.append(self._peek_at(limit, endpoint, &asked, &now))
+            if found:
+                return most_room(found)
         return peek_at(limit, &asked, None if x.identity is None else x.identity.tier, &now)
+
+    cdef object _peek_at(self, Limit limit, Endpoint endpoint, Asked* asked, const Moment* now):
+        cdef ExchangeState x = self.exchange
+        asked.endpoint.at = PyBytes_AS_STRING(endpoint.text)
+        asked.endpoint.size = PyBytes_GET_SIZE(endpoint.text)
+        return peek_at(limit, asked, None if x.identity is None else x.identity.tier, now)
 
     def cost(self, str name not None, double amount):
         cdef Limit limit = self._named(name)

@@ -90,6 +90,7 @@ cdef class ExchangeState(Asker):
     cdef Member endpoint_members[ENDPOINT_MEMBERS_MAX]
     cdef Endpoint waits_at                  # where it waits for a turn or a permit, or has just got it; None: nowhere
     cdef bint has_turn                      # … it is a turn, and charged there
+    cdef Endpoint asked_endpoint            # whose limits ``endpoint_members`` are of: those asked last; None: nobody's
     cdef bint is_admitted                   # the edge has let it in
     cdef bint is_paid                       # the contract is charged, its permits may be wanting still
     cdef bint learns                        # some limit of the contract, or of the endpoint, is adaptive

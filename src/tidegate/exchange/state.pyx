@@ -94,6 +94,7 @@ cdef class ExchangeState(Asker):
         self.at_endpoint = None
         self.waits_at = None
         self.has_turn = False
+        self.asked_endpoint = None
         self.is_admitted = False
         self.is_paid = False
         self.is_charged = False

@@ -66,6 +66,7 @@ cdef class Limit:
     cdef readonly bint reports              # is told of on every answer
     cdef uint64_t crowded_told              # of ``permits.crowded``, what the meters know
     cdef readonly bint shows_values         # of fields, cookies and parameters, whole, where its keys are shown
+    cdef readonly bint is_of_endpoints      # asked of each that may get the request
     cdef uint8_t missing                    # Missing
     cdef readonly Cost cost
     # whom it allows what; the first is for everybody else

@@ -16,6 +16,7 @@ class Limit:
     is_dry: bool
     charges_failures: bool
     delays: bool
+    is_of_endpoints: bool
     policies: list[str]
     permits: PermitTable | None
     has_queue: bool

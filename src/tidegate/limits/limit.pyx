@@ -54,6 +54,7 @@ cdef class Limit:
         self.delays = settings.excess == "delay"
         self.shows_values = settings.show_keys
         self.reports = settings.report == "always" and not self.is_dry
+        self.is_of_endpoints = settings.is_asked_at_endpoints
         self.missing = MISSING[settings.missing_key]
         self.cost = Cost(settings)
         self.kind = RATE if settings.rate is not None else QUOTA if settings.quota is not None else CONCURRENCY

@@ -1,3 +1,4 @@
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from tidegate.limits.limit import Limit
@@ -14,6 +15,9 @@ class Peek(NamedTuple):
     reset_s: float
     is_dry_run: bool
 
+def most_room(peeks: Iterable[Peek]) -> Peek:
+    """Of what a limit says at several endpoints, what it says where a request would go."""
+
 def peek(
     limit: Limit,
     head: bytes,
@@ -24,6 +28,7 @@ def peek(
     path: str | None = None,
     route: str = "",
     upstream: str = "",
+    endpoint: str = "",
     subject: str = "",
     tenant: str = "",
     tier: str | None = None,

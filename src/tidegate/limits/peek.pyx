@@ -16,6 +16,7 @@ from tidegate.memory.cells cimport NEVER
 from tidegate.memory.hitters cimport HITTER_NAME
 from tidegate.wire.http1 cimport RequestHead
 
+import math
 from typing import NamedTuple
 
 cdef int64_t MILLISECOND_NS = 1000000
@@ -88,6 +89,11 @@ cdef object peek_at(Limit limit, const Asked* asked, str tier, const Moment* now
     )
 
 
+def most_room(peeks):
+    """Of what a limit says at several endpoints, what it says where a request would go: the one that lets it in the soonest."""
+    return max(peeks, key=lambda one: (one.is_allowed, -(math.inf if one.wait_s is None else one.wait_s), one.remaining))
+
+
 cdef Run _run(bytes text) noexcept:
     cdef Run run
     run.at = PyBytes_AS_STRING(text)
@@ -97,13 +103,13 @@ cdef Run _run(bytes text) noexcept:
 
 def peek(
     Limit limit not None, bytes head not None, int64_t now_ns, int64_t wall_ms, *, str client="", path=None, str route="",
-    str upstream="", str subject="", str tenant="", str tier=None, bytes digest=b"", cost=None, key=None,
+    str upstream="", str endpoint="", str subject="", str tenant="", str tier=None, bytes digest=b"", cost=None, key=None,
 ):
     cdef RequestHead parsed
     cdef Asked asked
     cdef Moment now
     cdef dict costs = None if cost is None else {limit.name: float(cost)}
-    cdef list kept = [text.encode() for text in (client, path or "", route, upstream, subject, tenant)]
+    cdef list kept = [text.encode() for text in (client, path or "", route, upstream, subject, tenant, endpoint)]
     now.now_ns = now_ns
     now.wall_ms = wall_ms
     ask_of(head, &parsed, &asked)
@@ -114,6 +120,7 @@ def peek(
     asked.upstream = _run(kept[3])
     asked.subject = _run(kept[4])
     asked.tenant = _run(kept[5])
+    asked.endpoint = _run(kept[6])
     asked.digest = _run(digest)
     if costs is not None:
         asked.costs = <PyObject*>costs
