@@ -143,6 +143,15 @@ def test_a_second_has_the_bytes_on_the_wire_since_the_one_before():
     assert (second.link_in_per_s, second.link_out_per_s, second.step_s, second.time_wait) == (2000, 100, 2.0, 17)
 
 
+def test_a_second_has_what_was_shed_in_it_and_how_far_each_worker_has_gone():
+    def at(second, **shed):
+        return sample(worker(shed_level=1.25), at_ns=second * 10**9, shed_total=shed)
+
+    second = second_of(at(12, batch=50, live=3, all=7), at(10, batch=10, all=7), CALM)
+    assert second.shed_per_s == {"batch": 20, "live": 1.5}
+    assert second.workers[0].shed_level == 1.25
+
+
 # -- when it writes ----------------------------------------------------------------------------------------------------
 
 

@@ -111,6 +111,7 @@ def test_gauges_of_a_worker_are_as_they_were_told(region, kernel):
         "queue_delay_recent_ns": 30_000_000,
         "clients_asked": 8,
         "clients_failing": 7,
+        "shed_level_ppm": 1_500_000,
     }.items():
         meters.set(name, value)
     sample = take_sample(region, kernel, None, now_ns=SECOND, descriptors_max=200)
@@ -119,8 +120,16 @@ def test_gauges_of_a_worker_are_as_they_were_told(region, kernel):
     assert (worker.connections, worker.exchanges, worker.upgrades, worker.queued) == (9, 4, 2, 12)
     assert (worker.upstream_open, worker.upstream_waiting, worker.pool_share, worker.descriptors) == (3, 1, 1.25, 50)
     assert (worker.queue_delay_s, worker.clients_asked, worker.clients_failing) == (0.03, 8, 7)
+    assert worker.shed_level == 1.5
     assert sample.descriptors_share == 0.25
     assert sample.ports_share == 0.103  # 100 in TIME_WAIT and 3 open, of 1,000
+
+
+def test_requests_that_were_shed_are_counted_by_class_over_all_workers(region, kernel):
+    for at in range(2):
+        _, meters = serving(region, at, SECOND)
+        meters.add_to_series(meters.series_index("shed", "batch"), classes=(2, at, 0, 0, 0, 0))
+    assert take_sample(region, kernel, None, now_ns=SECOND).shed_total == {"batch": 5}
 
 
 def test_shares_of_the_machine_come_from_what_its_counters_grew(region, kernel):

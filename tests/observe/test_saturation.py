@@ -20,6 +20,7 @@ def of(*workers, **changed):
         ({"connections": 500}, "in_flight", 0.5),
         ({"connections": 500, "pool_share": 1.5}, "in_flight", 1.5),
         ({"queued": 80}, "backlog", 0.8),
+        ({"shed_level": 0.3}, "shedding", 1.3),
     ],
 )
 def test_each_signal_is_a_value_over_its_bound_and_the_worst_one_counts(changed, signal, value):

@@ -67,6 +67,7 @@ QUANTITIES = (
     Quantity("fullest pool", lambda s: max((one.pool_share for one in s.workers), default=None), _share),
     Quantity("waiting for a pool", lambda s: sum(one.waiting for one in s.upstreams), _plain),
     Quantity("upstream failures/s", lambda s: sum(one.failed_per_s for one in s.upstreams), _plain),
+    Quantity("shed/s", lambda s: sum(s.shed_per_s.values()), _plain),
     Quantity("link in/s", lambda s: s.link_in_per_s, _bytes),
     Quantity("link out/s", lambda s: s.link_out_per_s, _bytes),
     Quantity("link share", lambda s: s.link_share, _share),

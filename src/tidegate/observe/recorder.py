@@ -279,6 +279,7 @@ def second_of(sample: Sample, previous: Sample | None, saturation: Saturation) -
                 queued=one.queued,
                 exchanges_per_s=round(one.exchanges_per_s, 1),
                 pool_share=round(one.pool_share, 3),
+                shed_level=round(one.shed_level, 3),
             )
             for one in sample.workers[:WORKERS_MAX]
         ),
@@ -301,6 +302,7 @@ def second_of(sample: Sample, previous: Sample | None, saturation: Saturation) -
         descriptors_share=None if sample.descriptors_share is None else round(sample.descriptors_share, 4),
         retransmits_per_s=round(sample.retransmits_per_s, 1),
         listen_overflows_per_s=round(sample.listen_overflows_per_s, 1),
+        shed_per_s=_shed_rates(sample, previous, step_s),
     )
 
 
@@ -379,6 +381,13 @@ def _link_rates(sample: Sample, previous: Sample | None, step_s: float) -> tuple
             received += max(0, link.received_bytes - before[link.name].received_bytes)
             sent += max(0, link.sent_bytes - before[link.name].sent_bytes)
     return received / step_s, sent / step_s
+
+
+def _shed_rates(sample: Sample, previous: Sample | None, step_s: float) -> dict[str, float]:
+    if previous is None or step_s <= 0:
+        return {}
+    grown = {name: total - previous.shed_total.get(name, 0) for name, total in sample.shed_total.items()}
+    return {name: round(count / step_s, 1) for name, count in grown.items() if count > 0}
 
 
 _events = msgspec.msgpack.Decoder(Event)

@@ -39,6 +39,8 @@ class WorkerSecond(msgspec.Struct, frozen=True, omit_defaults=True):
     """Connections in its accept queue."""
     exchanges_per_s: float = 0.0
     pool_share: float = 0.0
+    shed_level: float = 0.0
+    """Classes of traffic that it refuses for having too much to do, parts of one included."""
 
 
 class SeriesSecond(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -91,6 +93,8 @@ class Second(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="line", 
     descriptors_share: float | None = None
     retransmits_per_s: float = 0.0
     listen_overflows_per_s: float = 0.0
+    shed_per_s: dict[str, float] = {}
+    """Requests that workers refused for having too much to do, by class of traffic."""
 
 
 class Event(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="line", tag="event"):

@@ -57,6 +57,8 @@ class WorkerSample(msgspec.Struct, frozen=True):
     clients_asked: int
     """Different clients that sent a request in its latest second."""
     clients_failing: int
+    shed_level: float = 0.0
+    """Classes of traffic that it refuses for having too much to do, parts of one included."""
 
     @property
     def is_running(self) -> bool:
@@ -139,6 +141,8 @@ class Sample(msgspec.Struct, frozen=True):
     descriptors_share: float | None
     """Of the worker that has most, over what a process may have."""
     keys: tuple[KeySample, ...] = ()
+    shed_total: dict[str, int] = {}
+    """Requests that workers refused for having too much to do, by class of traffic."""
 
 
 def take_sample(
@@ -195,6 +199,11 @@ def take_sample(
         ports_share=_ports_share(figures, sum(one.upstream_open for one in workers)),
         descriptors_share=fullest / descriptors_max if fullest is not None and descriptors_max else None,
         keys=keys,
+        shed_total={
+            name: total
+            for (kind, name), places in reader.known_places().items()
+            if kind == "shed" and (total := sum(reader.read("shed", name, places).classes))
+        },
     )
 
 
@@ -226,6 +235,7 @@ def _worker(region: Region, at: int, reader: MeterReader, before: WorkerSample |
         descriptors=now.kernel.descriptors_of(mark.pid) if mark.pid else None,
         clients_asked=counters["clients_asked"],
         clients_failing=counters["clients_failing"],
+        shed_level=counters["shed_level_ppm"] / 1e6,
     )
 
 

@@ -6,6 +6,8 @@ Each signal is a measured value over its bound, so 1 means that the bound is rea
     queue_delay   how long a request waited to be read, or for a connection of a pool, over 100 ms
     in_flight     connections over the worker's share of ``max_connections``; the fullest pool over its ``max``
     backlog       connections that wait to be accepted, over ``backlog``
+    shedding      one more than the classes of traffic that a worker refuses for having too much to do (``[shed]``): a
+                  bound is passed, and refusing may be all that keeps the other signals low; 0 while it refuses none
     link          busiest direction of the busiest network interface over its speed; 0 where the speed is not known
 
 CPU is none of them: a loop that blocks on somebody else's answer is idle and serves nobody, and one that is busy with
@@ -27,7 +29,7 @@ from tidegate.observe.sample import Sample, WorkerSample
 
 __all__ = ["SIGNALS", "Held", "Saturation", "SaturationBounds", "WorkerSaturation", "saturation_of"]
 
-SIGNALS = ("loop_lag", "queue_delay", "in_flight", "backlog", "link")
+SIGNALS = ("loop_lag", "queue_delay", "in_flight", "backlog", "shedding", "link")
 
 LAG_TARGET_S = 0.1
 DELAY_TARGET_S = 0.1
@@ -86,6 +88,7 @@ def _worker(worker: WorkerSample, bounds: SaturationBounds) -> WorkerSaturation:
         "queue_delay": worker.queue_delay_s / DELAY_TARGET_S,
         "in_flight": max(worker.connections / max(bounds.connections, 1), worker.pool_share),
         "backlog": worker.queued / bounds.backlog if bounds.backlog else 0.0,
+        "shedding": 1.0 + worker.shed_level if worker.shed_level > 0 else 0.0,
     }
     signals = {name: round(max(value, 0.0), 3) for name, value in signals.items()}
     return WorkerSaturation(worker.slot, max(signals.values()), signals)
