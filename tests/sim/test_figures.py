@@ -127,7 +127,6 @@ def test_waiting_for_a_permit_would_be_a_signal_that_feeds_itself():
                 duration_ns=10**9,
                 count=100,
                 in_flight_max=limit.limit,
-                in_flight_min=limit.limit,
                 in_flight_mean=limit.limit,
                 latency_min_ns=50_000_000,
                 latency_mean_ns=50_000_000,

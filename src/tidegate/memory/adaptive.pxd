@@ -32,7 +32,7 @@ cdef struct Bank:
     uint64_t count                          # requests that ended
     uint64_t drops                          # of these, in a time-out or an answer that means overload
     uint64_t in_flight_max
-    uint64_t in_flight_min                  # 0: none
+    uint64_t unused
     uint64_t in_flight_sum
     uint64_t started_ns                     # the earliest; 0: none
     uint64_t first_end_ns                   # 0: none

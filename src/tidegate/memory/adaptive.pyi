@@ -10,7 +10,6 @@ class Counts(NamedTuple):
     ended: int
     drops: int
     in_flight_max: int
-    in_flight_min: int
     in_flight_sum: int
     started_ns: int
     first_end_ns: int

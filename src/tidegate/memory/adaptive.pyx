@@ -68,7 +68,6 @@ class Counts(NamedTuple):
     ended: int
     drops: int
     in_flight_max: int
-    in_flight_min: int
     in_flight_sum: int
     started_ns: int
     first_end_ns: int
@@ -181,7 +180,6 @@ cdef class Adaptive:
         latency_ns = max(latency_ns, 1)                 # 0 would mean that nothing is known
         bank.count += 1
         bank.in_flight_max = max(bank.in_flight_max, in_flight)
-        bank.in_flight_min = least(bank.in_flight_min, in_flight)
         bank.in_flight_sum += in_flight
         bank.started_ns = least(bank.started_ns, <uint64_t>started_ns)
         bank.first_end_ns = least(bank.first_end_ns, <uint64_t>(started_ns + latency_ns))
@@ -304,7 +302,6 @@ cdef class Adaptive:
             all.count += one.count
             all.drops += one.drops
             all.in_flight_max = max(all.in_flight_max, one.in_flight_max)
-            all.in_flight_min = least(all.in_flight_min, one.in_flight_min)
             all.in_flight_sum += one.in_flight_sum
             all.started_ns = least(all.started_ns, one.started_ns)
             all.first_end_ns = least(all.first_end_ns, one.first_end_ns)
@@ -319,7 +316,6 @@ cdef class Adaptive:
             ended=all.count,
             drops=all.drops,
             in_flight_max=all.in_flight_max,
-            in_flight_min=all.in_flight_min,
             in_flight_sum=all.in_flight_sum,
             started_ns=all.started_ns,
             first_end_ns=all.first_end_ns,

@@ -22,7 +22,7 @@ def test_floor_ceiling_and_initial_bound_it():
     controller = configured(Adaptive(floor=30, ceiling=40))
     assert controller.limit == 40
     for at in range(1, 20):
-        controller.decide(interval(at, 50 * at, in_flight=40, in_flight_min=1, drops=50))
+        controller.decide(interval(at, 50 * at, in_flight=40, drops=50))
     assert controller.limit == 30
 
 

@@ -10,7 +10,7 @@ def test_one_request_is_an_interval():
     one = Interval.one(5 * S, 40 * MS, 7, was_dropped=True)
     assert (one.started_ns, one.ended_ns, one.count, one.drops) == (5 * S, 5 * S + 40 * MS, 1, 1)
     assert one.latency_min_ns == one.latency_mean_ns == one.latency_p90_ns == 40 * MS
-    assert one.in_flight_max == one.in_flight_min == 7
+    assert one.in_flight_max == one.in_flight_mean == 7
     assert one.answered == 0
 
 

@@ -81,18 +81,18 @@ def test_a_cut_that_makes_answers_quicker_in_proportion_leaves_the_floor():
 def test_a_cut_that_was_not_in_force_shows_nothing():
     waiting = Waiting()
     waiting.take(interval(1, 50, in_flight=5), 100)
-    waiting.take(interval(2, 800, in_flight=80, in_flight_min=5), 100)
+    waiting.take(interval(2, 800, in_flight=80), 100)
     assert not waiting.take(interval(4, 800, in_flight=70), 70), "the queue was still being filled before the cut"
     waiting.take(interval(5, 800, in_flight=70), 70)
-    assert not waiting.take(interval(6, 800, in_flight=30, in_flight_min=10), 49), "less came than the limit allows"
+    assert not waiting.take(interval(6, 800, in_flight=30), 49), "less came than the limit allows"
 
 
 def test_a_worker_that_stands_for_a_moment_does_not_hide_what_a_cut_shows():
     """Places that come free meanwhile are filled late, and whoever fills them finds few in flight."""
     waiting = Waiting()
     waiting.take(interval(1, 50, in_flight=5), 100)
-    waiting.take(interval(2, 800, in_flight=70, in_flight_min=20, in_flight_mean=67), 70)
-    assert waiting.take(interval(4, 800, in_flight=49, in_flight_min=11, in_flight_mean=46), 49)
+    waiting.take(interval(2, 800, in_flight=70, in_flight_mean=67), 70)
+    assert waiting.take(interval(4, 800, in_flight=49, in_flight_mean=46), 49)
 
 
 def test_a_small_cut_shows_nothing():

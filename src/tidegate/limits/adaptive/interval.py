@@ -26,8 +26,6 @@ class Interval(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """How many of them ended in a time-out or an answer that means overload."""
     in_flight_max: int
     """The most that were under way at once, on the whole machine."""
-    in_flight_min: int
-    """The least that were under way when one of them began, itself included."""
     in_flight_mean: float
     """How many were under way in the mean, when one began."""
     latency_min_ns: int
@@ -62,7 +60,6 @@ class Interval(msgspec.Struct, frozen=True, kw_only=True, gc=False):
             count=1,
             drops=int(was_dropped),
             in_flight_max=in_flight,
-            in_flight_min=in_flight,
             in_flight_mean=in_flight,
             latency_min_ns=latency_ns,
             latency_mean_ns=latency_ns,

@@ -28,8 +28,6 @@ class Counted(Protocol):
     @property
     def in_flight_max(self) -> int: ...
     @property
-    def in_flight_min(self) -> int: ...
-    @property
     def in_flight_sum(self) -> int: ...
     @property
     def started_ns(self) -> int: ...
@@ -68,7 +66,6 @@ class Tally:
         self.count = 0
         self.drops = 0
         self.in_flight_max = 0
-        self.in_flight_min = 0
         self.in_flight_sum = 0
         self.first_end_ns = 0
         self.started_ns = -1
@@ -99,7 +96,6 @@ class Tally:
         self.count += 1
         self.in_flight_max = max(self.in_flight_max, in_flight)
         self.in_flight_sum += in_flight
-        self.in_flight_min = _least(self.in_flight_min, in_flight, absent=0)
         self.first_end_ns = _least(self.first_end_ns, started_ns + latency_ns, absent=0)
         self.started_ns = _least(self.started_ns, started_ns, absent=-1)
         if was_dropped:
@@ -120,7 +116,6 @@ class Tally:
         self.drops += other.drops
         self.in_flight_max = max(self.in_flight_max, other.in_flight_max)
         self.in_flight_sum += other.in_flight_sum
-        self.in_flight_min = _least(self.in_flight_min, other.in_flight_min, absent=0)
         self.first_end_ns = _least(self.first_end_ns, other.first_end_ns, absent=0)
         self.latency_sum_ns += other.latency_sum_ns
         self.waited += other.waited
@@ -151,7 +146,6 @@ def interval_of(counted: Counted, now_ns: int) -> Interval:
         count=counted.ended,
         drops=counted.drops,
         in_flight_max=counted.in_flight_max,
-        in_flight_min=counted.in_flight_min,
         in_flight_mean=counted.in_flight_sum / counted.ended if counted.ended else 0.0,
         latency_min_ns=counted.latency_min_ns,
         latency_mean_ns=counted.latency_sum_ns // answered if answered else 0,

@@ -113,7 +113,6 @@ class Windowed(Algorithm):
                 f"w{at}c": one.count,
                 f"w{at}d": one.drops,
                 f"w{at}f": one.in_flight_max,
-                f"w{at}g": one.in_flight_min,
                 f"w{at}h": one.in_flight_mean,
                 f"w{at}l": one.latency_min_ns,
                 f"w{at}m": one.latency_mean_ns,
@@ -126,7 +125,7 @@ class Windowed(Algorithm):
         self._ends_ns = now_ns + round(finite(learned, "window_left_s", 0.0) * 1e9)
         self._window = []
         for at in range(PIECES):
-            piece = {letter: int(finite(learned, f"w{at}{letter}", 0.0)) for letter in "secdfghlmp"}
+            piece = {letter: int(finite(learned, f"w{at}{letter}", 0.0)) for letter in "secdfhlmp"}
             if piece["c"]:
                 self._window.append(
                     Interval(
@@ -136,7 +135,6 @@ class Windowed(Algorithm):
                         count=piece["c"],
                         drops=piece["d"],
                         in_flight_max=piece["f"],
-                        in_flight_min=piece["g"],
                         in_flight_mean=piece["h"],
                         latency_min_ns=piece["l"],
                         latency_mean_ns=piece["m"],
@@ -156,7 +154,6 @@ def _joined(window: list[Interval]) -> Interval:
         count=sum(one.count for one in window),
         drops=sum(one.drops for one in window),
         in_flight_max=max(one.in_flight_max for one in window),
-        in_flight_min=min(one.in_flight_min for one in window),
         in_flight_mean=sum(one.in_flight_mean * one.count for one in window) / sum(one.count for one in window),
         latency_min_ns=min((one.latency_min_ns for one in timed), default=0),
         latency_mean_ns=sum(one.latency_mean_ns * one.count for one in timed) // max(1, count),
