@@ -54,53 +54,48 @@ cdef bint only_field_of(const RequestHead* head, const char* raw, const char* na
     return found
 
 
+ctypedef bint (*_value_of)(const char* text, size_t size, const char* name, size_t name_size, Span* value) noexcept nogil
+
+
+cdef bint _is_only(
+    _value_of value_of, char separator, const char* raw, size_t start, size_t size, const char* name, size_t name_size,
+    Span* value, bint* found,
+) noexcept nogil:
+    """Whether no piece of a list has the name again; ``found``, which may be so already, says whether one has it."""
+    cdef const char* p = raw + start
+    cdef const char* end = p + size
+    cdef const char* stop
+    cdef Span one
+    while p < end:
+        stop = <const char*>memchr(p, separator, end - p)
+        if stop == NULL:
+            stop = end
+        if value_of(p, stop - p, name, name_size, &one):
+            if found[0]:
+                return False
+            found[0] = True
+            value.start = <uint32_t>(p - raw) + one.start
+            value.size = one.size
+        p = stop + 1
+    return True
+
+
 cdef bint only_cookie_of(const RequestHead* head, const char* raw, const char* name, size_t size, Span* value) noexcept nogil:
     cdef const Field* field
-    cdef const char* p
-    cdef const char* stop
-    cdef const char* end
-    cdef Span one
     cdef bint found = False
     cdef int i
     for i in range(head.n_fields):
         field = &head.fields[i]
-        if field.id != FIELD_COOKIE:
-            continue
-        p = raw + field.value.start
-        end = p + field.value.size
-        while p < end:
-            stop = _end_of_piece(p, end, c";")
-            if cookie_value(p, stop - p, name, size, &one):
-                if found:
-                    return False
-                found = True
-                value.start = <uint32_t>(p - raw) + one.start
-                value.size = one.size
-            p = stop + 1
+        if field.id == FIELD_COOKIE and not _is_only(
+            cookie_value, c";", raw, field.value.start, field.value.size, name, size, value, &found
+        ):
+            return False
     return found
 
 
 cdef bint only_parameter_of(const RequestHead* head, const char* raw, const char* name, size_t size, Span* value) noexcept nogil:
-    cdef const char* p = raw + head.query.start
-    cdef const char* end = p + head.query.size
-    cdef const char* stop
-    cdef Span one
     cdef bint found = False
-    while p < end:
-        stop = _end_of_piece(p, end, c"&")
-        if query_value(p, stop - p, name, size, &one):
-            if found:
-                return False
-            found = True
-            value.start = <uint32_t>(p - raw) + one.start
-            value.size = one.size
-        p = stop + 1
-    return found
-
-
-cdef inline const char* _end_of_piece(const char* p, const char* end, char separator) noexcept nogil:
-    cdef const char* stop = <const char*>memchr(p, separator, end - p)
-    return end if stop == NULL else stop
+    return _is_only(query_value, c"&", raw, head.query.start, head.query.size, name, size, value, &found) and found
 
 
 def parameter(str kind not None, bytes name not None, bytes head not None, bint is_only=False):
