@@ -1,7 +1,7 @@
 """How workers wait for permits searched exhaustively, and each of the rules shown to be needed."""
 
 import pytest
-from tests.limits.waiting_model import FLAWS, Model
+from tests.limits.waiting_model import FLAWS, KEYED_FLAW, Model
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -33,3 +33,17 @@ def test_without_any_one_rule_the_search_finds_a_broken_protocol(flaw):
     deaths = int("dead" in flaw)
     leaver = 0 if "not used" in flaw else -1
     assert Model(2, 1, deaths, flaw, has_timer=bool(deaths), leaver=leaver).search().violation
+
+
+@pytest.mark.parametrize(
+    ("keys", "holders", "waiters", "leaver"),
+    [((0, 1, 0), 1, 0, -1), ((0, 1, 0), 1, 0, 0), ((0, 1, 0, 1), 2, 2, -1)],
+)
+def test_keys_that_share_a_bell_do_not_keep_each_other_waiting(keys, holders, waiters, leaver):
+    states, violation = Model(len(keys), 1, holders=holders, waiters=waiters, leaver=leaver, keys=keys).search()
+    assert violation == ""
+    assert states > 250
+
+
+def test_where_keys_share_a_bell_one_ring_is_not_enough():
+    assert Model(4, 1, flaw=KEYED_FLAW, holders=2, waiters=2, keys=(0, 1, 0, 1)).search().violation

@@ -12,6 +12,7 @@ from tidegate.config.allotment import SET_BYTES, allot, room_of
 from tidegate.config.limits import Limit as Settings
 from tidegate.limits.group import Group
 from tidegate.limits.limit import Limit
+from tidegate.limits.peek import peek
 from tidegate.limits.quota import QuotaLimit
 from tidegate.memory.quotas import QuotaTable
 from tidegate.memory.region import Region, read_meters
@@ -45,12 +46,12 @@ NOW_NS = 10**12  # it stands still, so that nothing ends by itself
 HEAD = b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n"
 
 
-def limits_of(region: Region, slot: int) -> dict[str, Limit]:
-    places, without = allot({}, SETTINGS, MEMORY)
+def limits_of(region: Region, slot: int, settings: dict[str, Settings] = SETTINGS) -> dict[str, Limit]:
+    places, without = allot({}, settings, MEMORY)
     assert not without
     inflight = region.inflight(slot)
     return {
-        name: Limit(name, one, places[name], region.mapping, region.secret, inflight) for name, one in SETTINGS.items()
+        name: Limit(name, one, places[name], region.mapping, region.secret, inflight) for name, one in settings.items()
     }
 
 
@@ -108,4 +109,48 @@ def test_groups_whose_askers_are_killed_between_two_writes_hold_nothing_and_char
         for one in running:
             one.kill()
             one.wait()
+        region.close()
+
+
+MEASURED = {
+    "seconds": Settings(rate="1/d", burst=19, cost="upstream.seconds"),
+    "permits": Settings(concurrency=3),
+}
+BEGINNER = """
+import sys
+from tests.limits.test_group_killed import HEAD, MEASURED, NOW_NS, limits_of
+from tidegate.limits.group import Group
+from tidegate.memory.region import Region
+region = Region.attach(int(sys.argv[1]))
+region.slot(0).take_meters()
+group = Group(tuple(limits_of(region, 0, MEASURED).values()))
+_, _, ticket = group.begin(HEAD, NOW_NS)
+group.end(ticket, NOW_NS, upstream_ns=4 * 10**9)
+group.begin(HEAD, NOW_NS)
+print("begun", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_killed_worker_leaves_what_it_had_charged_beforehand_and_no_permit() -> None:
+    """What its requests took is known to nobody: neither more is charged for them, nor anything given back."""
+    region = Region.create(2, **room_of(MEMORY))
+    command = [sys.executable, "-c", BEGINNER, str(region.fd)]
+    running = subprocess.Popen(command, pass_fds=[region.fd], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        assert running.stdout is not None
+        assert running.stdout.readline() == b"begun\n"
+        own = limits_of(region, 1, MEASURED)
+
+        def left() -> tuple[int, int]:
+            return peek(own["seconds"], HEAD, NOW_NS, 0).remaining, own["permits"].held()
+
+        assert left() == (12, 1)  # four were taken, and four are expected to be
+        running.kill()
+        running.wait()
+        region.slot(0).give_back()
+        assert left() == (12, 0)
+    finally:
+        running.kill()
+        running.communicate()
         region.close()

@@ -4,6 +4,9 @@ Each worker has one request. It takes a permit and gives it back, or waits for o
 What is in flight and who waits is counted in a cell each; marks and bells are those of ``memory/bells.pyx``. Without a
 death nobody may be left waiting while a permit is free, timer or not; a worker may die at any step. ``flaw`` breaks one
 rule of ``limits/concurrency.pyx``.
+
+With ``keys`` each request is of a key with permits of its own, as a limit with a key has a gate for each, and all keys
+share one bell (``limits/bell.pyx``): how their rows come and go is in ``tests/memory/inflight_model.py``.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ FLAWS = (
     "a bell that is not used is not rung on",
     "places of the dead stay",
 )
+KEYED_FLAW = "of all who share a bell one is rung"
 
 
 class State(NamedTuple):
@@ -35,7 +39,11 @@ class State(NamedTuple):
 
 
 class Model:
-    """All steps that are possible in a state. ``holders``: so many of the last workers begin with a permit."""
+    """All steps that are possible in a state.
+
+    ``holders``: so many of the last workers begin with a permit, ``waiters`` of the first waiting for one. ``keys``: of
+    each worker's request; none: all are one.
+    """
 
     def __init__(
         self,
@@ -45,11 +53,15 @@ class Model:
         flaw: str = "",
         *,
         holders: int = 0,
+        waiters: int = 0,
         leaver: int = -1,
         has_timer: bool = False,
+        keys: tuple[int, ...] = (),
     ) -> None:
         self.workers, self.maximum, self.deaths, self.flaw = workers, maximum, deaths, flaw
-        self.holders, self.leaver, self.has_timer = holders, leaver, has_timer
+        self.holders, self.waiters, self.leaver, self.has_timer = holders, waiters, leaver, has_timer
+        self.keys = keys or (0,) * workers
+        self.rings_all = bool(keys) and flaw != KEYED_FLAW
         self.programs: dict[str, Program] = {
             "arrive": self.arrive,
             "enqueue": self.enqueue,
@@ -70,6 +82,8 @@ class Model:
         workers = [Process("arrive", (i,)) for i in range(self.workers)]
         for i in range(self.workers - self.holders, self.workers):
             memory, workers[i] = changed(memory, i, 1), Process("hold", (i,))
+        for i in range(self.waiters):
+            memory, workers[i] = changed(changed(memory, self.waiting(i), 1), self.mark(i), 1), Process("wait", (i,))
         return search(State(memory, tuple(workers)), self.next_states, self.check)
 
     def next_states(self, s: State) -> Iterator[State]:
@@ -96,40 +110,44 @@ class Model:
     def bell(self, i: int) -> int:
         return 3 * self.workers + i
 
-    def sum(self, first: int) -> Part:
+    def sum(self, first: int, key: int) -> Part:
         total = 0
         for i in range(self.workers):
-            total += yield "load", first + i
+            if self.keys[i] == key:
+                total += yield "load", first + i
         return total
 
-    def fits(self, held: int, asker: str) -> Part:
+    def fits(self, held: int, asker: str, key: int) -> Part:
         if held > self.maximum:
             return False
         if asker == "turn":
             return True
-        before = (yield from self.sum(self.workers)) - (asker == "second try")
+        before = (yield from self.sum(self.workers, key)) - (asker == "second try")
         return held + before <= self.maximum
 
     def acquire(self, i: int, asker: str) -> Part:
         """True: admitted; False: refused; None: looked, and there was room again."""
+        key = self.keys[i]
         yield "add", i, 1
-        if (yield from self.fits((yield from self.sum(0)), asker)):
+        if (yield from self.fits((yield from self.sum(0, key)), asker, key)):
             return True
         yield "add", i, -1
         if self.flaw == "who has taken back does not look again":
             return False
-        return None if (yield from self.fits(1 + (yield from self.sum(0)), asker)) else False
+        return None if (yield from self.fits(1 + (yield from self.sum(0, key)), asker, key)) else False
 
     def ring_next(self, i: int, *, has_freed: bool) -> Part:
-        if not (yield from self.sum(self.workers)):
+        key = self.keys[i]
+        if not (yield from self.sum(self.workers, key)):
             return
-        if not has_freed and (yield from self.sum(0)) >= self.maximum:
+        if not has_freed and (yield from self.sum(0, key)) >= self.maximum:
             return
         for turn in range(1, self.workers + 1):
             other = (i + turn) % self.workers
             if (yield "load", self.mark(other)) and (yield "swap", self.mark(other), 1, 0):
                 yield "store", self.bell(other), 1
-                return
+                if not self.rings_all:
+                    return
 
     # what a worker does
 
@@ -201,9 +219,11 @@ class Model:
     # what must hold
 
     def check(self, s: State, is_end: bool) -> None:
-        held = sum(worker.at in ("hold", "served") for worker in s.workers)
-        if held > self.maximum:
-            raise BrokenProtocolError(f"{held} permits are held, {self.maximum} is the limit: {s}")
+        for key in set(self.keys):
+            of_key = [worker for worker, one in zip(s.workers, self.keys, strict=True) if one == key]
+            held = sum(worker.at in ("hold", "served") for worker in of_key)
+            if held > self.maximum:
+                raise BrokenProtocolError(f"{held} permits are held, {self.maximum} is the limit: {s}")
         waiting = [i for i, worker in enumerate(s.workers) if worker.at == "wait"]
         if is_end and waiting:
             raise BrokenProtocolError(f"{waiting} wait although nobody holds a permit: {s}")
