@@ -54,6 +54,7 @@ cdef enum SeriesKind:
     SERIES_REDIS_LANE = 5
     SERIES_REDIS_KEYS = 6
     SERIES_SHED = 7             # a class of traffic, of which some is shed
+    SERIES_FLEET = 8            # a limit of a whole fleet, and its store
 
 cdef enum Verdict:              # of a limit: where its series counts it, in ``classes``
     VERDICT_ADMITTED = 0
@@ -74,6 +75,7 @@ cdef enum:
     OTHER_REDIS_LANE = 4
     OTHER_REDIS_KEYS = 5
     OTHER_SHED = 6
+    OTHER_FLEET = 7
 
 cdef struct Series:
     # kind is stored last: whoever sees it sees the name. 1,792 bytes, of which a quiet series touches two cache lines.
@@ -81,7 +83,7 @@ cdef struct Series:
     uint64_t name_size
     char name[64]
     uint64_t classes[6]         # exchanges by first digit of the status, 0: nothing was answered; of a limit, by Verdict;
-                                # of a class, by exchange.shedding.ShedReason
+                                # of a class, by exchange.shedding.ShedReason; of a fleet's limit, by FLEET_EVENTS
     uint64_t bytes_in
     uint64_t bytes_out
     uint64_t duration_ns        # sum

@@ -8,6 +8,7 @@ METERS_SIZE: int
 COUNTER_NAMES: tuple[str, ...]
 GAUGES: frozenset[str]
 VERDICTS: tuple[str, ...]
+FLEET_EVENTS: tuple[str, ...]
 SHED_REASON_NAMES: tuple[str, ...]
 CROWDED_AT: int
 

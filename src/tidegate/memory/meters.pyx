@@ -48,11 +48,12 @@ GAUGES = frozenset({
 KIND_NAMES = {
     SERIES_ROUTE: "route", SERIES_UPSTREAM: "upstream", SERIES_LIMIT: "limit", SERIES_REDIS_COMMAND: "redis_command",
     SERIES_REDIS_LANE: "redis_lane", SERIES_REDIS_KEYS: "redis_keys", SERIES_SHED: "shed",
+    SERIES_FLEET: "fleet",
 }
 OTHERS = {
     SERIES_ROUTE: OTHER_ROUTE, SERIES_UPSTREAM: OTHER_UPSTREAM, SERIES_LIMIT: OTHER_LIMIT,
     SERIES_REDIS_COMMAND: OTHER_REDIS_COMMAND, SERIES_REDIS_LANE: OTHER_REDIS_LANE, SERIES_REDIS_KEYS: OTHER_REDIS_KEYS,
-    SERIES_SHED: OTHER_SHED,
+    SERIES_SHED: OTHER_SHED, SERIES_FLEET: OTHER_FLEET,
 }
 
 VERDICTS = ("admitted", "refused", "delayed", "would_refuse")
@@ -60,6 +61,9 @@ VERDICTS = ("admitted", "refused", "delayed", "would_refuse")
 
 SHED_REASON_NAMES = ("loop_lag", "memory", "in_flight")
 """The same of a class of traffic that is shed."""
+
+FLEET_EVENTS = ("asked", "failed", "borrowed", "returned", "self_lent")
+"""The same of a limit of a whole fleet: questions to its store, those that failed; credits borrowed, given back, self-lent."""
 
 CROWDED_AT = VERDICT_CROWDED
 """Which of the classes of a limit's series counts requests that were refused for want of a row of permits."""

@@ -280,6 +280,19 @@ SHED_REQUESTS = Metric(
     "requests refused because a worker had too much to do, by class of traffic (`all`: there are none) and by the "
     "bound that was passed: loop_lag, memory, in_flight",
 )
+FLEET_EVENTS = Metric(
+    "tidegate_limit_fleet_total",
+    "counter",
+    ("limit", "event"),
+    "of limits of a whole fleet: questions to the store (`asked`) and those that `failed`; credits `borrowed` of it, "
+    "`returned` unused, and `self_lent` while it was away",
+)
+FLEET_NODES = Metric(
+    "tidegate_limit_fleet_nodes",
+    "gauge",
+    ("limit",),
+    "gateways that share the limit's store, as they were last counted",
+)
 LIMIT_EVICTIONS = Metric(
     "tidegate_limit_evictions_total",
     "counter",
@@ -325,6 +338,8 @@ METRICS: tuple[Metric, ...] = (
     *CONTROL,
     LIMIT_REQUESTS,
     SHED_REQUESTS,
+    FLEET_EVENTS,
+    FLEET_NODES,
     *LIMIT_ROOMS,
     *(metric for metrics in SERIES.values() for metric in metrics),
 )

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tidegate.config.snapshot import Snapshot
 from tidegate.memory.histogram import bucket_of
-from tidegate.memory.meters import SHED_REASON_NAMES, VERDICTS, MeterReader, SeriesTotals
+from tidegate.memory.meters import FLEET_EVENTS, SHED_REASON_NAMES, VERDICTS, MeterReader, SeriesTotals
 from tidegate.memory.region import Region
 from tidegate.memory.slot import SlotState, SlotStatistics
 from tidegate.observe import metric_names as names
@@ -94,6 +94,7 @@ class Metrics:
             yield ""
         yield self._counts(names.LIMIT_REQUESTS, "limit", VERDICTS, by_kind.get("limit", {}))
         yield self._counts(names.SHED_REQUESTS, "shed", SHED_REASON_NAMES, by_kind.get("shed", {}))
+        yield self._fleets(by_kind.get("fleet", {}))
         yield self._learned()
         yield from redis_families(self._reader, by_kind, _histogram, _line, _head)
         yield self._rooms()
@@ -119,6 +120,15 @@ class Metrics:
                 continue  # nothing is other yet
             for what, count in zip(whats, counts, strict=False):
                 text += f'{metric.name}{{{of}="{name.translate(_ESCAPES)}",{by}="{what}"}} {count}\n'
+        return text
+
+    def _fleets(self, places: dict[str, list[tuple[int, int]]]) -> str:
+        text = self._counts(names.FLEET_EVENTS, "fleet", FLEET_EVENTS, places) + _head(names.FLEET_NODES)
+        for name, where in places.items():
+            # Each worker says how many gateways it knows of.
+            nodes, workers, _ = self._reader.gauges(where)
+            if workers:
+                text += _line(names.FLEET_NODES.name, {"limit": name}, round(nodes / workers))
         return text
 
     def _learned(self) -> str:

@@ -1,0 +1,99 @@
+"""What a fleet allows a key, as arithmetic: how much a node borrows at a time, and how far the fleet can overshoot.
+
+Let r be the rate a second and b the burst of a limit, H ``HORIZON_S``, L ``memory.leases.LEASE_MS`` in seconds, N the
+number of nodes. The store's bucket holds
+
+    K = max(b + 1, r H)
+
+credits and fills at r: GCRA, as `limits.rate`. It never lends more than K + r t in t seconds, whatever nodes do. A
+credit is used at most L after it was lent. So in any W seconds the fleet lets in at most
+
+    K + r (W + L)
+
+requests. Where the store has lost what it was told in its last D seconds (a fail-over before the replica had heard of
+it), once more at most K + r D, and K where it has forgotten a key altogether: a new bucket is full and not fuller. With
+r = 1000/s, b = 0 and W = 60 s that is 2 % above r W; in the long run it is r, as each credit is used once.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+__all__ = ["HORIZON_S", "LEASE_S", "PAUSE_S", "RateAllowance", "pause_ms"]
+
+HORIZON_S: Final = 0.2
+"""How much of a rate is lent at once to all nodes together: with less the store is asked more often."""
+
+LEASE_S: Final = 1.0
+"""How long a credit is of use at most, in seconds: ``memory.leases.LEASE_MS``."""
+
+PAUSE_S: Final = (HORIZON_S / 2, 60.0)
+"""How long a node that got less than it wanted does not ask for that key again, in seconds, at least and at most.
+
+Half the horizon, so that a bucket has room for what is given back meanwhile; and limits may change.
+"""
+
+
+def pause_ms(told_ms: int) -> int:
+    """Milliseconds until a store is asked again that said there would be enough in ``told_ms``."""
+    shortest_s, longest_s = PAUSE_S
+    return round(min(max(told_ms, shortest_s * 1000), longest_s * 1000))
+
+
+@dataclass(frozen=True, slots=True)
+class RateAllowance:
+    """``count`` in ``period_s`` seconds for one key of a fleet, ``burst`` of them ahead.
+
+    ``count`` 0 lets nobody in.
+    """
+
+    count: float
+    period_s: float
+    burst: float = 0.0
+
+    @property
+    def per_s(self) -> float:
+        """Requests a second."""
+        return self.count / self.period_s
+
+    @property
+    def interval_us(self) -> float:
+        """Microseconds that a request takes up; 0 for nobody."""
+        return self.period_s * 1e6 / self.count if self.count else 0.0
+
+    @property
+    def holds(self) -> int:
+        """K: credits in the store's bucket when it is full."""
+        return max(math.floor(self.burst) + 1, math.floor(self.per_s * HORIZON_S)) if self.count else 0
+
+    def chunk(self, nodes: int) -> int:
+        """Credits that a node asks for at a time: its part of what comes within the horizon, and one at least."""
+        return max(1, math.ceil(self.per_s * HORIZON_S / max(1, nodes)))
+
+    def low(self, nodes: int) -> int:
+        """With less than this left of the current epoch a node borrows ahead; 0: only when it has nothing.
+
+        Where its part is one request at a time it borrows for those who are there: what is borrowed for nobody would be
+        a large part of the allowance.
+        """
+        return self.chunk(nodes) // 2
+
+    def share(self, nodes: int) -> tuple[int, int]:
+        """What a node may let in by itself while the store is away: so many, in windows of so many ms.
+
+        Its part of the rate, without the burst; a window is a second, or as long as its part of one request takes.
+        """
+        if not self.count:
+            return 0, 1000
+        window_s = max(1.0, max(1, nodes) / self.per_s)
+        return max(1, math.floor(self.per_s * window_s / max(1, nodes) + 1e-9)), math.ceil(window_s * 1000)
+
+    def bound(self, window_s: float, *, lost_s: float = 0.0) -> float:
+        """The most that a fleet lets in within ``window_s`` seconds, K + r (W + L).
+
+        With ``lost_s`` seconds of what the store was told lost once within them (a fail-over), K + r D are added.
+        """
+        if not self.count:
+            return 0.0
+        once_more = self.holds + self.per_s * lost_s if lost_s else 0.0
+        return self.holds + self.per_s * (window_s + LEASE_S) + once_more
