@@ -25,6 +25,7 @@ LEARNERS = 256
 
 _SHARES: dict[Section, float] = {"rates": 0.5, "quotas": 0.25, "inflight": 0.25}
 _BYTES_A_KEY = 20  # with less, live cells begin to push each other out (memory.tables)
+_CELLS_A_LEASE = 4  # two epochs, who asks, and what a machine has lent itself (memory.leases)
 # What a block is taken for here. It is larger on a machine with many cores, whose number is not known where this is
 # decided; most of it is never touched, and then costs nothing.
 _BYTES_A_BLOCK = 1024
@@ -76,13 +77,16 @@ def _units_of(limits_memory: int) -> dict[Section, int]:
 
 def section_of(limit: Limit) -> Section:
     """Where a limit remembers."""
+    if limit.is_fleet:
+        return "quotas"  # what is borrowed is a count in a window
     return "rates" if limit.kind == "rate" else "quotas" if limit.kind == "quota" else "inflight"
 
 
 def units_for(limit: Limit) -> int:
     """Units of a table: its head and sets for its keys, at least two; or blocks of twice as many rows as are used."""
     if limit.kind != "concurrency":
-        return 1 + max(2, -(-limit.keys * _BYTES_A_KEY // SET_BYTES) if limit.key else 0)
+        cells = limit.keys * (_CELLS_A_LEASE if limit.is_fleet else 1)
+        return 1 + max(2, -(-cells * _BYTES_A_KEY // SET_BYTES) if limit.key else 0)
     blocks = 1
     rows = (4 if limit.queue else 2) * limit.keys  # who waits for a key is counted in a row of its own
     while limit.key and blocks * ROWS_A_BLOCK < rows and blocks < _LARGEST_BLOCKS:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from annotated_types import Ge, Le
 
 from tidegate.config.adaptive import Adaptive
-from tidegate.config.kinds import Doc, Duration, Rate, Shorthand
+from tidegate.config.kinds import Doc, Duration, Rate, Ref, Shorthand
 from tidegate.config.limit_cost import COST_MAX, Cost, CostUnit
 from tidegate.config.limit_keys import KeyPart, LimitKey, parse_key_part
 from tidegate.config.section import Section
@@ -186,6 +186,26 @@ class Limit(Section):
         Mapping[str, Allowance],
         Doc("What single values of `key` are allowed instead; they come before tiers. Of `auth.key`: its digests."),
     ] = field(default_factory=dict)
+    scope: Annotated[
+        Literal["machine", "fleet"],
+        Doc(
+            "Who counts together: the workers of this gateway, or all gateways that share the `store`. A fleet's rate "
+            "is borrowed in parts, which are used up here without asking."
+        ),
+    ] = "machine"
+    store: Annotated[str | None, Ref("redis"), Doc("The `redis` that a fleet shares (with `scope`).")] = None
+    on_store_failure: Annotated[
+        Literal["share", "allow", "deny"],
+        Doc(
+            "What a gateway does while the `store` is away: it lets in its part of the rate, by the last known number "
+            "of gateways; everybody; or nobody."
+        ),
+    ] = "share"
+    latency_cap: Annotated[
+        float,
+        Duration(longest=1.0),
+        Doc("How long a request waits for the `store` at most, if it has to; then it is as if the store were away."),
+    ] = 0.01
     status: Annotated[
         Annotated[int, Ge(400), Le(599)] | None, Doc("Status of a refusal; absent: 429, of concurrency 503.")
     ] = None
@@ -209,6 +229,11 @@ class Limit(Section):
     def kind(self) -> Literal["rate", "quota", "concurrency"]:
         """What it bounds."""
         return "rate" if self.rate is not None else "quota" if self.quota is not None else "concurrency"
+
+    @property
+    def is_fleet(self) -> bool:
+        """Whether it counts with other gateways."""
+        return self.scope == "fleet"
 
     @property
     def has_burst(self) -> bool:

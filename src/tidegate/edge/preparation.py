@@ -17,6 +17,7 @@ from tidegate.config.upstreams import Upstream as UpstreamSettings
 from tidegate.exchange.filter import Filter, close_filters, make_filters
 from tidegate.exchange.plan import Plan
 from tidegate.limits.bell import WorkerBells
+from tidegate.limits.fleet.stores import FleetStores
 from tidegate.limits.limit import Limit
 from tidegate.memory.log_ring import LogRing
 from tidegate.memory.region import Region
@@ -62,6 +63,7 @@ class Preparation:
         bells: The worker's, which limits of all its snapshots share.
         links: To Redis, by name: the worker's, for filters.
         caches: By name: the worker's, for filters.
+        stores: Who borrows for limits of a whole fleet: the worker's.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class Preparation:
         bells: WorkerBells,
         links: Mapping[str, "Link"] | None = None,
         caches: Mapping[str, "Cache"] | None = None,
+        stores: FleetStores | None = None,
     ) -> None:
         self.made = Prepared(snapshot.number)
         self._snapshot = snapshot
@@ -83,6 +86,7 @@ class Preparation:
         self._pools = pools
         self._links = links
         self._caches = caches
+        self._stores = stores
         self._slot = slot
         self._region = region
         self._ring = ring
@@ -126,10 +130,14 @@ class Preparation:
         adaptive = self._region.adaptive(self._slot) if has_permits else None
         classes = self._snapshot.gateway.classes.names
         views = (inflight, self._bells, classes, adaptive, time.monotonic_ns())
-        return {
+        made = {
             name: Limit(name, settings, self._snapshot.places[name], mapping, secret, *views)
             for name, settings in limits.items()
         }
+        for name, settings in limits.items():
+            if settings.is_fleet and self._stores is not None:
+                self._stores.lend_to(made[name])
+        return made
 
     def _take_listeners(self, listeners: Iterable[Listener]) -> None:
         self.made.listeners = {one.bind: one for one in listeners}

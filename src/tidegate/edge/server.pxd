@@ -15,6 +15,7 @@ cdef class Server:
     cdef object pools                       # upstream.Pools: they outlive snapshots
     cdef readonly object links              # redis.Links: they outlive snapshots too
     cdef readonly object caches             # cache.Caches: so do they
+    cdef readonly object stores             # limits.fleet.FleetStores: who borrows for limits of a whole fleet
     cdef object ring
     cdef object bells                       # limits.WorkerBells
     cdef list inherited                     # (settings, fd) of the listeners

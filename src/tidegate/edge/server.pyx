@@ -28,6 +28,7 @@ from typing import NamedTuple
 from tidegate.cache.caches import Caches
 from tidegate.config.bounds import clients_of_a_worker, descriptor_limit
 from tidegate.edge.preparation import Preparation, give_up, give_up_upstreams
+from tidegate.limits.fleet.stores import FleetStores
 from tidegate.process import tasks
 from tidegate.redis.links import Links
 from tidegate.upstream.pools import Pools
@@ -72,6 +73,7 @@ cdef class Server:
         self.pools = Pools()
         self.links = Links(meters, self.context.error_log.say, slot)
         self.caches = Caches(region.generations(), slot)
+        self.stores = FleetStores(self.links, region.secret, meters)
         self.reactor.add_tick_hook(self._look_after_pools)
         self.reactor.add_tick_hook(self._look_after_snapshots)
         self.reactor.add_tick_hook(self._look_after_limits)
@@ -92,7 +94,7 @@ cdef class Server:
         """
         preparation = Preparation(
             snapshot, self._active, self.pools, slot=self.slot, region=self.region, ring=self.ring, bells=self.bells,
-            links=self.links, caches=self.caches,
+            links=self.links, caches=self.caches, stores=self.stores,
         )
         if snapshot.number in self.prepared:
             raise ValueError(f"snapshot {snapshot.number} has been prepared already")
@@ -137,6 +139,7 @@ cdef class Server:
         self.context.plan = made.plan
         self.links.configure(made.plan.gateway.redis)
         self.caches.configure(made.plan.gateway.cache)
+        self.stores.begin({limit.store for limit in made.plan.gateway.limits.values() if limit.is_fleet})
         self.context.shedder.configure(made.plan.gateway.shed, made.plan.gateway.classes.names)
         max_open = clients_of_a_worker(made.plan.gateway, workers, descriptor_limit())
         if self.bounds is None:
@@ -259,6 +262,7 @@ cdef class Server:
         self.context.permits.close()
         self.pools.close()
         self.caches.close()
+        self.stores.close()
         self.links.close()
         self.reactor.close()
 

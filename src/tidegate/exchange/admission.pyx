@@ -13,6 +13,9 @@ A limit that delays gives out a turn; the exchange waits for it in the worker's 
 A bound on concurrency may have a queue for permits. Who waits holds nothing, and begins with a look at all limits once more;
 but what was charged for a turn that has come is not charged again. A client that has ended its sending half may be gone: it
 is refused where others wait.
+
+Of a fleet's limit the machine has borrowed a part, and a request waits for nobody. Where it has not, as for the first request of
+a key, one looks again each millisecond whether the store has answered, until ``latency_cap``; then the machine decides alone.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
@@ -27,7 +30,7 @@ from tidegate.exchange.learning cimport begin_lesson, teach
 from tidegate.exchange.permits cimport NO_PLACE, QUEUED, PermitQueue
 from tidegate.exchange.plan cimport Plan, Route
 from tidegate.exchange.refusal cimport Refusals
-from tidegate.exchange.state cimport NOTHING, PERMIT, RUNNING, TURN, WAITING, reserve
+from tidegate.exchange.state cimport LEASE, NOTHING, PERMIT, RUNNING, TURN, WAITING, reserve
 from tidegate.exchange.views cimport Response
 from tidegate.filters.key_auth cimport Identity, KeyAuth
 from tidegate.limits.group cimport NOBODY_REFUSED, Group
@@ -45,6 +48,8 @@ from tidegate.exchange.problem import problem
 
 
 cdef int64_t MILLISECOND_NS = 1000000
+# How often one who waits for a store looks whether it has answered.
+cdef int64_t LEASE_LOOK_NS = 1000000
 
 
 cdef inline bint _waits(const Member* member) noexcept:
@@ -69,6 +74,10 @@ cdef class Admission(Relay):
         fill_asked(self, &asked)
         now = self.moment(self.edge)
         refused = self.edge.look(&asked, None, &now, self.edge_members, True)
+        if refused != NOBODY_REFUSED and (<Limit>self.edge.limits[refused]).is_pending(&self.edge_members[refused], &now):
+            # It gets 404: for that the store is not waited for, but those who come next have what it says.
+            (<Limit>self.edge.limits[refused]).borrow(&self.edge_members[refused], &now)
+            return True
         if refused == NOBODY_REFUSED:
             # What answers is at hand: nobody waits for that.
             refused = self.edge.charge(&now, self.edge_members, &wait_ns)
@@ -140,6 +149,9 @@ cdef class Admission(Relay):
         refused = group.look(&asked, self.tier(), &now, self.contract_members, False)
         if refused == NOBODY_REFUSED:
             return True
+        if (<Limit>group.limits[refused]).is_pending(&self.contract_members[refused], &now):
+            (<Limit>group.limits[refused]).borrow(&self.contract_members[refused], &now)
+            return True             # it is asked once more, and perhaps the store has answered by then
         self.contract = group       # that has refused: who asked is counted when it ends
         self.turn_away(group, refused, self.contract_members)
         return False
@@ -214,6 +226,13 @@ cdef class Admission(Relay):
                 self.deadline_ms and now.now_ns + wait_ns >= <int64_t>self.deadline_ms * MILLISECOND_NS
             )):
                 refused = self.longest_wait(group, members, wait_ns)    # it would not live to see its turn
+        if refused != NOBODY_REFUSED and (<Limit>group.limits[refused]).is_pending(&members[refused], &now):
+            group.release(members, group.count)
+            if self.waits_for_lease(<Limit>group.limits[refused], &members[refused], &now):
+                self.queued_for = refused
+                return False
+            if not (<Limit>group.limits[refused]).is_pending(&members[refused], &now):
+                return self.passes(group, members)      # there is an answer now, whoever has given it
         if refused != NOBODY_REFUSED:
             group.release(members, group.count)
             group.refund(&now, members, group.count)
@@ -232,6 +251,20 @@ cdef class Admission(Relay):
         self.waits_for = TURN
         (<DelayQueue>self.context.delays).put(self, now.now_ns + wait_ns)
         return False
+
+    cdef bint waits_for_lease(self, Limit limit, Member* member, const Moment* now) except? True:
+        """Whether it looks again in a millisecond; if not, the machine has decided alone where the store would have."""
+        limit.borrow(member, now)
+        if self.lease_by_ns == 0:
+            self.lease_by_ns = now.now_ns + limit.latency_cap_ns
+        if now.now_ns >= self.lease_by_ns:
+            limit.decide(member)
+            return False
+        self.left_sync(EXCHANGES_ASYNC_LIMIT)
+        self.stage = WAITING
+        self.waits_for = LEASE
+        (<DelayQueue>self.context.delays).put(self, now.now_ns + LEASE_LOOK_NS)
+        return True
 
     cdef int longest_wait(self, Group group, Member* members, int64_t wait_ns):
         """The number of the limit that gave out the turn which is so far ahead."""
@@ -299,13 +332,16 @@ cdef class Admission(Relay):
 
     cdef void turn_came(self):
         cdef uint64_t number = self.number
-        if self.stage != WAITING or self.waits_for != TURN:
+        cdef bint was_charged = self.waits_for == TURN
+        if self.stage != WAITING or (self.waits_for != TURN and self.waits_for != LEASE):
             return
         try:
             self.waits_for = NOTHING
             self.stage = RUNNING
             if self.is_admitted:
                 self.pick()
+            elif not was_charged:
+                self.admit()        # from the first: nothing was charged
             else:
                 self.is_admitted = True
                 self.authenticate()

@@ -1,13 +1,13 @@
 """Exchanges that wait for their turn, in order: one timer for all of them, and none while nobody waits.
 
-A turn is a time that a limit has given out. Who waits has an entry in the heap until then. Who leaves earlier leaves it there, to
+A turn is a time that a limit has given out, or when to look again whether a fleet's store has answered. Who waits has an entry in the heap until then. Who leaves earlier leaves it there, to
 be found out when its time comes, which may be an hour: when more than half of many entries are such, all of them are thrown
 away at once, which costs each leaver a constant.
 """
 
 from libc.stdint cimport uint64_t
 
-from tidegate.exchange.state cimport TURN, ExchangeState
+from tidegate.exchange.state cimport LEASE, TURN, ExchangeState
 from tidegate.memory.marks cimport leave
 from tidegate.net.reactor cimport Reactor
 
@@ -19,7 +19,7 @@ cdef enum:
 
 
 cdef inline bint _waits(ExchangeState x, uint64_t number):
-    return x.number == number and x.waits_for == TURN
+    return x.number == number and (x.waits_for == TURN or x.waits_for == LEASE)
 
 
 cdef class DelayQueue:

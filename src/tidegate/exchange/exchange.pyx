@@ -29,7 +29,7 @@ from tidegate.exchange.rate_fields cimport add_rate_fields
 from tidegate.exchange.record cimport write_record
 from tidegate.exchange.settlement cimport settle_costs, settle_failure
 from tidegate.exchange.state cimport (
-    FINISHED, FREE, HEAD, PERMIT, RESPONDING, RUNNING, TUNNEL, TURN, Client, fill, reserve,
+    FINISHED, FREE, HEAD, LEASE, PERMIT, RESPONDING, RUNNING, TUNNEL, TURN, Client, fill, reserve,
 )
 from tidegate.exchange.views cimport Response, cut_off, request_view
 from tidegate.memory.atomics cimport load_acquire
@@ -170,7 +170,7 @@ cdef class Exchange(Steps):
         if self.endpoint_failed:
             self.note_loss(Kind.HTTP_RESPONSE_TIMEOUT)
         self.is_out_of_time = True
-        if self.waits_for == TURN or self.waits_for == PERMIT:
+        if self.waits_for == TURN or self.waits_for == PERMIT or self.waits_for == LEASE:
             self.refuse_late()      # no upstream is to blame that was never asked
             return
         self.leave_upstream()

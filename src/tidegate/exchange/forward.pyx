@@ -16,7 +16,7 @@ from tidegate.exchange.placement cimport Placement
 from tidegate.exchange.plan cimport Destination
 from tidegate.exchange.relay cimport HIGH_WATER, Relay
 from tidegate.exchange.state cimport (
-    DIAL, NOTHING, PERMIT, POOL, RESPONDING, RUNNING, SENT, TUNNEL, TURN, WAITING, Client,
+    DIAL, LEASE, NOTHING, PERMIT, POOL, RESPONDING, RUNNING, SENT, TUNNEL, TURN, WAITING, Client,
 )
 from tidegate.exchange.views cimport Response
 from tidegate.memory.meters cimport (
@@ -470,7 +470,7 @@ cdef class Forward(Placement):
 
     cdef void leave_upstream(self):
         """Ends whatever is under way towards the upstream, the wait for a turn to ask it included."""
-        if self.waits_for == TURN or self.waits_for == PERMIT:
+        if self.waits_for == TURN or self.waits_for == PERMIT or self.waits_for == LEASE:
             self.leave_queues()
         if self.task is not None:
             task = self.task

@@ -101,6 +101,7 @@ cdef class ExchangeState(Asker):
         self.learns = False
         self.has_queued = False
         self.queued_ns = 0
+        self.lease_by_ns = 0
         self.waiter = None
         self.refused_by = None
         self.costs = None

@@ -15,7 +15,7 @@ from libc.string cimport memset
 from tidegate.limits.cost cimport CostMean
 from tidegate.limits.keys cimport Asked, ask_of
 from tidegate.limits.limit cimport (
-    CHARGED, CONCURRENCY, HELD, KEYLESS, MISSING_OWN, MISSING_SKIP, PASSED_BY, QUOTA, WOULD_REFUSE, Limit, Member, Moment,
+    CHARGED, CONCURRENCY, HELD, KEYLESS, LEASED, MISSING_OWN, MISSING_SKIP, PASSED_BY, QUOTA, WOULD_REFUSE, Limit, Member, Moment,
 )
 from tidegate.wire.http1 cimport RequestHead
 
@@ -69,6 +69,8 @@ cdef class Group:
                 member.which = limit.allowance(member.fingerprint, tier)
             if limit.kind == CONCURRENCY:
                 continue
+            if limit.kind == LEASED:
+                member.fleet = limit.fleet_key.of(asked, &is_missing)
             member.cost = limit.cost_of(asked, member.which, <CostMean>self.means[i])
             if is_charged_next and self.is_single:
                 continue
@@ -76,6 +78,8 @@ cdef class Group:
                 if not limit.is_dry:
                     return i
                 member.standing = WOULD_REFUSE
+                if limit.kind == LEASED:
+                    limit.borrow(member, now)       # for those who come next: on paper nobody waits
         return NOBODY_REFUSED
 
     cdef int acquire(self, Member* members, unsigned class_) noexcept:
@@ -115,6 +119,8 @@ cdef class Group:
             if wait < 0:
                 if limit.is_dry:
                     member.standing = WOULD_REFUSE
+                    if limit.kind == LEASED:
+                        limit.borrow(member, now)
                     continue
                 self.refund(now, members, i)
                 return i

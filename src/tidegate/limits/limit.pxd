@@ -15,6 +15,7 @@ cdef enum LimitKind:
     RATE = 0
     QUOTA
     CONCURRENCY
+    LEASED                      # a rate of a whole fleet
 
 cdef enum Missing:
     MISSING_OWN = 0
@@ -48,6 +49,9 @@ cdef struct Member:
     int64_t waiting_ns          # what the upstream said that it waited there; negative: nothing
     uint32_t in_flight          # how many were, itself included, when it began
     double cost                 # what is charged; of a quota it is whole
+    # of a fleet's limit
+    uint64_t fleet              # the key's fingerprint in the store, the same for all nodes
+    int64_t epoch               # whose credits were taken
 
 cdef struct Override:
     uint64_t fingerprint        # 0: free
@@ -59,6 +63,7 @@ cdef class Limit:
     cdef bytes name_text
     cdef readonly object settings           # config.Limit
     cdef readonly RequestKey key
+    cdef readonly RequestKey fleet_key      # of a fleet's limit; None: of others
     cdef readonly LimitKind kind
     cdef readonly bint is_dry
     cdef readonly bint charges_failures     # and nothing else
@@ -70,7 +75,9 @@ cdef class Limit:
     cdef uint8_t missing                    # Missing
     cdef readonly Cost cost
     # whom it allows what; the first is for everybody else
-    cdef list allowed                       # rate.RateLimit or quota.QuotaLimit
+    cdef readonly list allowed              # rate.RateLimit, quota.QuotaLimit or leased.LeasedLimit
+    cdef readonly int64_t latency_cap_ns    # … for how long at most one waits for its store
+    cdef readonly list allowances           # fleet.allowance.RateAllowance, of a fleet's limit
     cdef object rules_owner
     cdef permit_rules* rules
     cdef readonly list policies             # of each, as a client is told: RateLimit-Policy without the name
@@ -105,6 +112,10 @@ cdef class Limit:
     cdef void settle(self, Member* member, const Moment* now, double cost) noexcept
     # Gives ``cost`` back of what was charged.
     cdef void refund_part(self, Member* member, const Moment* now, double cost) noexcept
+    # Of a fleet's limit that refuses: whether it is worth to look again, as the store may have more. Has it asked.
+    cdef bint is_pending(self, Member* member, const Moment* now) noexcept
+    cdef int borrow(self, Member* member, const Moment* now) except -1
+    cdef int decide(self, Member* member) except -1         # … without the store, as nobody waits any longer
     # A permit to be in flight; False: all are taken.
     cdef bint acquire(self, Member* member) noexcept
     cdef void release(self, Member* member) noexcept

@@ -1,17 +1,24 @@
 from tidegate.config.allotment import Place
 from tidegate.config.limits import Limit as LimitSettings
 from tidegate.limits.bell import WorkerBells
+from tidegate.limits.fleet.allowance import RateAllowance
 from tidegate.limits.keys import RequestKey
 from tidegate.limits.learner import Learner
+from tidegate.limits.leased import Borrows
 from tidegate.limits.unit_delay import UnitDelay
 from tidegate.memory.adaptive import Adaptive
 from tidegate.memory.inflight import Inflight, PermitTable
+from tidegate.memory.leases import LeaseTable
 from tidegate.memory.mapping import Mapping
 
 class Limit:
     name: str
     settings: LimitSettings
     key: RequestKey
+    fleet_key: RequestKey | None
+    allowances: list[RateAllowance]
+    lease_table: LeaseTable
+    latency_cap_ns: int
     kind: int
     is_dry: bool
     charges_failures: bool
@@ -35,6 +42,8 @@ class Limit:
         adaptive: Adaptive | None = None,
         now_ns: int = 0,
     ) -> None: ...
+    def lend_by(self, lender: Borrows | None) -> None:
+        """Of a fleet's limit: who borrows for it from here on."""
     def tick(self, now_ns: int) -> None:
         """Ten times a second: decides what is due of a limit that learns, and follows what others have decided."""
     def held(self, key: bytes = b"") -> int:

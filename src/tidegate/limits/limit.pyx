@@ -1,6 +1,6 @@
 """One limit: what it allows whom; and a look at it, a charge, a refund, a permit.
 
-The arithmetic is in `rate` and `quota`, the permits in ``memory.inflight``; here is what the three have in common: the key, what
+The arithmetic is in `rate`, `quota` and `leased`, the permits in ``memory.inflight``; here is what the three have in common: the key, what
 tiers and single keys are allowed instead, and what is told of it.
 """
 
@@ -15,6 +15,7 @@ from tidegate.limits.concurrency cimport ConcurrencyLimit, fill_rules
 from tidegate.limits.cost cimport COST_CONSTANT, Cost, CostMean
 from tidegate.limits.keys cimport Asked, RequestKey
 from tidegate.limits.learner cimport Learner
+from tidegate.limits.leased cimport LEASE_PENDING, LeasedLimit
 from tidegate.limits.quota cimport QuotaLimit
 from tidegate.limits.rate cimport RateLimit
 from tidegate.limits.unit_delay cimport UnitDelay
@@ -23,15 +24,19 @@ from tidegate.memory.bells cimport BELL_ROWS
 from tidegate.memory.inflight cimport (
     Inflight, PermitTable, permit_find, permit_rules, permit_sum, permit_waiting_fingerprint,
 )
+from tidegate.memory.leases cimport LeaseTable
 from tidegate.memory.mapping cimport Mapping
 from tidegate.memory.quotas cimport QuotaTable
 from tidegate.memory.rates cimport RateTable
 
 from tidegate.config.allotment import SET_BYTES
 from tidegate.config.values import parse_rate
+from tidegate.limits.fleet.allowance import RateAllowance
 
 cdef dict MISSING = {"own": MISSING_OWN, "refuse": MISSING_REFUSE, "skip": MISSING_SKIP}
 cdef int64_t MILLISECOND_NS = 1000000
+# All nodes have to find the same fingerprint for a key in the store; in their own memory each has a secret for it.
+cdef bytes FLEET_SECRET = b"tidegate: limits of a whole fleet".ljust(64, b".")[:32]
 
 
 cdef class Limit:
@@ -58,7 +63,13 @@ cdef class Limit:
         self.missing = MISSING[settings.missing_key]
         self.cost = Cost(settings)
         self.kind = RATE if settings.rate is not None else QUOTA if settings.quota is not None else CONCURRENCY
-        if self.kind == RATE:
+        if settings.is_fleet:
+            self.kind = LEASED
+            self.fleet_key = RequestKey(FLEET_SECRET, name, settings.key_parts)
+            self.allowances = []
+            self.latency_cap_ns = round(settings.latency_cap * 1e9)
+            table = LeaseTable(mapping, place.at * SET_BYTES, place.units - 1)
+        elif self.kind == RATE:
             table = RateTable(mapping, place.at * SET_BYTES, place.units - 1)
         elif self.kind == QUOTA:
             table = QuotaTable(mapping, place.at * SET_BYTES, place.units - 1)
@@ -103,15 +114,20 @@ cdef class Limit:
     def _allow(self, allowance, table):
         """Adds what is allowed to somebody, and returns its number."""
         settings = self.settings
-        if self.kind == RATE:
+        if self.kind == RATE or self.kind == LEASED:
             count, period_s = parse_rate(allowance.rate or settings.rate)
             burst = settings.burst if allowance.burst is None else allowance.burst
+            holds, fills_s = (burst + 1, -(-(burst + 1) * period_s // count)) if count else (0, period_s)
+        if self.kind == LEASED:
+            self.allowed.append(LeasedLimit(table, len(self.policies)))
+            self.allowances.append(RateAllowance(count, period_s, burst))
+            self.policies.append(f"q={holds};w={fills_s}")
+        elif self.kind == RATE:
             longest = settings.max_delay
             self.allowed.append(RateLimit(
                 table, count, period_s * 1000000000, burst, settings.excess, settings.delay_after,
                 None if longest is None else round(longest * 1e9),
             ))
-            holds, fills_s = (burst + 1, -(-(burst + 1) * period_s // count)) if count else (0, period_s)
             self.policies.append(f"q={holds};w={fills_s}")
         elif self.kind == QUOTA:
             maximum = settings.quota if allowance.quota is None else allowance.quota
@@ -136,12 +152,14 @@ cdef class Limit:
             return self.cost.constant
         if self.kind == RATE:
             holds = (<RateLimit>self.allowed[which]).burst + 1
+        elif self.kind == LEASED:
+            holds = self.allowances[which].holds
         else:
             holds = <double>(<QuotaLimit>self.allowed[which]).maximum
         return self.whole(self.cost.beforehand(asked, holds, mean))
 
     cdef double whole(self, double cost) noexcept:
-        return ceil(cost) if self.kind == QUOTA else cost
+        return cost if self.kind == RATE else ceil(cost)
 
     cdef uint32_t allowance(self, uint64_t fingerprint, str tier) noexcept:
         """The number of what somebody is allowed: by name, else by tier, else as everybody."""
@@ -161,6 +179,8 @@ cdef class Limit:
     cdef int64_t look(self, Member* member, const Moment* now) noexcept:
         if self.kind == RATE:
             return (<RateLimit>self.allowed[member.which]).peek(member.fingerprint, now.now_ns, member.cost)
+        if self.kind == LEASED:
+            return (<LeasedLimit>self.allowed[member.which]).peek(member.fingerprint, now.now_ns, <int64_t>member.cost)
         if (<QuotaLimit>self.allowed[member.which]).peek(
             member.fingerprint, now.now_ns // MILLISECOND_NS, now.wall_ms, <int64_t>member.cost, &member.window
         ) >= 0:
@@ -171,6 +191,10 @@ cdef class Limit:
         if self.kind == RATE:
             return (<RateLimit>self.allowed[member.which]).charge_until(
                 member.fingerprint, now.now_ns, member.cost, &member.arrival_ns
+            )
+        if self.kind == LEASED:
+            return (<LeasedLimit>self.allowed[member.which]).charge(
+                member.fingerprint, member.fleet, now.now_ns, <int64_t>member.cost, &member.epoch
             )
         if (<QuotaLimit>self.allowed[member.which]).charge(
             member.fingerprint, now.now_ns // MILLISECOND_NS, now.wall_ms, <int64_t>member.cost, &member.window
@@ -184,16 +208,44 @@ cdef class Limit:
     cdef void refund_part(self, Member* member, const Moment* now, double cost) noexcept:
         if self.kind == RATE:
             (<RateLimit>self.allowed[member.which]).refund(member.fingerprint, now.now_ns, member.arrival_ns, cost)
+        elif self.kind == LEASED:
+            (<LeasedLimit>self.allowed[member.which]).refund(
+                member.fingerprint, now.now_ns, member.epoch, <int64_t>cost
+            )
         else:
             (<QuotaLimit>self.allowed[member.which]).refund(&member.window, <int64_t>cost)
 
     cdef void settle(self, Member* member, const Moment* now, double cost) noexcept:
         if self.kind == RATE:
             (<RateLimit>self.allowed[member.which]).settle(member.fingerprint, now.now_ns, cost)
+        elif self.kind == LEASED:
+            (<LeasedLimit>self.allowed[member.which]).settle(member.fingerprint, now.now_ns, <int64_t>cost)
         else:
             (<QuotaLimit>self.allowed[member.which]).settle(
                 member.fingerprint, now.now_ns // MILLISECOND_NS, now.wall_ms, <int64_t>cost
             )
+
+    cdef bint is_pending(self, Member* member, const Moment* now) noexcept:
+        return self.kind == LEASED and self.look(member, now) == LEASE_PENDING
+
+    cdef int borrow(self, Member* member, const Moment* now) except -1:
+        return (<LeasedLimit>self.allowed[member.which]).borrow(
+            member.fingerprint, member.fleet, now.now_ns, <int64_t>member.cost
+        )
+
+    cdef int decide(self, Member* member) except -1:
+        return (<LeasedLimit>self.allowed[member.which]).decide(
+            member.fingerprint, member.fleet, <int64_t>member.cost
+        )
+
+    def lend_by(self, lender):
+        cdef LeasedLimit one
+        for one in self.allowed:
+            one.lend_by(lender)
+
+    @property
+    def lease_table(self):
+        return (<LeasedLimit>self.allowed[0]).table
 
     cdef bint acquire(self, Member* member) noexcept:
         cdef uint64_t waiting = 0

@@ -9,7 +9,8 @@ from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memset
 
 from tidegate.limits.keys cimport Asked, Run, ask_of
-from tidegate.limits.limit cimport CONCURRENCY, MISSING_OWN, MISSING_SKIP, QUOTA, RATE, Limit, Member, Moment
+from tidegate.limits.limit cimport CONCURRENCY, LEASED, MISSING_OWN, MISSING_SKIP, QUOTA, RATE, Limit, Member, Moment
+from tidegate.limits.leased cimport LeasedLimit
 from tidegate.limits.quota cimport QuotaLimit
 from tidegate.limits.rate cimport RateLimit
 from tidegate.memory.cells cimport NEVER
@@ -52,6 +53,8 @@ cdef int64_t left_of(Limit limit, Member* member, const Moment* now, int64_t* re
         left -= <int64_t>limit.permits.held(member.fingerprint)
     elif limit.kind == RATE:
         left = (<RateLimit>limit.allowed[member.which]).remaining(member.fingerprint, now.now_ns, reset_ns)
+    elif limit.kind == LEASED:
+        left = (<LeasedLimit>limit.allowed[member.which]).left(member.fingerprint, now.now_ns)
     else:
         left = (<QuotaLimit>limit.allowed[member.which]).peek(
             member.fingerprint, now.now_ns // MILLISECOND_NS, now.wall_ms, 0, &member.window

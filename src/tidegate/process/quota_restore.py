@@ -48,4 +48,5 @@ def restore_quotas(
 def quota_places(snapshot: Snapshot) -> dict[str, Place]:
     """Where the quotas of a configuration are."""
     limits = snapshot.gateway.limits
-    return {name: place for name, place in snapshot.places.items() if name in limits and limits[name].kind == "quota"}
+    own = {name for name, limit in limits.items() if limit.kind == "quota" and not limit.is_fleet}
+    return {name: place for name, place in snapshot.places.items() if name in own}

@@ -11,6 +11,7 @@ from tidegate.config.limits import ENDPOINT_STEP_MAX, PERMITS_MAX, STEP_MAX, All
 from tidegate.config.rules.adaptive import check_adaptive
 from tidegate.config.rules.fields import check_said
 from tidegate.config.rules.filters import identifies
+from tidegate.config.rules.fleet import check_fleet
 from tidegate.config.rules.subject import Subject
 from tidegate.config.schema import Route
 from tidegate.config.values import parse_rate
@@ -51,6 +52,7 @@ def check_limits(subject: Subject) -> None:
             _check_options(subject, path, limit)
         check_adaptive(subject, path, limit)
         _check_key(subject, path, limit, tiers)
+        check_fleet(subject, path, limit)
         if name not in used and not subject.shaped.lost:
             subject.warn(path, "takes no effect: no listener, route or upstream names it")
     _check_identity(subject)

@@ -1,0 +1,57 @@
+"""What a limit of a whole fleet needs, and what cannot be counted together."""
+
+import pytest
+from tests.config.gateways import LISTENER, ROUTE, UPSTREAM, accepted, told
+
+STORE = '[redis.main]\nurl = "redis://127.0.0.1"\n'
+
+
+def shared(options: str, store: str = STORE) -> str:
+    return f'{LISTENER}{UPSTREAM}{store}[limits.a]\n{options}\n{ROUTE}limits = ["a"]\n'
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        'rate = "100/s"\nscope = "fleet"\nstore = "main"',
+        'rate = "9/s"\nscope = "fleet"\nstore = "main"\ncost = "header:X"\non_store_failure = "deny"',
+        'rate = "9/s"\nscope = "fleet"\nstore = "main"\nkey = "client.ip"\nlatency_cap = "5ms"',
+    ],
+)
+def test_rate_that_a_fleet_shares_has_no_finding(options: str) -> None:
+    accepted(shared(options))
+
+
+@pytest.mark.parametrize(
+    ("options", "finding"),
+    [
+        ('rate = "1/s"\nscope = "fleet"', 'scope: of "fleet" needs `store`'),
+        ('rate = "1/s"\nstore = "main"', 'store: has no effect without scope = "fleet"'),
+        ('rate = "1/s"\non_store_failure = "deny"', 'on_store_failure: has no effect without scope = "fleet"'),
+        ('rate = "1/s"\nlatency_cap = "5ms"', 'latency_cap: has no effect without scope = "fleet"'),
+        ('concurrency = 5\nscope = "fleet"\nstore = "main"', 'scope: cannot be "fleet" of a concurrency'),
+        (
+            'rate = "1/s"\nburst = 5\nexcess = "delay"\nscope = "fleet"\nstore = "main"',
+            'excess: cannot be "delay" of a fleet',
+        ),
+        (
+            'rate = "1/s"\ncharge = "on_failure"\nscope = "fleet"\nstore = "main"',
+            'charge: cannot be "on_failure" of a fleet',
+        ),
+        (
+            'rate = "1/s"\nburst = 9\ncost = "upstream.seconds"\nscope = "fleet"\nstore = "main"',
+            'cost: "upstream.seconds" is known late',
+        ),
+        ('rate = "1/s"\nkey = "endpoint"\nscope = "fleet"\nstore = "main"', "key: cannot be of endpoints"),
+    ],
+)
+def test_what_a_fleet_cannot_count_is_found(options: str, finding: str) -> None:
+    found = told(shared(options))
+    assert len(found) == 1
+    assert found[0].startswith(f"limits.a.{finding}")
+
+
+def test_store_that_is_not_there_is_found_with_the_one_that_was_meant() -> None:
+    found = told(shared('rate = "1/s"\nscope = "fleet"\nstore = "mian"'))
+    assert len(found) == 1
+    assert 'no redis is named "mian"' in found[0]

@@ -1,0 +1,167 @@
+"""A lender and a real store: what it borrows, gives back and decides, while the store is there, slow, or gone."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from tests.redis.links import link_to, run, until
+from tests.redis.servers import Server, serving
+
+from tidegate.config.limits import Limit as Settings
+from tidegate.limits.fleet.allowance import RateAllowance
+from tidegate.limits.fleet.lender import Lender
+from tidegate.limits.fleet.nodes import Nodes
+from tidegate.limits.leased import PENDING, LeasedLimit
+from tidegate.memory.leases import LeaseTable
+from tidegate.memory.region import Region
+from tidegate.memory.tables import bytes_for
+from tidegate.redis.single import SingleLink
+from tidegate.testing.relay import Relay
+
+KEY = 0xFEDCBA9876543210
+STORED = "tidegate:{fedcba9876543210}:real"
+
+
+def now_ms() -> int:
+    return time.monotonic_ns() // 1_000_000
+
+
+def lender_of(link: SingleLink, allowance: RateAllowance, policy: Any = "share") -> tuple[Lender, LeasedLimit]:
+    region = Region.create(1, quotas=bytes_for(8))
+    table = LeaseTable(region.mapping, 0, 8)
+    region.close()
+    settings = Settings(rate="1/s", scope="fleet", store="main", on_store_failure=policy, keys=64)
+    nodes = Nodes(lambda: link, "one")
+    lender = Lender("real", settings, [allowance], table, link=lambda: link, nodes=nodes, now_ms=now_ms)
+    return lender, LeasedLimit(table, 0, lender)
+
+
+@asynccontextmanager
+async def lending(
+    server: Server, allowance: RateAllowance, policy: Any = "share", through: str = ""
+) -> AsyncIterator[tuple[Lender, LeasedLimit]]:
+    async with link_to(through or server.address) as link:
+        lender, limit = lender_of(link, allowance, policy)
+        try:
+            yield lender, limit
+        finally:
+            lender.close()
+            lender.nodes.close()
+
+
+async def verdict(limit: LeasedLimit, cost: int = 1) -> int:
+    """What a request is told that waits for as long as it takes."""
+    found = PENDING
+    while found == PENDING:
+        found = limit.take(KEY, time.monotonic_ns(), cost)
+        await asyncio.sleep(0.001)
+    return found
+
+
+def test_what_it_borrows_is_in_the_store_and_what_is_not_used_comes_back() -> None:
+    async def scenario() -> None:
+        with serving() as server:
+            async with lending(server, RateAllowance(10, 3600, 99)) as (lender, limit):
+                assert await verdict(limit, 60) == 0
+                assert lender.counts.borrowed == 60
+                full_ms = 100 * 360_000
+                assert 59 * 360_000 < server.ask("PTTL", STORED) <= 60 * 360_000 + 1
+                assert limit.table.ask(KEY, now_ms(), now_ms() + 500)
+                lender.borrow(0, KEY, KEY, 40)  # for somebody who then leaves
+                await until(lambda: server.ask("PTTL", STORED) > 99 * 360_000)
+                assert (await verdict(limit, 41)) < 0
+                await until(lambda: lender.counts.returned == 40)
+                assert server.ask("PTTL", STORED) <= 60 * 360_000 + 1 < full_ms
+
+    run(scenario())
+
+
+def test_two_machines_share_one_bucket_and_the_clock_of_the_store() -> None:
+    async def scenario() -> None:
+        allowance = RateAllowance(10, 3600, 9)
+        with serving() as server:
+            async with lending(server, allowance) as (_, one), lending(server, allowance) as (_, other):
+                found = [await verdict(limit) for _ in range(6) for limit in (one, other)]
+                assert [each == 0 for each in found] == [True] * 10 + [False] * 2
+
+    run(scenario())
+
+
+def test_primary_that_dies_before_its_replica_has_heard_lets_in_one_bucket_more() -> None:
+    async def scenario() -> None:
+        allowance = RateAllowance(10, 3600, 9)
+        with serving("--repl-diskless-sync-delay", "0") as primary, serving() as replica:
+            replica.ask("REPLICAOF", "127.0.0.1", primary.port)
+            await until(lambda: b"master_link_status:up" in replica.ask("INFO", "replication"))
+            with Relay(primary.address) as relay:
+                async with lending(primary, allowance, through=relay.address) as (_, limit):
+                    replica.ask("REPLICAOF", "NO", "ONE")  # it hears nothing from here on
+                    assert [(await verdict(limit)) == 0 for _ in range(10)] == [True] * 10
+                    relay.target = replica.address
+                    primary.kill()
+                    relay.cut()
+                    limit.table.free(KEY, now_ms())
+                    admitted = 0
+
+                    async def one_more() -> bool:
+                        nonlocal admitted
+                        is_in = await verdict(limit) == 0
+                        admitted += is_in
+                        return is_in
+
+                    # The store is away for a moment: one share of its own, and then the bucket of the replica.
+                    deadline = time.monotonic() + 60
+                    while server_keys(replica) == 0 and time.monotonic() < deadline:
+                        await one_more()
+                        limit.table.free(KEY, now_ms())
+                        await asyncio.sleep(0.01)
+                    while await one_more():
+                        pass
+                    assert 10 <= admitted + 1 <= allowance.holds + 1
+
+    run(scenario())
+
+
+def server_keys(server: Server) -> int:
+    return int(server.ask("EXISTS", STORED))
+
+
+def test_store_that_answers_late_is_as_if_it_were_away_and_its_answer_is_used_all_the_same() -> None:
+    async def scenario() -> None:
+        with serving() as server, Relay(server.address) as relay:
+            async with lending(server, RateAllowance(10, 3600, 9), "deny", through=relay.address) as (lender, limit):
+                assert await verdict(limit) == 0
+                relay.hold()
+                assert limit.take(KEY, time.monotonic_ns()) == PENDING
+                lender.decide(0, KEY, KEY, 1)  # as a request does that has waited for as long as it may
+                assert limit.take(KEY, time.monotonic_ns()) < PENDING
+                relay.release()
+                await until(lambda: lender.counts.borrowed == 2 or lender.counts.failed)
+                await until(lambda: limit.take(KEY, time.monotonic_ns()) == 0)
+
+    run(scenario())
+
+
+def test_rate_of_nobody_asks_no_store() -> None:
+    async def scenario() -> None:
+        with serving() as server:
+            async with lending(server, RateAllowance(0, 1)) as (lender, limit):
+                assert await verdict(limit) < 0
+                assert lender.counts.asked == 0
+
+    run(scenario())
+
+
+def test_key_of_the_wrong_kind_in_the_store_is_as_if_it_were_away() -> None:
+    async def scenario() -> None:
+        with serving() as server:
+            server.ask("LPUSH", STORED, "x")
+            async with lending(server, RateAllowance(1, 3600), "deny") as (lender, limit):
+                assert await verdict(limit) < 0
+                assert lender.counts.failed == 1
+
+    run(scenario())
