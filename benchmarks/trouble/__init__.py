@@ -18,6 +18,7 @@ from benchmarks.trouble import (
     reloads,
     stalls,
     stopped,
+    store,
 )
 
 __all__ = ["KNOWN"]
@@ -34,4 +35,5 @@ KNOWN: dict[str, Callable[[Sequence[str]], int]] = {
     "restart-overload": overload.main,
     "stalls": stalls.main,
     "stopped-workers": stopped.main,
+    "store-trouble": store.main,
 }

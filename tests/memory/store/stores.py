@@ -62,6 +62,16 @@ def opened(
         store.close()
 
 
+@contextlib.contextmanager
+def sleeper() -> Iterator[subprocess.Popen[bytes]]:
+    """A process that does nothing."""
+    with subprocess.Popen(["sleep", "1000"]) as child:
+        try:
+            yield child
+        finally:
+            child.kill()
+
+
 def run(coroutine):
     """Runs to its end, within a far deadline."""
 

@@ -5,6 +5,7 @@ import fcntl
 import os
 
 import pytest
+from tests.memory.store.stores import sleeper
 
 from tidegate.errors import GatewayError, Kind, Source
 from tidegate.memory.store.directory import StoreDirectory, failure
@@ -67,6 +68,23 @@ def test_numbers_of_generations_are_not_used_twice(directory):
     index, _ = directory.open_index(MIB)
     directory.remove_others(0)
     assert directory.next_generation(index) == 21
+
+
+def test_one_owner_at_a_time_and_the_next_when_it_is_dead(directory):
+    index, _ = directory.open_index(MIB)
+    with sleeper() as other:
+        assert index.take_over(other.pid) == 0
+        assert index.take_over(other.pid) == 0
+        assert index.take_over(os.getpid()) == other.pid
+    assert index.take_over(os.getpid()) == 0
+    assert index.take_over(os.getppid()) == os.getpid()
+
+
+def test_pid_that_is_used_again_owns_nothing(directory):
+    index, _ = directory.open_index(MIB)
+    index.take_over(os.getpid())
+    index.words[25] -= 1
+    assert index.take_over(os.getppid()) == 0
 
 
 def test_only_the_valid_generation_is_left(directory):

@@ -8,7 +8,7 @@ import shutil
 import stat
 
 import pytest
-from tests.memory.store.stores import MIB, Clock, Said, opened, run, shared_memory, until
+from tests.memory.store.stores import MIB, Clock, Said, opened, run, shared_memory, sleeper, until
 
 from tidegate.errors import GatewayError, Kind
 from tidegate.memory.store import SMALL_MAX, Store
@@ -164,6 +164,24 @@ def test_directory_that_others_may_enter_is_refused(place):
     with pytest.raises(GatewayError, match="open to other users") as caught:
         Store.open(place, MIB, say=Said())
     assert caught.value.kind is Kind.PROXY_CONFIGURATION_ERROR
+
+
+def test_store_of_another_gateway_that_runs_is_refused(place):
+    """One that is dead is followed, with all that it had."""
+
+    async def main():
+        with sleeper() as other:
+            with opened(place, owner=other.pid) as store:
+                await store.put(b"k", b"v", b"", LATE_S)
+            with pytest.raises(GatewayError, match=f"gateway with pid {other.pid}") as caught:
+                Store.open(place, MIB, say=Said(), owner=os.getpid())
+            assert caught.value.kind is Kind.PROXY_CONFIGURATION_ERROR
+            with opened(place, owner=other.pid) as store:
+                assert store.get(b"k", 0.0).value == b"v"
+        with opened(place, owner=os.getpid()) as store:
+            assert store.get(b"k", 0.0).value == b"v"
+
+    run(main())
 
 
 def spoil_ledger(place):

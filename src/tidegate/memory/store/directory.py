@@ -10,7 +10,9 @@ Rules:
    the header changes to it with one store. Whoever has the old one open sees that at its next read, and follows.
 2. What was written by another version of this code, or in another boot of the machine, is not read: the index is made
    anew and takes the place of the old one. Processes of that version keep what they have open, and end with it.
-3. To open, to begin anew and to sweep takes a lock on the directory, which the kernel takes from the dead. One who is
+3. A store is one gateway's: the header has the process that owns it, by pid and start, and while that lives no other
+   gateway opens the store. Who comes after a dead one takes it over, with what is in it.
+4. To open, to begin anew and to sweep takes a lock on the directory, which the kernel takes from the dead. One who is
    stopped keeps it: others wait for ``PATIENCE_S`` and say so.
 """
 
@@ -41,6 +43,7 @@ _HEADER = struct.Struct("<8sII16s")  # magic, version, cells, boot
 _HEADER_BYTES = 4096
 _GENERATION = 8  # words
 _WRITER = 16
+_OWNER = 24  # and when that process was started
 _CELLS_MIN, _CELLS_MAX = 1024, 1 << 21
 _BYTES_A_CELL = 512
 _LOOK_S = 0.01
@@ -79,6 +82,15 @@ class Index:
     @writer.setter
     def writer(self, pid: int) -> None:
         self.words[_WRITER] = pid
+
+    def take_over(self, owner: int) -> int:
+        """Makes a process the store's owner, with the lock held; the pid of another one that lives and is, else 0."""
+        known: int = self.words[_OWNER]
+        if known not in (0, owner) and _started(known) == self.words[_OWNER + 1]:
+            return known
+        self.words[_OWNER] = owner
+        self.words[_OWNER + 1] = _started(owner)
+        return 0
 
 
 class StoreDirectory:
@@ -207,6 +219,15 @@ def failure(error: OSError, what: str) -> GatewayError:
     is_exhausted = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
     kind = Kind.GATEWAY_EXHAUSTED if is_exhausted else Kind.PROXY_CONFIGURATION_ERROR
     return GatewayError(kind, f"{what}: {error.strerror or error}", source=Source.INTERNAL, cause=error)
+
+
+def _started(pid: int) -> int:
+    """When a process was started, in clock ticks since boot; with its pid that is no other. 0: there is none."""
+    try:
+        facts = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return 0
+    return int(facts.rpartition(")")[2].split()[19])
 
 
 def _boot() -> bytes:

@@ -54,6 +54,7 @@ class Store:
         *,
         say: Callable[..., None],
         clock: Callable[[], float],
+        owner: int | None,
         patience_s: float,
     ) -> None:
         self._directory = directory
@@ -69,6 +70,12 @@ class Store:
         with directory.locked(patience_s):
             self._index, reason = directory.open_index(max_bytes)
             self._cells = self._index.cells
+            if owner is not None and (other := self._index.take_over(owner)):
+                raise GatewayError(
+                    Kind.PROXY_CONFIGURATION_ERROR,
+                    f"the store in {directory.path} is that of the gateway with pid {other}: name another directory",
+                    source=Source.INTERNAL,
+                )
             self._generation = self._open_valid(reason)
         self._writer = Writer(self._make, self._made, self._became_stuck, patience_s)
 
@@ -80,6 +87,7 @@ class Store:
         *,
         say: Callable[..., None],
         clock: Callable[[], float] = boot_s,
+        owner: int | None = None,
         patience_s: float = PATIENCE_S,
     ) -> Self:
         """Opens the store of a directory, which is made if it is not there; what the dead have left is cleared.
@@ -89,14 +97,16 @@ class Store:
             max_bytes: Bound of all entries together.
             say: ``say(kind, message, level=…, **fields)``, as the error log has it; called on another thread as well.
             clock: Seconds, as of CLOCK_BOOTTIME.
+            owner: The pid of the gateway: its supervisor's, which an upgrade keeps. None: whoever opens it may.
             patience_s: How long a write waits for its thread, and who opens for others who do.
 
         Raises:
-            GatewayError: The directory is not ours alone, its file system is full, or a stopped process holds it.
+            GatewayError: The directory is not ours alone, another gateway that runs has the store, its file system is
+                full, or a stopped process holds it.
         """
         place = StoreDirectory(Path(directory))
         try:
-            return cls(place, max_bytes, say=say, clock=clock, patience_s=patience_s)
+            return cls(place, max_bytes, say=say, clock=clock, owner=owner, patience_s=patience_s)
         except OSError as error:
             place.close()
             raise failure(error, f"cannot open the store in {directory}") from error
