@@ -222,12 +222,13 @@ def failure(error: OSError, what: str) -> GatewayError:
 
 
 def _started(pid: int) -> int:
-    """When a process was started, in clock ticks since boot; with its pid that is no other. 0: there is none."""
+    """When a process was started, in clock ticks since boot; with its pid that is no other. 0: it is dead."""
     try:
         facts = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return 0
-    return int(facts.rpartition(")")[2].split()[19])
+    state, *others = facts.rpartition(")")[2].split()
+    return 0 if state == "Z" else int(others[18])
 
 
 def _boot() -> bytes:
