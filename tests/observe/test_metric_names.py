@@ -7,9 +7,10 @@ from tidegate.config.log_fields import COMBINED, DEFAULT_FIELDS, FIELDS, FORMAT_
 from tidegate.observe.learned import LEARNED
 from tidegate.observe.metric_names import METRICS as COUNTED
 from tidegate.observe.redis_metrics import REDIS
+from tidegate.observe.store_metrics import STORE
 from tidegate.observe.vital_metrics import VITALS
 
-METRICS = (*COUNTED, *VITALS, *LEARNED, *REDIS)
+METRICS = (*COUNTED, *VITALS, *LEARNED, *REDIS, *STORE)
 
 MANUAL = (Path(__file__).parents[2] / "docs" / "logs-and-metrics.md").read_text()
 BOUNDED_LABELS = {"route", "upstream", "class", "direction", "side", "path", "cause", "bound", "worker", "state"} | {
@@ -26,6 +27,8 @@ BOUNDED_LABELS = {"route", "upstream", "class", "direction", "side", "path", "ca
     "event",
     "keys",  # 64 at most
     "reason",
+    "size",
+    "what",
 }
 
 

@@ -18,5 +18,6 @@ Limits count in tables of 16-byte cells that all processes charge at once: ``rat
 shared; ``turns`` let one process speak for all; a ``journal`` keeps the latest of what was put into it.
 
 ``flights`` say who fetches a key for all workers, ``single_flight`` is how a worker asks. What it fetched goes into the
-``store``, which is no part of the region: it lies in a directory and outlives all processes.
+``store``, which is no part of the region: it lies in a directory and outlives all processes. ``store_report`` is what
+it tells of itself in the region.
 """

@@ -24,6 +24,7 @@ from tidegate.memory.log_ring import RING_HEADER_SIZE, ring_capacity
 from tidegate.memory.mapping import Mapping
 from tidegate.memory.meters import METERS_SIZE, SERIES_SIZE, MeterReader, MeterTotals
 from tidegate.memory.slot import MARK_SIZE, Slot
+from tidegate.memory.store_report import STORE_REPORT_SIZE
 from tidegate.memory.tables import check_machine
 from tidegate.memory.turns import TURNS_SIZE
 
@@ -88,6 +89,7 @@ class Region:
                 ("adaptive", 0, adaptive_size(slots)),
                 ("generations", 0, GENERATIONS_SIZE),
                 ("flights", 0, flights_size()),
+                ("store", STORE_REPORT_SIZE, 0),
                 *((name, 0, journal_size(*shape)) for name, shape in JOURNALS.items()),
             ],
             workers=workers,

@@ -17,12 +17,14 @@ from tidegate.memory.histogram import bucket_of
 from tidegate.memory.meters import FLEET_EVENTS, SHED_REASON_NAMES, VERDICTS, MeterReader, SeriesTotals
 from tidegate.memory.region import Region
 from tidegate.memory.slot import SlotState, SlotStatistics
+from tidegate.memory.store_report import read_store
 from tidegate.observe import metric_names as names
 from tidegate.observe.error_log import ErrorLog
 from tidegate.observe.limit_rooms import LimitRooms
 from tidegate.observe.log_writer import LogWriter
 from tidegate.observe.metric_names import Metric
 from tidegate.observe.redis_metrics import redis_families
+from tidegate.observe.store_metrics import store_families
 from tidegate.observe.vital_metrics import vital_families
 from tidegate.observe.vitals import Vitals
 
@@ -97,6 +99,7 @@ class Metrics:
         yield self._fleets(by_kind.get("fleet", {}))
         yield self._learned()
         yield from redis_families(self._reader, by_kind, _histogram, _line, _head)
+        yield self._store()
         yield self._rooms()
         for kind, metrics in names.SERIES.items():
             families = [[_head(metric)] for metric in metrics]
@@ -130,6 +133,15 @@ class Metrics:
             if workers:
                 text += _line(names.FLEET_NODES.name, {"limit": name}, round(nodes / workers))
         return text
+
+    def _store(self) -> str:
+        seen = read_store(self._region.mapping)
+        if seen is None:
+            return ""
+        return "".join(
+            _head(metric) + "".join(_line(metric.name, *sample) for sample in samples)
+            for metric, samples in store_families(seen)
+        )
 
     def _learned(self) -> str:
         snapshot = None if self._snapshot is None else self._snapshot()
