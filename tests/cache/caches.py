@@ -7,9 +7,13 @@ import random
 from collections.abc import Callable
 from typing import Any
 
+from tests.redis.links import until
+
 from tidegate.cache.cache import Cache
+from tidegate.cache.fetch import MachineFlights
 from tidegate.config.cache import Cache as Settings
 from tidegate.memory.generations import GENERATIONS_SIZE, Generations
+from tidegate.redis.link import Link
 
 
 class Clock:
@@ -55,13 +59,55 @@ class Origin:
 
 
 def cache(
-    clock: Callable[[], float] | None = None, *, generations: Generations | None = None, **settings: Any
+    clock: Callable[[], float] | None = None,
+    *,
+    generations: Generations | None = None,
+    link: Link | None = None,
+    machine: MachineFlights | None = None,
+    **settings: Any,
 ) -> Cache:
     """One without jitter and early refresh, unless it is asked for."""
     return Cache(
         "test",
         Settings(**{"jitter": 0.0, "early_refresh": 0.0} | settings),
         generations or Generations(bytearray(GENERATIONS_SIZE)),
+        link=link,
+        machine=machine,
         chance=random.Random(1),
         clock=clock,
     )
+
+
+async def stored(one: Cache, count: int) -> None:
+    """Returns when so many values have been stored in Redis: nobody who waits for a value waits for that."""
+    await until(lambda: one.statistics().redis.stored >= count)  # type: ignore[union-attr]
+
+
+class Landing:
+    """Flights of the machine as a table in this process: what the ones in shared memory do."""
+
+    def __init__(self) -> None:
+        self.flying: set[bytes] = set()
+        self.led = 0
+
+    def lead(self, key: bytes, lease_s: float) -> Leading | None:
+        if key in self.flying:
+            return None
+        self.flying.add(key)
+        self.led += 1
+        return Leading(self, key)
+
+    async def wait(self, key: bytes) -> None:
+        await until(lambda: key not in self.flying)
+
+
+class Leading:
+    """One that has begun."""
+
+    def __init__(self, landing: Landing, key: bytes) -> None:
+        self._landing = landing
+        self._key = key
+
+    def land(self) -> bool:
+        self._landing.flying.discard(self._key)
+        return True

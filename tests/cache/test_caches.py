@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from tests.cache.caches import Origin
-from tests.redis.links import run
+from tests.redis.links import link_to, run, until
+from tests.redis.servers import Server
 
 from tidegate import Filter, Request, Response, testing
 from tidegate.cache.caches import Caches
@@ -28,6 +30,39 @@ def test_a_reload_keeps_what_is_in_a_cache() -> None:
             caches["b"]
         caches.close()
         assert len(caches) == 0
+
+    run(scenario())
+
+
+def test_caches_of_redis_follow_their_settings(server: Server) -> None:
+    async def scenario() -> None:
+        async with link_to(server.address) as first, link_to(server.address) as second:
+            links = {"main": first}
+            caches = Caches(Generations(bytearray(GENERATIONS_SIZE)), links)
+            settings = Settings(redis="main", large_value=8192, redis_in_flight=4096, redis_bytes_per_s=1 << 30)
+            caches.configure({"a": settings})
+            one = caches["a"]
+            await until(lambda: one._bus is not None and one._bus.is_current)
+            await one.get("k", Origin(b"x" * 10_000).load)
+            await until(lambda: one.statistics().redis.stored)  # type: ignore[union-attr]
+            assert server.ask("EXISTS", "cache:a:{k}") == 1
+            appends = {command.name: command.count for command in first.meters.every_command()}["APPEND"]
+            assert appends == 3, "pieces of 4096 bytes"
+            assert one._fetcher.remote._pacing._free_at > 0  # type: ignore[union-attr]
+            bus = one._bus
+            caches.configure({"a": replace(settings, ttl=5.0)})
+            assert caches["a"] is one and one._bus is bus, "a reload leaves what it hears and what is in it"
+            assert one.get_nowait("k") is not None
+            links["main"] = second
+            caches.configure({"a": settings})
+            assert caches["a"] is one and one._bus is not bus
+            caches.configure({"a": replace(settings, prefix="other:")})
+            await caches["a"].get("k", Origin().load)
+            assert caches["a"] is not one
+            await until(lambda: server.ask("EXISTS", "other:{k}"))
+            caches.configure({"a": Settings()})
+            assert caches["a"].statistics().redis is None
+            caches.close()
 
     run(scenario())
 

@@ -135,6 +135,6 @@ def test_they_say_what_they_are() -> None:
     assert repr(placed(one, "k", b"v")) == "<Entry 'k': 100 bytes, fresh until 1020.000, used 0 times>"
     assert "nothing" in repr(placed(one, "n", None))
     assert repr(one) == "<Shelf of 2>"
-    assert one.entries["k"].load_s == 5.0
+    assert one.entries["k"].load_s == 0.0
     with pytest.raises(NotImplementedError):
         Shelf(one.generations).get("k")

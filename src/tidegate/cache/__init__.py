@@ -7,8 +7,14 @@
     Space           which of them stay when there is no room: bounded in bytes
     Sketch          how often keys were asked for, also of those that did not stay
     Lifetimes       fresh, stale, ended: arithmetic on times
-    Flights         one fetch for each key, and who waits for it
+    Flights         one fetch for each key in this worker, and who waits for it
+    Fetcher         one fetch for the machine or the fleet: Redis, then the origin
+    Remote          what others find in Redis; Head is what is known of a value there
+    Lease           who fetches for a fleet
+    Bus             what was invalidated by other machines
+    Maker, Names    entries, and what they are called by who shares them
 
-A caller asks the Cache. What is on its Shelf and fresh is there at once. Else the caller joins the flight for that key,
-and the first one's ``load`` fetches it; the value goes on the shelf, where Space may have to put others out for it.
+A caller asks the Cache. What is on its Shelf and fresh is there at once. Else the caller joins the flight for that key.
+The Fetcher looks into Redis, and the first caller's ``load`` asks the origin; the value goes to Redis, and on the shelf,
+where Space may have to put others out for it.
 """

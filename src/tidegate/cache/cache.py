@@ -10,35 +10,30 @@ import asyncio
 import random
 import secrets
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+from tidegate.cache.codec import codec_named
+from tidegate.cache.fetch import Fetcher, MachineFlights
 from tidegate.cache.flights import Call, Flights, NotKnown
 from tidegate.cache.freshness import Lifetimes, is_due_early
 from tidegate.cache.loaded import Loaded
+from tidegate.cache.making import Maker
 from tidegate.cache.names import Names
+from tidegate.cache.pacing import Pacing
 from tidegate.cache.shelf import Entry, Key, Shelf
-from tidegate.cache.sizes import ENTRY_BYTES, size_of
 from tidegate.cache.space import Space
-from tidegate.cache.statistics import CacheStatistics, TierStatistics
+from tidegate.cache.statistics import CacheStatistics, RemoteStatistics, TierStatistics
 from tidegate.config.cache import Cache as Settings
 from tidegate.errors import GatewayError, Kind, Source
 from tidegate.memory.generations import Generations
 
+if TYPE_CHECKING:
+    from tidegate.cache.bus import Bus
+    from tidegate.redis.link import Link
+
 __all__ = ["Cache"]
 
-_RETRY_S = 1.0
-"""After a fetch that failed, how long a stale value is given out without trying again."""
-
 Load = Callable[[Any], Awaitable[Any]]
-
-
-class _Mark(NamedTuple):
-    """When a fetch began, and what was invalidated until then."""
-
-    at: float
-    epoch: int
-    slots: tuple[int, ...]
-    marks: tuple[int, ...]
 
 
 class Cache(Shelf):
@@ -48,6 +43,8 @@ class Cache(Shelf):
         name: Of ``[cache.NAME]``.
         settings: The checked configuration.
         generations: Where invalidations are seen by all workers.
+        link: To the Redis that it says.
+        machine: The flights of the machine.
         chance: Random numbers, for jitter and early refresh.
         clock: Seconds, for tests.
     """
@@ -58,24 +55,32 @@ class Cache(Shelf):
         settings: Settings,
         generations: Generations,
         *,
+        link: "Link | None" = None,
+        machine: MachineFlights | None = None,
         chance: random.Random | None = None,
         clock: Callable[[], float] | None = None,
     ) -> None:
         super().__init__(generations, clock)
         self.name = name
-        self._names = Names(name)
+        self._prefix = prefix_of(name, settings)
+        self._names = Names(self._prefix)
         self._chance = chance or random.Random()
-        self._flights = Flights(self._fetch)
         self._space = Space(self.entries, settings.memory)
-        self._misses = self._stale = self._stale_if_error = self._refreshes = 0
-        self._loads = self._load_failures = self._invalidations = 0
-        self._load_total_s = 0.0
-        self.configure(settings)
+        self._maker = Maker(self._names, generations, self.now, self._chance)
+        codec = codec_named(settings.codec)
+        self._fetcher = Fetcher(
+            name, settings, self._maker, self._put, codec=codec, chance=self._chance, machine=machine
+        )
+        self._flights = Flights(self._fetcher.fetch)
+        self._bus: Bus | None = None
+        self._connected: tuple[Link | None, int, int, int | None] = (None, 0, 0, None)
+        self._misses = self._stale = self._stale_if_error = self._refreshes = self._invalidations = 0
+        self.configure(settings, link)
 
-    def configure(self, settings: Settings) -> None:
+    def configure(self, settings: Settings, link: "Link | None" = None) -> None:
         """Goes on with other settings; what is there stays, and ends when it would have."""
-        self.settings = settings
-        self._lifetimes = Lifetimes(
+        self.settings = self._fetcher.settings = settings
+        self._maker.lifetimes = Lifetimes(
             settings.ttl,
             settings.negative_ttl,
             settings.stale_while_revalidate,
@@ -84,6 +89,7 @@ class Cache(Shelf):
             settings.early_refresh,
         )
         self._space.resize(settings.memory)
+        self._connect(settings, link)
 
     # -- for callers ----------------------------------------------------------------------------------------------
 
@@ -127,20 +133,33 @@ class Cache(Shelf):
         return dict(zip(wanted, found, strict=True))
 
     async def set(self, key: Key, value: Any, *, ttl: float | None = None, tags: Iterable[str] = ()) -> None:
-        """Puts a value in, known from elsewhere; what is being fetched for this key is not kept."""
-        self._stamp(self._names.slot_of_key(key))
-        self._keep(key, Loaded(value, ttl, _tuple(tags)), self._mark(key, _tuple(tags)))
+        """Puts a value in, known from elsewhere; what is being fetched for this key is not kept.
+
+        Raises GatewayError when others could not be told, as `invalidate` does.
+        """
+        slot = self._names.slot_of_key(key)
+        stamp = self._stamp(slot)
+        await self._fetcher.put(key, Loaded(value, ttl, _tuple(tags)))
+        await self._tell(slot, stamp)
 
     async def invalidate(self, key: Key) -> None:
-        """The value of ``key`` is given to nobody who asks from now on."""
-        self._invalidations += 1
+        """The value of ``key`` is given to nobody who asks from now on.
+
+        On this machine that holds at once, whatever happens. Raises GatewayError when Redis could not be told, and
+        others go on with what they have.
+        """
         self._space.drop(key)
-        self._stamp(self._names.slot_of_key(key))
+        stamp = self._stamp(self._names.slot_of_key(key))
+        if self._fetcher.remote is not None:
+            await self._fetcher.remote.invalidate(key)
+        await self._tell(self._names.slot_of_key(key), stamp)
 
     async def invalidate_tag(self, tag: str) -> None:
         """The same for all values under this tag."""
-        self._invalidations += 1
-        self._stamp(self._names.slot_of_tag(tag))
+        stamp = self._stamp(self._names.slot_of_tag(tag))
+        if self._fetcher.remote is not None:
+            await self._fetcher.remote.invalidate_tag(tag)
+        await self._tell(self._names.slot_of_tag(tag), stamp)
 
     def pin(self, key: Key) -> None:
         """The value of ``key``, once it is there, makes room for no other; pinned ones have half of ``memory``."""
@@ -169,27 +188,29 @@ class Cache(Shelf):
             stale=self._stale,
             stale_if_error=self._stale_if_error,
             refreshes=self._refreshes,
-            loads=self._loads,
-            load_failures=self._load_failures,
-            load_total_s=self._load_total_s,
+            loads=self._fetcher.loads,
+            load_failures=self._fetcher.load_failures,
+            load_total_s=self._fetcher.load_total_s,
             invalidations=self._invalidations,
+            redis=self._redis_statistics(),
         )
 
     def close(self) -> None:
         """Ends what is under way and forgets everything."""
+        self._disconnect()
         self._flights.close()
         self._space.clear()
 
     # -- inside ---------------------------------------------------------------------------------------------------
 
     def _is_chosen(self, entry: Entry, now: float) -> bool:
-        eagerness = self._lifetimes.eagerness
+        eagerness = self._maker.lifetimes.eagerness
         return now >= entry.retry_at and is_due_early(
             now, entry.fresh_until, entry.load_s, eagerness, self._chance.random()
         )
 
     async def _wait(self, key: Key, call: Call, timeout_s: float) -> Any:
-        if call.load is None and key not in self._flights:
+        if call.load is None and self._fetcher.remote is None and key not in self._flights:
             return None
         error: Exception
         limit = asyncio.timeout(timeout_s)
@@ -203,69 +224,58 @@ class Cache(Shelf):
             if limit.expired():
                 what = f"{self.name}: {key!r} was not there within {timeout_s:g} s"
                 error = GatewayError(Kind.CONNECTION_READ_TIMEOUT, what, source=Source.INTERNAL, cause=failure)
-        older = call.older
+        older = self.entries.get(key, call.older)
         if older is not None and self.now() < older.error_until and self.is_current(older):
             self._stale_if_error += 1
             return older.value
         raise error
 
-    async def _fetch(self, key: Key, call: Call) -> Entry:
-        """For the flights: a newer entry than the caller has."""
-        if call.load is None:
-            raise NotKnown(key)
-        mark = self._mark(key, call.tags)
-        self._loads += 1
-        try:
-            loaded = await self._load(key, call)
-        except BaseException:
-            self._load_failures += 1
-            if call.older is not None:
-                call.older.retry_at = self.now() + _RETRY_S
-            raise
-        finally:
-            self._load_total_s += self.now() - mark.at
-        return self._keep(key, loaded, mark)
+    def _put(self, entry: Entry) -> None:
+        entry.uses = max(0, self._flights.waiting(entry.key) - 1)  # who waits for it beside the first uses it too
+        self._space.put(entry)
 
-    async def _load(self, key: Key, call: Call) -> Loaded:
-        timeout_s = self.settings.load_timeout
-        limit = asyncio.timeout(timeout_s)
-        try:
-            async with limit:
-                found = await call.load(key) if call.load is not None else None
-        except TimeoutError as late:
-            if not limit.expired():
-                raise  # its own
-            what = f"{self.name}: the load of {key!r} took more than {timeout_s:g} s"
-            raise GatewayError(Kind.CONNECTION_READ_TIMEOUT, what, source=Source.INTERNAL, cause=late) from late
-        if not isinstance(found, Loaded):
-            return Loaded(found, call.ttl_s, call.tags)
-        tags = (*call.tags, *(tag for tag in found.tags if tag not in call.tags))
-        return Loaded(found.value, call.ttl_s if found.ttl is None else found.ttl, tags)
+    def _redis_statistics(self) -> RemoteStatistics | None:
+        remote, bus = self._fetcher.remote, self._bus
+        return None if remote is None or bus is None else remote.statistics()._replace(gaps=bus.gaps)
 
-    def _mark(self, key: Key, tags: tuple[str, ...]) -> _Mark:
-        epoch = self.generations.current_epoch()  # first: what changes after it is seen to have changed
-        slots = self._names.slots_of(key, tags)
-        return _Mark(self.now(), epoch, slots, self.generations.read(slots))
+    def _stamp(self, slot: int) -> int:
+        self._invalidations += 1
+        stamp = secrets.randbits(64)
+        self.generations.stamp(slot, stamp)
+        return stamp
 
-    def _keep(self, key: Key, loaded: Loaded, mark: _Mark) -> Entry:
-        """The entry of a value, on the shelf if it may stay there."""
-        now, is_negative = self.now(), loaded.value is None
-        times = self._lifetimes.times(mark.at, now, self._chance.random(), ttl_s=loaded.ttl, is_negative=is_negative)
-        slots, marks, is_late = mark.slots, mark.marks, False
-        if len(loaded.tags) > len(slots) - 2:
-            # Under tags that were known only when it came: whether one of them was invalidated meanwhile is not known.
-            slots = self._names.slots_of(key, loaded.tags)
-            marks = self.generations.read(slots)
-            is_late = self.generations.current_epoch() != mark.epoch
-        size = ENTRY_BYTES + size_of(loaded.value)
-        entry = Entry(key, loaded.value, size, times, now, loaded.tags, slots, marks)
-        entry.uses = max(0, self._flights.waiting(key) - 1)  # who waits for it beside the first uses it too
-        if times.error_until > now and not is_late and self.is_current(entry):
-            self._space.put(entry)
-        return entry
+    async def _tell(self, slot: int, stamp: int) -> None:
+        if self._bus is not None:
+            await self._bus.tell(slot, stamp)
 
-    def _stamp(self, slot: int) -> None:
-        self.generations.stamp(slot, secrets.randbits(64))
+    def _connect(self, settings: Settings, link: "Link | None") -> None:
+        """Goes on with the tier in Redis that the settings say; what stays the same is not touched."""
+        wanted = (link, settings.large_value, settings.redis_in_flight, settings.redis_bytes_per_s)
+        if wanted == self._connected:
+            return
+        is_new, self._connected = wanted[0] is not self._connected[0], wanted
+        if is_new:
+            self._disconnect()
+        if link is None:
+            return
+        from tidegate.cache.bus import Bus
+        from tidegate.cache.remote import Remote
+
+        self._fetcher.remote = Remote(
+            link,
+            self._prefix,
+            large_value=settings.large_value,
+            piece=settings.redis_in_flight,
+            pacing=Pacing(settings.redis_bytes_per_s),
+        )
+        if is_new:
+            self._bus = Bus(link, self._prefix, self._names, self.generations, self._space.clear)
+
+    def _disconnect(self) -> None:
+        self._fetcher.remote = None
+        if self._bus is not None:
+            self._bus.close()
+            self._bus = None
 
     def __repr__(self) -> str:
         return f"<Cache {self.name}: {self.statistics()}>"
@@ -273,3 +283,8 @@ class Cache(Shelf):
 
 def _tuple(tags: Iterable[str]) -> tuple[str, ...]:
     return (tags,) if isinstance(tags, str) else tuple(tags)
+
+
+def prefix_of(name: str, settings: Settings) -> str:
+    """What the keys of a cache begin with, in Redis."""
+    return settings.prefix if settings.prefix is not None else f"cache:{name}:"

@@ -20,7 +20,7 @@ _SURELY = 14.0
 
 
 class Times(NamedTuple):
-    """The moments of a value's life; each is at or after the one before it.
+    """The moments of a value's life; from ``early_from`` on each is at or after the one before it.
 
     loaded_at: when its fetch began: what changed later is not in it. early_from: until then nothing has to be asked.
     """
@@ -62,16 +62,26 @@ class Lifetimes:
             is_negative: Whether it says that there is no value: that ends with its time, and is not given out stale.
         """
         if is_negative:
-            until = now + self.negative_ttl_s
-            return Times(loaded_at, until, until, until, until)
-        fresh_until = now + (self.ttl_s if ttl_s is None else ttl_s) * (1.0 - self.jitter * chance)
-        return Times(
-            loaded_at,
-            max(now, fresh_until - _SURELY * self.eagerness * (now - loaded_at)),
-            fresh_until,
-            fresh_until + self.stale_while_revalidate_s,
-            fresh_until + max(self.stale_while_revalidate_s, self.stale_if_error_s),
-        )
+            return self.rest(loaded_at, now, self.negative_ttl_s, 0.0, is_negative=True)
+        left_s = (self.ttl_s if ttl_s is None else ttl_s) * (1.0 - self.jitter * chance)
+        return self.rest(loaded_at, now, left_s, now - loaded_at)
+
+    def rest(self, loaded_at: float, now: float, left_s: float, load_s: float, *, is_negative: bool = False) -> Times:
+        """What is left of the life of a value that somebody else has fetched.
+
+        Args:
+            loaded_at: What was invalidated later is not in it.
+            now: The time.
+            left_s: How long it is fresh; less than 0: how long ago it ended.
+            load_s: How long its fetch took.
+            is_negative: Whether it says that there is no value.
+        """
+        fresh_until = now + left_s
+        stale_s = 0.0 if is_negative else self.stale_while_revalidate_s
+        error_s = 0.0 if is_negative else max(stale_s, self.stale_if_error_s)
+        early_s = 0.0 if is_negative else _SURELY * self.eagerness * load_s
+        early_from = min(fresh_until, max(now, fresh_until - early_s))
+        return Times(loaded_at, early_from, fresh_until, fresh_until + stale_s, fresh_until + error_s)
 
 
 def is_due_early(now: float, fresh_until: float, load_s: float, eagerness: float, chance: float) -> bool:

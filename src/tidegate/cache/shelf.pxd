@@ -14,6 +14,7 @@ cdef class Entry:
     # life, in seconds on the shelf's clock
     cdef readonly double loaded_at
     cdef readonly double came_at
+    cdef readonly double load_s         # how long its fetch took
     cdef readonly double early_from
     cdef readonly double fresh_until
     cdef readonly double stale_until

@@ -13,6 +13,7 @@ class Entry:
     tags: tuple[str, ...]
     loaded_at: float
     came_at: float
+    load_s: float
     early_from: float
     fresh_until: float
     stale_until: float
@@ -31,9 +32,8 @@ class Entry:
         tags: tuple[str, ...],
         slots: tuple[int, ...],
         marks: tuple[int, ...],
+        load_s: float = 0.0,
     ) -> None: ...
-    @property
-    def load_s(self) -> float: ...
     def __await__(self) -> Generator[Any, None, Any]: ...
 
 class Shelf:

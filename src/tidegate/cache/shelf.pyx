@@ -35,10 +35,11 @@ Key = str | bytes
 cdef class Entry:
     """key: of the value. value: None when there is none. size: bytes it counts for. times: ``freshness.Times``.
     came_at: when it came. tags: names under which it can be invalidated with others. slots, marks: of the
-    generations, as they were when its fetch began.
+    generations, as they were when its fetch began. load_s: how long that took.
     """
 
-    def __cinit__(self, key, value, Py_ssize_t size, times, double came_at, tuple tags, tuple slots, tuple marks):
+    def __cinit__(self, key, value, Py_ssize_t size, times, double came_at, tuple tags, tuple slots, tuple marks,
+                  double load_s=0.0):
         self.key = key
         self.value = value
         self.size = size
@@ -48,11 +49,7 @@ cdef class Entry:
         self.checked_epoch = <uint64_t>-1           # not yet
         self.loaded_at, self.early_from, self.fresh_until, self.stale_until, self.error_until = times
         self.came_at = came_at
-
-    @property
-    def load_s(self) -> float:
-        """How long its fetch took."""
-        return self.came_at - self.loaded_at
+        self.load_s = load_s
 
     def __await__(self):
         return self

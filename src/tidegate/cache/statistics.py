@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-__all__ = ["CacheStatistics", "TierStatistics"]
+__all__ = ["CacheStatistics", "RemoteStatistics", "TierStatistics"]
 
 
 class TierStatistics(NamedTuple):
@@ -14,6 +14,24 @@ class TierStatistics(NamedTuple):
     bytes: int = 0
     evictions: int = 0
     age_s: float = 0.0
+
+
+class RemoteStatistics(NamedTuple):
+    """The tier in Redis.
+
+    ``large``: values that were read in pieces; ``fenced``: not stored, because they were invalidated while they were
+    fetched; ``errors``: it could not be asked or told; ``gaps``: messages of others that were missed.
+    """
+
+    hits: int = 0
+    misses: int = 0
+    large: int = 0
+    stored: int = 0
+    fenced: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    errors: int = 0
+    gaps: int = 0
 
 
 class CacheStatistics(NamedTuple):
@@ -34,3 +52,4 @@ class CacheStatistics(NamedTuple):
     load_failures: int
     load_total_s: float
     invalidations: int
+    redis: RemoteStatistics | None

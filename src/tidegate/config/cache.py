@@ -1,11 +1,11 @@
 """``[cache.NAME]``: what is remembered of answers that cost something to get."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from annotated_types import Ge, Le
 
-from tidegate.config.kinds import Doc, Duration, Size
+from tidegate.config.kinds import Doc, Duration, Off, Ref, Size
 from tidegate.config.section import Section
 
 __all__ = ["Cache"]
@@ -19,6 +19,35 @@ class Cache(Section):
     """
 
     memory: Annotated[int, Size(smallest=1024), Doc("Bytes that each worker keeps at hand.")] = 64 << 20
+    redis: Annotated[
+        str | None, Ref("redis"), Doc("A name of `[redis]`, where others find what one worker has fetched.")
+    ] = None
+    prefix: Annotated[
+        str | None,
+        Doc("What its keys in Redis begin with; absent: `cache:NAME:`. Caches with one prefix have the same in them."),
+    ] = None
+    codec: Annotated[
+        Literal["bytes", "json"],
+        Doc('What values are in Redis: "bytes" as they are, or "json" of objects, which workers keep as objects.'),
+    ] = "bytes"
+    single_flight: Annotated[
+        Literal["worker", "machine", "fleet"],
+        Doc("For whom a value is fetched once: each worker, all workers of a machine, or all machines of the Redis."),
+    ] = "machine"
+    large_value: Annotated[
+        int,
+        Size(smallest=4096, largest=1 << 29),
+        Doc("Bytes from which on a value is a large one: read and written by one at a time, in pieces."),
+    ] = 64 << 10
+    redis_in_flight: Annotated[
+        int, Size(smallest=4096, largest=64 << 20), Doc("Bytes of a large value that are on their way at once.")
+    ] = 256 << 10
+    redis_bytes_per_s: Annotated[
+        int | None,
+        Size(smallest=4096),
+        Off(),
+        Doc("How fast large values are read and written, by each worker; absent or `off`: as fast as the link is."),
+    ] = None
     ttl: Annotated[float, Duration(), Doc("How long a value is fresh, where a caller does not say.")] = 60.0
     jitter: Annotated[
         float,

@@ -29,6 +29,7 @@ from tidegate.cache.caches import Caches
 from tidegate.config.bounds import clients_of_a_worker, descriptor_limit
 from tidegate.edge.preparation import Preparation, give_up, give_up_upstreams
 from tidegate.limits.fleet.stores import FleetStores
+from tidegate.memory.single_flight import SingleFlight
 from tidegate.process import tasks
 from tidegate.redis.links import Links
 from tidegate.upstream.pools import Pools
@@ -72,7 +73,8 @@ cdef class Server:
         self.bells = WorkerBells(region.bells(), slot)
         self.pools = Pools()
         self.links = Links(meters, self.context.error_log.say, slot)
-        self.caches = Caches(region.generations(), slot)
+        flights = SingleFlight(mapping, region.secret, slot)
+        self.caches = Caches(region.generations(), self.links, flights, seed=slot)
         self.stores = FleetStores(self.links, region.secret, meters)
         self.reactor.add_tick_hook(self._look_after_pools)
         self.reactor.add_tick_hook(self._look_after_snapshots)

@@ -12,6 +12,27 @@ def test_an_option_that_another_makes_useless_is_told() -> None:
     accepted(text + '"61s"\n')
 
 
+REDIS = PLAIN + '[redis.main]\nurl = "redis://127.0.0.1:6379/0"\n'
+
+
+def test_what_needs_redis_and_has_none_is_told() -> None:
+    text = PLAIN + "[cache.prices]\n"
+    for line in ('prefix = "p:"', 'large_value = "1MiB"', 'redis_in_flight = "1MiB"', 'redis_bytes_per_s = "1MiB"'):
+        (message,) = told(text + line + "\n")
+        assert message.startswith(f"cache.prices.{line.split()[0]}: has no effect")
+        accepted(REDIS + '[cache.prices]\nredis = "main"\n' + line + "\n")
+    (message,) = told(text + 'single_flight = "fleet"\n')
+    assert message.startswith("cache.prices.single_flight: ")
+    accepted(REDIS + '[cache.prices]\nredis = "main"\nsingle_flight = "fleet"\n')
+    (message,) = told(text + 'redis = "other"\n')
+    assert message.startswith("cache.prices.redis: no redis is named")
+
+
+def test_a_wait_that_is_longer_than_any_fetch_is_told() -> None:
+    (message,) = told(PLAIN + '[cache.prices]\nwait = "31s"\n')
+    assert message.startswith("cache.prices.wait: is longer than")
+
+
 def test_more_memory_than_there_is_is_told() -> None:
     (message,) = told("[server]\nworkers = 4\n" + PLAIN + '[cache.a]\nmemory = "100TiB"\n[cache.b]\n')
     assert message.startswith("cache: the caches of 4 workers may take ") and "that this machine has" in message

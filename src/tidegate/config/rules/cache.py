@@ -3,6 +3,7 @@
 import os
 from typing import Final
 
+from tidegate.config.cache import Cache
 from tidegate.config.findings import Path
 from tidegate.config.rules.subject import Subject
 from tidegate.config.values import format_duration, format_size
@@ -23,7 +24,19 @@ def check_cache(subject: Subject) -> None:
                 f"has no effect: `stale_while_revalidate` gives values out for "
                 f"{format_duration(cache.stale_while_revalidate)} anyway",
             )
+        _check_redis(subject, path, cache)
     _check_room(subject)
+
+
+def _check_redis(subject: Subject, path: Path, cache: Cache) -> None:
+    if cache.redis is None:
+        for option in ("prefix", "large_value", "redis_in_flight", "redis_bytes_per_s"):
+            if subject.says((*path, option)):
+                subject.warn((*path, option), "has no effect without `redis`")
+        if cache.single_flight == "fleet":
+            subject.find((*path, "single_flight"), 'is "fleet", which needs `redis`: machines agree there')
+    if cache.load_timeout < cache.wait:
+        subject.warn((*path, "wait"), "is longer than `load_timeout`: no fetch takes so long")
 
 
 def _check_room(subject: Subject) -> None:

@@ -15,7 +15,7 @@ def check_names(subject: Subject, section: Section | None = None, prefix: Path =
     known = {table: subject.names(table) for table in ("upstreams", "filters", "auth", "limits", "redis", "cache")}
     for path, ref, name in walk(subject.gateway if section is None else section, Ref, prefix):
         if name not in known[ref.table]:
-            what = ref.table if ref.table == "redis" else ref.table.removesuffix("s")
+            what = ref.table if ref.table in ("redis", "cache") else ref.table.removesuffix("s")
             subject.unknown(path, what, name, known[ref.table])
 
 

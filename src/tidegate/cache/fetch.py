@@ -1,0 +1,251 @@
+"""The way of a key that is not at hand: to Redis, and to the origin if it is not there either.
+
+Where there is a place that others find its value in, a fetch is for all workers of the machine: one leads, the others
+look again when it has landed. It lands when the value has been stored, which nobody who waits for the value waits for.
+With ``single_flight = "fleet"`` the leader takes a lease in Redis before he asks the origin.
+
+When Redis is away everybody fetches for himself, and what is fetched is not stored.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from tidegate.cache.codec import Codec
+from tidegate.cache.envelope import Ticket
+from tidegate.cache.flights import Call, NotKnown
+from tidegate.cache.loaded import Loaded
+from tidegate.cache.making import Maker, Mark
+from tidegate.cache.shelf import Entry, Key
+from tidegate.errors import GatewayError, Kind, Source
+from tidegate.process import tasks
+from tidegate.redis.errors import ReplyError
+
+if TYPE_CHECKING:
+    # What stands on the link is loaded by workers that have one.
+    from tidegate.cache.lease import Lease
+    from tidegate.cache.remote import Remote
+    from tidegate.config.cache import Cache as Settings
+
+__all__ = ["Fetcher", "Flight", "MachineFlights"]
+
+_NEWER: Final = 0.1
+"""Part of its life by which a value has to end later than another to be a newer one."""
+
+_RETRY_S: Final = 1.0
+"""After a fetch that failed, how long a stale value is given out without trying again."""
+
+
+class Flight(Protocol):
+    """The right to fetch a key for the machine."""
+
+    def land(self) -> bool:
+        """Ends it."""
+
+
+class MachineFlights(Protocol):
+    """Who fetches a key for all workers of the machine."""
+
+    def lead(self, key: bytes, lease_s: float) -> Flight | None:
+        """The flight of a key that nobody fetches now."""
+
+    async def wait(self, key: bytes) -> None:
+        """Returns when nobody fetches the key any more."""
+
+
+class Fetcher:
+    """Fetches for one cache in one worker.
+
+    Args:
+        name: Of the cache.
+        settings: The checked configuration.
+        maker: Of its entries.
+        keep: Puts an entry on the shelf.
+        codec: What values are in Redis.
+        chance: For pauses.
+        machine: The flights of the machine; without them each worker fetches for itself.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        settings: "Settings",
+        maker: Maker,
+        keep: Callable[[Entry], None],
+        *,
+        codec: Codec,
+        chance: random.Random,
+        machine: MachineFlights | None = None,
+    ) -> None:
+        self.settings = settings
+        self.remote: Remote | None = None  # the tier in Redis, when there is one
+        self.loads = self.load_failures = self.led = 0
+        self.load_total_s = 0.0
+        self._name = name
+        self._maker = maker
+        self._keep = keep
+        self._codec = codec
+        self._chance = chance
+        self._machine = machine
+
+    async def fetch(self, key: Key, call: Call) -> Entry:
+        """An entry newer than the one that the caller has.
+
+        Raises NotKnown when it is nowhere and the caller has no ``load``, and what that raises.
+        """
+        if self.remote is None:
+            loaded, mark = await self._load(key, call)
+            return self._kept(*self._maker.of_loaded(key, loaded, mark))
+        if self._machine is None or self.settings.single_flight == "worker":
+            return await self._fetch_for_all(key, call, self.remote, None)
+        name = self.remote.key(key)
+        while (flight := self._machine.lead(name, self._lease_s)) is None:
+            await self._machine.wait(name)
+            entry, _ = await self._look(key, call, self.remote)
+            if entry is not None:
+                return entry
+        return await self._fetch_for_all(key, call, self.remote, flight)
+
+    async def put(self, key: Key, loaded: Loaded) -> None:
+        """Stores a value that was not fetched. Raises GatewayError when Redis is away."""
+        entry = self._kept(*self._maker.of_loaded(key, loaded, self._maker.mark(key, loaded.tags)))
+        if self.remote is not None:
+            ticket = await self.remote.fence(key, loaded.tags)
+            await self._send(self.remote, entry, self._encode(entry.value), ticket)
+
+    # -- inside ---------------------------------------------------------------------------------------------------
+
+    @property
+    def _lease_s(self) -> float:
+        """Longer than a fetch with its storing takes; one that dies is followed earlier, when it is reaped."""
+        return 2 * self.settings.load_timeout
+
+    async def _fetch_for_all(self, key: Key, call: Call, remote: "Remote", flight: Flight | None) -> Entry:
+        held: Lease | None = None
+        try:
+            entry, ticket = await self._look(key, call, remote)
+            while entry is None and ticket is not None and held is None and self._is_for_fleet(call):
+                held = await self._take_lease(remote, key)
+                if held is None:  # another machine fetches it, or has just fetched it
+                    entry, ticket = await self._look(key, call, remote)
+            if entry is not None:
+                return entry
+            loaded, mark = await self._load(key, call)
+            data = self._encode(loaded.value)
+            made, is_good = self._maker.of_loaded(key, loaded, mark)
+            if ticket is not None and is_good:
+                storing = self._store(made, data, ticket, remote=remote, held=held, flight=flight)
+                tasks.start(storing, f"store {key!r}")
+                held = flight = None
+            return self._kept(made, is_good)
+        finally:
+            if flight is not None:
+                flight.land()
+            if held is not None:
+                tasks.start(held.release(), f"release {key!r}")
+
+    def _is_for_fleet(self, call: Call) -> bool:
+        return self.settings.single_flight == "fleet" and call.load is not None
+
+    async def _take_lease(self, remote: "Remote", key: Key) -> "Lease | None":
+        from tidegate.cache.lease import lease, pause
+
+        held = await lease(remote.link.control, remote.key(key, ":lease"))
+        if held is None:
+            await pause(self._chance)
+        return held
+
+    async def _look(self, key: Key, call: Call, remote: "Remote") -> tuple[Entry | None, Ticket | None]:
+        """What Redis has, if it is newer than what the caller has; no ticket: it could not be asked."""
+        mark = self._maker.mark(key, call.tags)
+        try:
+            found, ticket = await remote.look(key, call.tags)
+            if found is None:
+                return None, ticket
+            value = None if found.is_negative else self._codec.decode(found.value)
+        except (GatewayError, ReplyError, ValueError):
+            remote.errors += 1
+            return None, None
+        entry, is_good = self._maker.of_found(key, value, found, mark)
+        if call.older is not None and not _is_newer(entry, call.older):
+            return None, ticket
+        if is_good:
+            self._keep(entry)
+        # One that has ended is given out while the next who asks begins to fetch it again, or when that fails.
+        is_enough = found.left_s > 0 or (call.older is None and entry.stale_until > entry.came_at)
+        return (entry if is_good and is_enough else None), ticket
+
+    async def _load(self, key: Key, call: Call) -> tuple[Loaded, Mark]:
+        if call.load is None:
+            raise NotKnown(key)
+        mark = self._maker.mark(key, call.tags)
+        self.loads += 1
+        limit = asyncio.timeout(self.settings.load_timeout)
+        try:
+            async with limit:
+                found = await call.load(key)
+        except BaseException as error:
+            self.load_failures += 1
+            if call.older is not None:
+                call.older.retry_at = self._maker.now() + _RETRY_S
+            if not (isinstance(error, TimeoutError) and limit.expired()):
+                raise
+            what = f"{self._name}: the load of {key!r} took more than {self.settings.load_timeout:g} s"
+            raise GatewayError(Kind.CONNECTION_READ_TIMEOUT, what, source=Source.INTERNAL, cause=error) from error
+        finally:
+            self.load_total_s += self._maker.now() - mark.at
+        if not isinstance(found, Loaded):
+            return Loaded(found, call.ttl_s, call.tags), mark
+        tags = (*call.tags, *(tag for tag in found.tags if tag not in call.tags))
+        return Loaded(found.value, call.ttl_s if found.ttl is None else found.ttl, tags), mark
+
+    def _kept(self, entry: Entry, is_good: bool) -> Entry:
+        if is_good:
+            self._keep(entry)
+        return entry
+
+    def _encode(self, value: Any) -> bytes:
+        return b"" if value is None else self._codec.encode(value)
+
+    async def _store(
+        self,
+        entry: Entry,
+        data: bytes,
+        ticket: Ticket,
+        *,
+        remote: "Remote",
+        held: "Lease | None",
+        flight: Flight | None,
+    ) -> None:
+        """Lets all others find it, and only then ends what keeps them from fetching it themselves."""
+        try:
+            complete = await remote.with_tags(ticket, entry.tags)
+            if complete is not None:
+                await self._send(remote, entry, data, complete)
+        except (GatewayError, ReplyError, ValueError):
+            remote.errors += 1
+        finally:
+            if flight is not None:
+                flight.land()
+            if held is not None:
+                await held.release()
+
+    async def _send(self, remote: "Remote", entry: Entry, data: bytes, ticket: Ticket) -> None:
+        await remote.store(
+            entry.key,
+            data,
+            ttl_s=entry.fresh_until - entry.came_at,
+            grace_s=entry.error_until - entry.fresh_until,
+            load_s=entry.load_s,
+            is_negative=entry.value is None,
+            ticket=ticket,
+        )
+
+    def __repr__(self) -> str:
+        return f"<Fetcher of {self._name}: {self.loads} loads, {self.remote!r}>"
+
+
+def _is_newer(entry: Entry, older: Entry) -> bool:
+    """Whether it is another writing of the value: when one ends is known to a few milliseconds only."""
+    return entry.fresh_until > older.fresh_until + _NEWER * (older.fresh_until - older.came_at)

@@ -1,0 +1,25 @@
+"""Values while they travel."""
+
+from __future__ import annotations
+
+import pytest
+
+from tidegate.cache.codec import codec_named
+
+
+def test_bytes_travel_as_they_are_and_nothing_else_does() -> None:
+    codec = codec_named("bytes")
+    for value in (b"v", bytearray(b"v"), memoryview(b"v")):
+        assert codec.decode(codec.encode(value)) == b"v"
+    with pytest.raises(TypeError, match=r'got dict; objects need codec = "json"'):
+        codec.encode({})
+
+
+def test_objects_travel_as_json() -> None:
+    codec = codec_named("json")
+    value = {"roles": ["a", "b"], "until": 1.5, "name": "é", "none": None}
+    assert codec.decode(codec.encode(value)) == value
+    with pytest.raises(TypeError):
+        codec.encode(object())
+    with pytest.raises(ValueError, match=r"."):
+        codec.decode(b"{")
