@@ -267,7 +267,7 @@ def test_server_that_is_not_there_at_the_start_is_a_503_until_it_is() -> None:
         ({"renew_below": "1h"}, "no effect without `ttl`"),
         ({"ttl": "30s"}, "shorter than `ttl`"),
         ({"ttl": "1h", "renew_below": "2h"}, "at most `ttl`"),
-        ({"subject": None}, "would say nothing"),
+        ({"subject": "off"}, "would say nothing"),
     ],
 )
 def test_options_that_cannot_be_meant_are_findings(options: dict[str, Any], finding: str) -> None:

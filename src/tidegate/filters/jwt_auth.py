@@ -25,6 +25,7 @@ from typing import Annotated, Final, Literal
 from annotated_types import Ge, Le
 
 from tidegate import Duration, File, Secret, Size, option, reveal
+from tidegate.config.kinds import Off
 from tidegate.filters.jwt.download import check_url, download
 from tidegate.filters.jwt.keys import ALGORITHMS, HMAC_BYTES, KeySet
 from tidegate.filters.jwt.source import KeySource, ReadKeys, SecretKeys
@@ -56,7 +57,7 @@ class JwtAuth(TokenAuth):
     audience: tuple[str, ...] = option((), "for whom a token may be (`aud`), one of these; none: for anybody")
     require: tuple[str, ...] = option(("exp",), "claims that a token has to have")
     leeway: Annotated[float, Duration(shortest=0.0)] = option(10.0, "how far the issuer's clock and ours may differ")
-    subject: str | None = option("sub", "path of who it is")
+    subject: Annotated[str | None, Off()] = option("sub", "path of who it is")
     refresh: Annotated[float, Duration()] = option(300.0, "age at which keys are read again")
     stale_if_error: Annotated[float, Duration()] = option(
         86_400.0, "age until which keys are believed while they cannot be read"

@@ -32,7 +32,7 @@ from annotated_types import Ge, Le
 
 from tidegate import Duration, Loaded, Ref, Size, option, required
 from tidegate.cache.shelf import Entry
-from tidegate.config.kinds import CookieName
+from tidegate.config.kinds import CookieName, Off
 from tidegate.errors import GatewayError
 from tidegate.filters.sessions.found import Found, principal_of
 from tidegate.filters.sessions.store import Renewal, SessionStore, UnusableSession
@@ -49,10 +49,10 @@ class SessionAuth(TokenAuth):
     redis: Annotated[str, Ref("redis")] = required("where sessions are")
     cache: Annotated[str, Ref("cache")] = required("where those that were looked up are remembered")
     prefix: str = option("session:", "what stands before the token in the key of a session")
-    cookie: Annotated[str, CookieName()] | None = option(
+    cookie: Annotated[str | None, CookieName(), Off()] = option(
         "session", "cookie that has the token, where the field has none"
     )
-    subject: str | None = option("user", "path of who it is")
+    subject: Annotated[str | None, Off()] = option("user", "path of who it is")
     max_token: Annotated[int, Ge(16), Le(65_536)] = option(512, "characters that a token may have")
     ttl: Annotated[float, Duration()] | None = option(None, "to how long a session in use is extended; absent: never")
     renew_below: Annotated[float, Duration()] | None = option(

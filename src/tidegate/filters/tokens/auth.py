@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal, NamedTuple
 from annotated_types import Ge, Le
 
 from tidegate import FieldName, Filter, Request, Response, option
-from tidegate.config.kinds import CookieName, Scheme
+from tidegate.config.kinds import CookieName, Off, Scheme
 from tidegate.filters.tokens.place import UNTOUCHABLE, Flaw, TokenPlace
 from tidegate.filters.tokens.principal import Principal, PrincipalReader
 
@@ -47,11 +47,13 @@ class TokenAuth(Filter):
 
     identifies: ClassVar[bool] = True
 
-    header: Annotated[str, FieldName()] | None = option("Authorization", "field that has the token")
-    scheme: Annotated[str, Scheme()] | None = option(
+    header: Annotated[str | None, FieldName(), Off()] = option("Authorization", "field that has the token")
+    scheme: Annotated[str | None, Scheme(), Off()] = option(
         "Bearer", "what stands before the token in its field; another scheme there is no token"
     )
-    cookie: Annotated[str, CookieName()] | None = option(None, "cookie that has the token, where the field has none")
+    cookie: Annotated[str | None, CookieName(), Off()] = option(
+        None, "cookie that has the token, where the field has none"
+    )
     max_token: Annotated[int, Ge(16), Le(65_536)] = option(8192, "characters that a token may have")
     anonymous: Literal["never", "without_token", "always"] = option(
         "never",
@@ -62,7 +64,7 @@ class TokenAuth(Filter):
     headers: Mapping[Annotated[str, FieldName()], str] = option(
         {}, "fields that tell the upstream what the token says, by path; those that a client sends are never passed on"
     )
-    subject: str | None = option(None, "path of who it is")
+    subject: Annotated[str | None, Off()] = option(None, "path of who it is")
     tenant: str | None = option(None, "path of for whom; absent: the subject")
     tier: str | None = option(None, "path of the plan, for `tiers` of limits")
     priority: str | None = option(None, "path of how important it is, from -1000 to 1000, for `classes`")
