@@ -15,6 +15,6 @@
     Maker, Names    entries, and what they are called by who shares them
 
 A caller asks the Cache. What is on its Shelf and fresh is there at once. Else the caller joins the flight for that key.
-The Fetcher looks into Redis, and the first caller's ``load`` asks the origin; the value goes to Redis, and on the shelf,
-where Space may have to put others out for it.
+The Fetcher looks into Redis, and the first caller's ``load`` asks the origin; the value goes to Redis, and on the
+shelf, where Space may have to put others out for it.
 """
