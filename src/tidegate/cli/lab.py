@@ -1,18 +1,21 @@
-"""``tidegate lab sim``: limits played in virtual time."""
+"""``tidegate lab``: incidents played on this machine, and limits in virtual time."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tidegate.process.failure import EXIT_USAGE, StartError
+from tidegate.process.failure import EXIT_FAILED, EXIT_USAGE, StartError
 
 if TYPE_CHECKING:
+    from tidegate.lab.play import Played
+    from tidegate.lab.scenario import Scenario as Incident
     from tidegate.lab.sim.outcome import Outcome
     from tidegate.lab.sim.scenario import Scenario
+    from tidegate.lab.stage import Length
 
 __all__ = ["lab"]
 
@@ -27,6 +30,80 @@ lab = typer.Typer(
 @lab.callback()
 def _root() -> None:
     pass
+
+
+@lab.command("list")
+def list_() -> None:
+    """Say which incidents there are."""
+    from tidegate.lab.scenarios import SCENARIOS
+
+    width = max(map(len, SCENARIOS))
+    for name, incident in SCENARIOS.items():
+        print(f"{name:<{width}}  {incident.title}")
+
+
+@lab.command("run")
+def run(
+    names: Annotated[list[str], typer.Argument(help="Incidents to play, or all.", metavar="NAME...")],
+    *,
+    full: Annotated[bool, typer.Option("--full", help="A load of 20 s for each half instead of 4 s.")] = False,
+    short: Annotated[bool, typer.Option("--short", help="One of 1.5 s.")] = False,
+    runs: Annotated[int, typer.Option(help="How often each is played.", min=1, max=1000)] = 1,
+    report: Annotated[Path | None, typer.Option(help="Write a page with pictures, for people.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write one JSON document; - prints it.")] = None,
+) -> None:
+    """Play incidents on this machine, as they happened and through Tidegate; exit code 1: a promise did not hold."""
+    from tidegate.lab.scenarios import SCENARIOS
+    from tidegate.lab.stage import Length
+
+    if full and short:
+        raise StartError("--full or --short: only one of them", EXIT_USAGE)
+    chosen = [name for given in names for name in (SCENARIOS if given == "all" else [given])]
+    incidents = [SCENARIOS[name] for name in dict.fromkeys(_known(chosen, SCENARIOS, "incident"))]
+    length = Length.FULL if full else Length.SHORT if short else Length.USUAL
+    _play_incidents(incidents, length, runs, report, json_file)
+
+
+def _play_incidents(
+    incidents: Sequence[Incident], length: Length, runs: int, report: Path | None, json_file: Path | None
+) -> None:
+    import json
+    import sys
+    import time
+
+    from rich.console import Console
+
+    from tidegate.lab.document import document_of
+    from tidegate.lab.page import page
+    from tidegate.lab.play import play
+    from tidegate.lab.summary import show
+
+    began_unix_s = time.time()
+    is_printed = json_file is not None and str(json_file) == "-"
+    # A table cut to fit hides figures; a terminal folds.
+    console = Console(highlight=False, width=1000)
+
+    def ended(one: Played) -> None:
+        if not is_printed:
+            show(one, console)
+
+    played = play(incidents, length, runs, lambda text: print(text, file=sys.stderr, flush=True), ended)
+    text = json.dumps(document_of(played, length, began_unix_s), indent=1)
+    if is_printed:
+        print(text)
+    elif json_file is not None:
+        _write(json_file, text)
+    if report is not None:
+        _write(report, page(played, began_unix_s))
+    if not all(one.is_good for one in played):
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise StartError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 @lab.command("sim")
@@ -71,7 +148,7 @@ def sim(
             _print_table(name, outcomes)
 
 
-def _known(given: Sequence[str] | None, known: Sequence[str] | dict[str, Scenario], kind: str) -> list[str]:
+def _known(given: Sequence[str] | None, known: Collection[str], kind: str) -> list[str]:
     for name in given or ():
         if name not in known:
             raise StartError(f"no {kind} is called {name!r}; there are {', '.join(known)}", exit_code=EXIT_USAGE)
