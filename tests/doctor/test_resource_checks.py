@@ -1,10 +1,13 @@
 import pytest
 from tests.doctor.patients import GIB, TEXT, configured, found, machine, patient, server, unseen, whole
 
+from tidegate.doctor.machine import Tmpfs
+
 CHECKS = ("descriptors", "cores", "clock", "memory")
+ALL = (*CHECKS, "caches")
 
 
-@pytest.mark.parametrize("check", CHECKS)
+@pytest.mark.parametrize("check", ALL)
 def test_a_machine_that_is_well_has_nothing(check):
     assert found(patient(), check) == [] and unseen(patient(), check) == []
 
@@ -64,6 +67,27 @@ def test_memory_that_is_full_swapped_or_promised_twice():
     ]
     large = patient(gateway=said(limits_memory='"3GiB"'), machine=machine(memory_total=4 * GIB))
     assert found(large, "memory")[0][:2] == ("serious", "server.limits_memory")
+
+
+def test_caches_that_all_workers_together_have_no_room_for():
+    cached = configured(TEXT + '[cache.sessions]\nmemory = "1500MiB"\n')
+    small = machine(memory_total=4 * GIB)
+    assert found(patient(gateway=cached, machine=small), "caches") == [
+        ("serious", "cache", "3,000.0 MiB of 4,096.0 MiB that this machine has, for 2 workers")
+    ]
+    assert found(patient(gateway=cached, machine=small, workers=1), "caches") == []
+    assert found(patient(gateway=cached, machine=machine(memory_total=None)), "caches") == []
+
+
+def test_a_value_for_whose_end_everybody_waits():
+    late = configured(TEXT + "[cache.sessions]\nearly_refresh = 0.0\n")
+    assert found(patient(gateway=late), "caches")[0][:2] == ("note", "cache.sessions")
+
+
+def test_a_full_file_system_in_memory():
+    full = machine(tmpfs=Tmpfs("/dev/shm", 64 << 20, 1 << 20))
+    assert found(patient(machine=full), "memory") == [("warning", "/dev/shm", "1.0 MiB of 64.0 MiB are free")]
+    assert found(patient(machine=machine(tmpfs=Tmpfs("/dev/shm", 64 << 20, 60 << 20))), "memory") == []
 
 
 def test_huge_pages_matter_beside_a_redis_server_only():

@@ -177,6 +177,15 @@ def check_memory(facts: Facts) -> Iterator[Finding | Unseen]:
                 why="it is taken page by page as limits remember more keys, and there is no warning before the end",
                 mend='server.limits_memory = "256MiB", or fewer keys for each limit',
             )
+    if machine.tmpfs is not None and machine.tmpfs.free < machine.tmpfs.size / 10:
+        yield Finding(
+            check="memory",
+            severity="warning",
+            subject=machine.tmpfs.path,
+            seen=f"{in_mebibytes(machine.tmpfs.free)} of {in_mebibytes(machine.tmpfs.size)} are free",
+            why="what lies there is memory, and who writes beyond it fails",
+            mend=f"ls -lS {machine.tmpfs.path}; or a larger one (mount -o remount,size=…, docker run --shm-size)",
+        )
     if machine.is_huge_pages_always and any(one.is_on_this_machine for one in facts.servers):
         yield Finding(
             check="memory",
@@ -188,9 +197,39 @@ def check_memory(facts: Facts) -> Iterator[Finding | Unseen]:
         )
 
 
+def check_caches(facts: Facts) -> Iterator[Finding | Unseen]:
+    """What the caches of all workers may take, and whether everybody waits when a value ends."""
+    if facts.gateway is None:
+        return
+    total = facts.machine.memory_total
+    wanted = facts.workers * sum(cache.memory for cache in facts.gateway.cache.values())
+    if total is not None and wanted > total / 2:
+        yield Finding(
+            check="caches",
+            severity="serious",
+            subject="cache",
+            seen=f"{in_mebibytes(wanted)} of {in_mebibytes(total)} that this machine has, for {facts.workers} workers",
+            why="each worker fills its own, and the kernel kills one when nothing is left",
+            mend="less memory for [cache.NAME], or fewer workers",
+            incident="stampede",
+        )
+    for name, cache in facts.gateway.cache.items():
+        if not cache.stale_while_revalidate and not cache.early_refresh:
+            yield Finding(
+                check="caches",
+                severity="note",
+                subject=f"cache.{name}",
+                seen="values in use are fetched again only when they have ended",
+                why="everybody who asks at that moment waits for one fetch",
+                mend=f"cache.{name}.early_refresh = 1.0, or stale_while_revalidate",
+                incident="stampede",
+            )
+
+
 RESOURCE_CHECKS = {
     "descriptors": check_descriptors,
     "cores": check_cores,
     "clock": check_clock,
     "memory": check_memory,
+    "caches": check_caches,
 }
