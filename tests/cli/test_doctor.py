@@ -2,9 +2,9 @@ import json
 import socket
 
 import pytest
-from tests.cli.command import configuration, tidegate
+from tests.cli.command import tidegate
+from tests.e2e.test_configuration import gateway
 from tests.process.gateway import supervised
-from tests.redis.servers import free_port
 from typer.testing import CliRunner
 
 from tidegate.cli.app import app
@@ -92,29 +92,33 @@ def test_what_is_shown_is_one_line_of_text():
 
 
 @pytest.mark.e2e
-def test_a_running_gateway_is_asked(tmp_path):
-    """Without a file: the test's gateway has none, which is said; its figures are there all the same."""
-    environment = {"TIDEGATE_RUNTIME_DIR": str(tmp_path / "run")}
-    with supervised(workers=1, has_control=True, runtime_dir=tmp_path / "run") as gateway:
-        gateway.wait_ready()
-        done = tidegate("doctor", "--live", "--for", "100ms", "--json", environment=environment, timeout=120)
-        document = json.loads(done.stdout)
-        unseen = {one["check"]: one["why"] for one in document["could_not_look"]}
-        assert "runs without a file" in unseen["configuration"]
-        assert not {"saturation", "running-gateway"} & unseen.keys()
-        assert done.returncode == int(document["serious"])
+def test_a_running_gateway_is_looked_at_with_its_file_and_its_connections(tmp_path):
+    """Without a file on the command line, and with one that other gateways might have."""
+    with socket.create_server(("127.0.0.1", 0)) as upstream:
+        more = f'[upstreams.a]\nendpoints = ["127.0.0.1:{upstream.getsockname()[1]}"]\n'
+        more += "pool = { max = 400, idle = 10 }\n"
+        more += '[[routes]]\nname = "a"\npath = "/a"\nupstream = "a"\n'
+        with gateway(tmp_path, more=more) as running:
+            done = running.command("doctor", "--live", "--for", "100ms", "--json")
+            document = json.loads(done.stdout)
+            assert done.returncode == int(document["serious"]), done.stderr
+            unseen = {one["check"] for one in document["could_not_look"]}
+            assert not {"configuration", "running-gateway", "saturation", "pool-size"} & unseen
+            assert "upstreams.a.pool.idle" in {one["subject"] for one in document["findings"]}
+            assert "upstream a" in {one["name"] for one in document["directions"]}
+            told = running.command("doctor", running.path, "--for", "0s").stdout
+            assert "could not look at saturation" not in told, "it is the gateway that runs this file"
+            another = tmp_path / "another.toml"
+            another.write_text(running.path.read_text())
+            told = running.command("doctor", another, "--for", "0s").stdout
+            assert "warning upstreams.a.pool.idle: 10 connections are kept, 400 may be opened" in told
+            assert "no gateway with this configuration runs" in told
 
 
 @pytest.mark.e2e
-def test_a_file_finds_the_gateway_that_runs_it_or_does_without(tmp_path):
-    with socket.create_server(("127.0.0.1", 0)) as upstream:
-        text = configuration(free_port(), free_port())
-        text += (
-            f'[upstreams.a]\nendpoints = ["127.0.0.1:{upstream.getsockname()[1]}"]\npool = {{ max = 400, idle = 10 }}\n'
-        )
-        text += '[[routes]]\nname = "a"\npath = "/a"\nupstream = "a"\n'
-        (tmp_path / "gateway.toml").write_text(text)
-        environment = {"TIDEGATE_RUNTIME_DIR": str(tmp_path / "run")}
-        done = tidegate("doctor", tmp_path / "gateway.toml", "--for", "0s", environment=environment, timeout=120)
-        assert "warning upstreams.a.pool.idle: 10 connections are kept, 400 may be opened" in done.stdout
-        assert "no gateway with this configuration runs" in done.stdout
+def test_a_gateway_that_has_no_file_is_said(tmp_path):
+    environment = {"TIDEGATE_RUNTIME_DIR": str(tmp_path / "run")}
+    with supervised(workers=1, has_control=True, runtime_dir=tmp_path / "run") as running:
+        running.wait_ready()
+        done = tidegate("doctor", "--for", "0s", environment=environment, timeout=120)
+        assert "could not look at configuration" in done.stdout and "runs without a file" in done.stdout

@@ -1,8 +1,10 @@
+import contextlib
 import os
 import socket
 
 import pytest
 from tests.doctor.patients import MACHINE, TEXT, configured, machine, patient
+from tests.process.gateway import eventually
 from tests.redis.servers import serving
 
 from tidegate.doctor.examination import CHECKS, Patient, examine, judge
@@ -96,8 +98,30 @@ def test_a_real_machine_with_a_real_server_and_real_connections():
         told = [one for one in report.findings if one.subject == "redis.main"]
         assert any("timeout 60" in one.seen for one in told)
         directions = {one.name: one for one in report.directions}
-        assert directions["upstream orders"].connections == 1 and directions["upstream orders"].is_local
+        assert directions["upstream orders"].connections >= 1 and directions["upstream orders"].is_local
         assert all(isinstance(one, Finding) for one in report.findings)
+
+
+def test_two_unrelated_directions_that_are_silent_at_once_have_this_machine_in_common():
+    """Full accept queues drop first packets as a broken cable does."""
+    with contextlib.ExitStack() as held:
+        silent = [held.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0)) for _ in range(2)]
+        for one in silent:
+            for _ in range(4):
+                dialling = held.enter_context(socket.socket())
+                dialling.setblocking(False)
+                dialling.connect_ex(one.getsockname())
+        upstream, other = (f"127.0.0.1:{one.getsockname()[1]}" for one in silent)
+        text = TEXT.replace('[redis.main]\nurl = "redis://10.0.0.9:6379/0"', "").replace("10.0.0.5:9001", upstream)
+        text += f'[upstreams.other]\nendpoints = ["{other}"]\n'
+        text += '[[routes]]\nname = "other"\npath = "/other"\nupstream = "other"\n'
+        gateway = configured(text)
+
+        def blamed():
+            report = examine(Patient(gateway=gateway), seconds=0.0, is_live=True)
+            return [one.subject for one in report.findings if one.check == "directions"] == ["this machine"]
+
+        eventually(blamed, "both are silent for long enough")
 
 
 def test_a_kernel_that_lists_no_connections_is_said(monkeypatch):

@@ -58,6 +58,16 @@ def test_a_first_packet_that_nobody_answers_is_told_as_such():
             one.close()
 
 
+def test_what_is_over_is_no_connection():
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        client = socket.create_connection(listening.getsockname())
+        local = client.getsockname()
+        accepted = listening.accept()[0]
+        client.close()  # first: it is the side that waits out
+        accepted.close()
+        eventually(lambda: not between(local, listening.getsockname()), "only its port is left")
+
+
 def test_a_kernel_with_a_shorter_structure_tells_what_it_has():
     address = socket.inet_aton("10.0.0.1").ljust(16, b"\0")
     head = struct.pack("!BBBBHH16s16s", socket.AF_INET, 1, 0, 0, 80, 5000, address, address).ljust(72, b"\0")

@@ -43,6 +43,14 @@ def test_pools_smaller_than_what_littles_law_predicts():
     assert found(enough, "pool-size") == []
 
 
+def test_who_waits_now_is_part_of_what_a_pool_needs():
+    small = upstream("pool = { max = 40, idle = 40 }")
+    counted = measured(exchanges_total=1_000_000, seconds_total=40_000.0, waiting=50)
+    one = whole(patient(gateway=small, running=counted, earlier_running=counted), "pool-size")
+    assert one.severity == "serious"
+    assert "keep 45.0 connections" in one.seen and "the 50 that wait for one included" in one.seen
+
+
 def test_what_is_now_counts_when_it_is_more_than_the_mean_of_a_long_life():
     small = upstream("pool = { max = 40, idle = 40 }")
     before = measured(exchanges_total=1000, seconds_total=10.0)

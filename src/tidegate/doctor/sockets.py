@@ -20,7 +20,7 @@ _NLM_F_REQUEST_DUMP = 0x301
 _NLMSG_ERROR = 2
 _NLMSG_DONE = 3
 _INET_DIAG_INFO = 2
-_ALL_STATES_BUT_LISTEN = 0xFFF & ~(1 << 10)
+_STATES_ASKED = 0xFFF & ~(1 << 10 | 1 << 6)  # neither listening nor in TIME_WAIT, of which only the port is left
 
 _HEADER = struct.Struct("=IHHII")  # nlmsghdr: length, type, flags, sequence, port
 _REQUEST = struct.Struct("=BBBxI48s")  # inet_diag_req_v2: family, protocol, extensions, states, id
@@ -31,7 +31,7 @@ _ATTRIBUTE = struct.Struct("=HH")
 _LOST_AT, _RTT_AT, _TOTAL_RETRANS_AT = 32, 68, 100
 _SEGMENTS_OUT_AT = 136
 
-_STATES = {1: "established", 2: "syn-sent", 3: "syn-received", 4: "fin-wait-1", 5: "fin-wait-2", 6: "time-wait",
+_STATES = {1: "established", 2: "syn-sent", 3: "syn-received", 4: "fin-wait-1", 5: "fin-wait-2",
            7: "close", 8: "close-wait", 9: "last-ack", 11: "closing", 12: "syn-received"}  # fmt: skip
 
 
@@ -54,14 +54,14 @@ class Connection:
 
 
 def read_connections() -> tuple[Connection, ...]:
-    """All of this network namespace that are not listening. OSError: the kernel does not tell."""
+    """All of this network namespace that still are some. OSError: the kernel does not tell."""
     return tuple(one for family in (socket.AF_INET, socket.AF_INET6) for one in _of_family(family))
 
 
 def _of_family(family: int) -> Iterator[Connection]:
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_SOCK_DIAG) as asked:
         asked.settimeout(10.0)
-        body = _REQUEST.pack(family, socket.IPPROTO_TCP, 1 << (_INET_DIAG_INFO - 1), _ALL_STATES_BUT_LISTEN, b"")
+        body = _REQUEST.pack(family, socket.IPPROTO_TCP, 1 << (_INET_DIAG_INFO - 1), _STATES_ASKED, b"")
         asked.send(_HEADER.pack(_HEADER.size + len(body), _SOCK_DIAG_BY_FAMILY, _NLM_F_REQUEST_DUMP, 1, 0) + body)
         while True:
             answer = asked.recv(1 << 17)

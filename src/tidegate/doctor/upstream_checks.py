@@ -61,19 +61,22 @@ def check_pool_size(facts: Facts) -> Iterator[Finding | Unseen]:
         if measured is None:
             continue
         exchanges, seconds, length_s = measured
-        mean = seconds / length_s / facts.workers / len(upstream.endpoints)
+        # Who waits for a connection now would have one as well.
+        waiting = 0 if facts.running is None else facts.running.upstreams[name].waiting
+        mean = (seconds / length_s + waiting) / facts.workers / len(upstream.endpoints)
         needed = mean + _DEVIATIONS * math.sqrt(mean)
         most = upstream.pool.max
         if needed <= most:
             continue
         wanted = math.ceil(1.5 * needed)
+        waiters = f", the {waiting} that wait for one included" if waiting else ""
         yield Finding(
             check="pool-size",
             severity="serious" if mean >= most else "warning",
             subject=f"upstreams.{name}.pool.max",
             seen=f"{exchanges / length_s:,.1f} requests a second of {seconds / exchanges * 1000:.1f} ms keep "
-            f"{mean:.1f} connections of each worker to each endpoint in use, with peaks of {needed:.0f}; "
-            f"it may have {most}",
+            f"{mean:.1f} connections of each worker to each endpoint in use{waiters}, "
+            f"with peaks of {needed:.0f}; it may have {most}",
             why="what comes beyond waits for a connection, and is refused after pool.wait_timeout",
             mend=f"upstreams.{name}.pool = {{ max = {wanted}, idle = {math.ceil(needed)} }}, or more endpoints; if the "
             "upstream cannot bear it, a limit that says so",
