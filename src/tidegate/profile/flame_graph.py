@@ -26,7 +26,8 @@ _DEEPEST = 250  # what recurses deeper is cut there
 
 _SCRIPT = """
 (function () {
-  var svg = document.currentScript.ownerSVGElement, boxes = svg.querySelectorAll('g.box');
+  var script = document.currentScript, svg = script ? script.ownerSVGElement : document.documentElement;
+  var boxes = svg.querySelectorAll('g.box');
   var WIDTH = %(width)d, CHARACTER = %(character)s;
   function show(from, width, level) {
     boxes.forEach(function (g) {
