@@ -85,6 +85,17 @@ def test_the_workers_are_those_that_run_or_those_of_the_file():
     assert asked and not any("200 workers" in one.seen for one in report.findings)
 
 
+def test_keys_of_caches_are_looked_at_before_all_others_unless_somebody_says_which(monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        "tidegate.doctor.examination.read_servers", lambda links, prefixes: asked.append(prefixes) or ()
+    )
+    text = TEXT + '[cache.sessions]\nredis = "main"\n[cache.local]\n[cache.named]\nredis = "main"\nprefix = "n:"\n'
+    examine(Patient(gateway=configured(text)), seconds=0.0)
+    examine(Patient(gateway=configured(text), prefixes=("mine:",)), seconds=0.0)
+    assert asked == [{"main": ("cache:sessions:", "n:", "")}, {"main": ("mine:",)}]
+
+
 def test_a_real_machine_with_a_real_server_and_real_connections():
     """What is wrong with this machine is its own business: that every check comes to an end here is ours."""
     with serving("--maxclients", "20", "--timeout", "60") as server, socket.create_server(("127.0.0.1", 0)) as upstream:

@@ -4,7 +4,8 @@ from tests.doctor.patients import SERVER, TEXT, configured, found, patient, serv
 from tidegate.doctor.redis_server import BigKey, RedisServer, SlowCommand
 
 CHECKS = (
-    "redis-away", "redis-clients", "redis-memory", "redis-slow", "redis-big-keys", "redis-pace", "redis-persistence",
+    "redis-away", "redis-clients", "redis-memory", "redis-slow", "redis-big-keys", "redis-fleet", "redis-pace",
+    "redis-persistence",
 )  # fmt: skip
 
 
@@ -39,7 +40,7 @@ def test_places_for_clients():
     ]
     coming = patient(running=None, servers=(server(config={"maxclients": "24"}),))
     (one,) = found(coming, "redis-clients")
-    assert one[0] == "serious" and "2 workers bring up to 6" in one[2]
+    assert one[0] == "serious" and "2 workers bring up to 8" in one[2]
     assert told("redis-clients", info={"rejected_connections": "3"})[0][0] == "warning"
 
 
@@ -83,6 +84,27 @@ def test_the_shared_record_of_the_stampede():
     assert "168 ms" in one.why
     assert told("redis-big-keys", big_keys=(BigKey("b", 2 << 20),))[0][0] == "warning"
     assert told("redis-big-keys", big_keys=(BigKey("b", 1 << 19),)) == []
+
+
+def test_a_big_value_of_a_cache_is_mended_there():
+    cached = configured(TEXT + '[cache.sessions]\nredis = "main"\n')
+    facts = patient(gateway=cached, servers=(server(big_keys=(BigKey("cache:sessions:7", 20 << 20),)),))
+    assert whole(facts, "redis-big-keys").mend.startswith('cache.sessions.redis_bytes_per_s = "50MiB"')
+    facts = patient(gateway=cached, servers=(server(big_keys=(BigKey("other:7", 20 << 20),)),))
+    assert whole(facts, "redis-big-keys").mend.startswith("split it")
+
+
+def test_a_server_that_limits_of_a_fleet_share():
+    fleet = configured(TEXT + '[limits.all]\nrate = "100/s"\nscope = "fleet"\nstore = "main"\n')
+    steady = server(config={"maxmemory-policy": "noeviction"})
+    assert found(patient(gateway=fleet, servers=(steady,)), "redis-fleet") == []
+    assert found(patient(gateway=fleet), "redis-fleet") == [
+        ("warning", "redis.main", "10.0.0.9:6379: maxmemory-policy allkeys-lfu, and all count there")
+    ]
+    slow = server(config={"maxmemory-policy": "noeviction"}, round_trips_s=(0.006,) * 20)
+    one = whole(patient(gateway=fleet, servers=(slow,)), "redis-fleet")
+    assert "a PING takes 6.0 ms, and limits.all waits for 10 ms at most" in one.seen
+    assert one.mend.startswith('limits.all.latency_cap = "24ms"')
 
 
 def test_one_that_is_far_busy_or_forks_for_long():

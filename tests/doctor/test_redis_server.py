@@ -15,8 +15,8 @@ def server():
         yield one
 
 
-def read(server: Server, prefixes=(), **settings) -> RedisServer:
-    (found,) = read_servers({"main": Redis(url=f"redis://{server.address}/0", **settings)}, prefixes)
+def read(server: Server, prefixes=("",), **settings) -> RedisServer:
+    (found,) = read_servers({"main": Redis(url=f"redis://{server.address}/0", **settings)}, {"main": prefixes})
     return found
 
 

@@ -84,6 +84,14 @@ def test_a_value_for_whose_end_everybody_waits():
     assert found(patient(gateway=late), "caches")[0][:2] == ("note", "cache.sessions")
 
 
+def test_a_value_that_each_worker_fetches():
+    alone = configured(TEXT + '[cache.sessions]\nsingle_flight = "worker"\n')
+    assert found(patient(gateway=alone), "caches") == [
+        ("warning", "cache.sessions.single_flight", "worker: each of 2 workers fetches a value that is not there")
+    ]
+    assert found(patient(gateway=alone, workers=1), "caches") == []
+
+
 def test_a_full_file_system_in_memory():
     full = machine(tmpfs=Tmpfs("/dev/shm", 64 << 20, 1 << 20))
     assert found(patient(machine=full), "memory") == [("warning", "/dev/shm", "1.0 MiB of 64.0 MiB are free")]

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tidegate.cache.cache import prefix_of
 from tidegate.config.redis import parse_redis_url
 from tidegate.config.schema import Gateway
 from tidegate.config.values import Address, parse_address
@@ -41,7 +42,7 @@ class Patient:
     status: Callable[[], Mapping[str, Any]] | None = None
     """Asks the running gateway for `/status`; raises OSError or RuntimeError when it does not answer."""
     prefixes: tuple[str, ...] = ()
-    """Of Redis keys whose sizes are looked at; none: any."""
+    """Of Redis keys whose sizes are looked at; none: those of caches, and then any."""
     unseen: tuple[Unseen, ...] = ()
     """What could not be had, to begin with."""
 
@@ -113,7 +114,16 @@ def _running(patient: Patient, unseen: list[Unseen]) -> Running | None:
 
 
 def _servers(patient: Patient) -> tuple[RedisServer, ...]:
-    return () if patient.gateway is None else read_servers(patient.gateway.redis, patient.prefixes)
+    gateway = patient.gateway
+    if gateway is None:
+        return ()
+    prefixes = {name: patient.prefixes or (*_prefixes(gateway, name), "") for name in gateway.redis}
+    return read_servers(gateway.redis, prefixes)
+
+
+def _prefixes(gateway: Gateway, link: str) -> tuple[str, ...]:
+    """What the keys of caches on that link begin with: they are looked at first."""
+    return tuple(dict.fromkeys(prefix_of(name, cache) for name, cache in gateway.cache.items() if cache.redis == link))
 
 
 def _connections(unseen: list[Unseen]) -> tuple[Connection, ...] | None:

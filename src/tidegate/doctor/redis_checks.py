@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Iterator
 
+from tidegate.cache.cache import prefix_of
 from tidegate.doctor.facts import Facts
 from tidegate.doctor.finding import Finding, Incident, Severity, Unseen, in_mebibytes
 from tidegate.doctor.redis_server import RedisServer
 
 __all__ = ["REDIS_CHECKS"]
 
-_LANES = 3
+_CONNECTIONS = 4  # of a worker: one for each lane, and one that hears what is published
 _FULL = 0.8
 _BIG = 1 << 20
 _HUGE = 10 << 20
@@ -70,7 +72,7 @@ def check_clients(facts: Facts) -> Iterator[Finding | Unseen]:
             yield Unseen("redis-clients", f"redis.{server.link}: {server.address} refuses CONFIG GET")
         if most is not None and now is not None:
             # One that runs has most of its connections open already.
-            more = 0 if facts.running is not None else facts.workers * _LANES
+            more = 0 if facts.running is not None else facts.workers * _CONNECTIONS
             if now + more > most * _FULL:
                 yield _finding(
                     server,
@@ -223,8 +225,48 @@ def check_big_keys(facts: Facts) -> Iterator[Finding | Unseen]:
                 f"{shown}, {part}",
                 why=f"one reply of {in_mebibytes(big[0].size)} takes a link of 1 Gbit/s for "
                 f"{big[0].size * 8 / 1e6:.0f} ms; when it is asked by each caller that misses, nothing else comes by",
-                mend="split it, keep it nearer (a cache with single flight), or fetch it on the bulk lane only",
+                mend=_mend_big(facts, server, big[0].key),
                 incident="stampede",
+            )
+
+
+def _mend_big(facts: Facts, server: RedisServer, key: str) -> str:
+    for name, cache in ({} if facts.gateway is None else facts.gateway.cache).items():
+        if cache.redis == server.link and key.startswith(prefix_of(name, cache)):
+            return f'cache.{name}.redis_bytes_per_s = "50MiB" leaves room on the link beside it; or split the value'
+    return "split it, or ask for it through a cache: one fetch for all, in pieces, on a connection of its own"
+
+
+def check_fleet_limits(facts: Facts) -> Iterator[Finding | Unseen]:
+    """What limits of a whole fleet need of the server that they share."""
+    for server in _answering(facts):
+        limits = {} if facts.gateway is None else facts.gateway.limits
+        shared = {name: limit for name, limit in limits.items() if limit.store == server.link}
+        if not shared:
+            continue
+        policy = (server.config or {}).get("maxmemory-policy", "noeviction")
+        if policy != "noeviction" and server.setting("maxmemory") != 0:
+            yield _finding(
+                server,
+                "redis-fleet",
+                "warning",
+                f"maxmemory-policy {policy}, and {', '.join(shared)} count there",
+                why="a count that is pushed out begins anew: the whole fleet is let in once more",
+                mend="a server of its own for limits, with CONFIG SET maxmemory-policy noeviction",
+                incident="limiter",
+            )
+        hasty = {name: limit.latency_cap for name, limit in shared.items()}
+        name = min(hasty, key=lambda one: hasty[one])
+        middle = statistics.median(server.round_trips_s) if server.round_trips_s else 0.0
+        if middle > hasty[name] / 2:
+            yield _finding(
+                server,
+                "redis-fleet",
+                "warning",
+                f"a PING takes {middle * 1000:.1f} ms, and limits.{name} waits for {hasty[name] * 1000:g} ms at most",
+                why="requests that have to wait for it are decided as if it were away (on_store_failure)",
+                mend=f'limits.{name}.latency_cap = "{math.ceil(4000 * middle)}ms", or a server that is nearer',
+                incident="limiter",
             )
 
 
@@ -318,6 +360,7 @@ REDIS_CHECKS = {
     "redis-memory": check_memory_policy,
     "redis-slow": check_slow_log,
     "redis-big-keys": check_big_keys,
+    "redis-fleet": check_fleet_limits,
     "redis-pace": check_pace,
     "redis-persistence": check_persistence,
 }

@@ -77,18 +77,23 @@ class RedisServer:
         return _number(None if self.config is None else self.config.get(name))
 
 
-def read_servers(links: Mapping[str, Redis], prefixes: tuple[str, ...] = ()) -> tuple[RedisServer, ...]:
+Prefixes = Mapping[str, tuple[str, ...]]
+
+
+def read_servers(links: Mapping[str, Redis], prefixes: Prefixes | None = None) -> tuple[RedisServer, ...]:
     """Every server of the configured links, asked one after the other.
 
     Args:
         links: ``[redis.NAME]`` by name.
-        prefixes: Only keys that begin with one of these are looked at for their size; none: any.
+        prefixes: By the link's name, what keys begin with that are looked at for their size, in this order; "": any.
     """
-    return asyncio.run(_read_links(links, prefixes)) if links else ()
+    return asyncio.run(_read_links(links, prefixes or {})) if links else ()
 
 
-async def _read_links(links: Mapping[str, Redis], prefixes: tuple[str, ...]) -> tuple[RedisServer, ...]:
-    return tuple([one for name, settings in links.items() async for one in _read_link(name, settings, prefixes)])
+async def _read_links(links: Mapping[str, Redis], prefixes: Prefixes) -> tuple[RedisServer, ...]:
+    return tuple(
+        [one for name, settings in links.items() async for one in _read_link(name, settings, prefixes.get(name, ("",)))]
+    )
 
 
 async def _read_link(name: str, settings: Redis, prefixes: tuple[str, ...]) -> AsyncIterator[RedisServer]:
@@ -195,9 +200,10 @@ async def _config(client: Client) -> dict[str, str] | None:
 
 async def _keys(client: Client, prefixes: tuple[str, ...]) -> tuple[int, tuple[BigKey, ...] | None]:
     """How many keys were looked at, and the largest of them."""
-    deadline = time.monotonic() + _KEYS_S
     sizes: dict[bytes, int] = {}
-    for prefix in prefixes or ("",):
+    for prefix in prefixes:
+        # Each has its part of the time: one that has few keys among many others would use up all of it.
+        deadline = time.monotonic() + _KEYS_S / len(prefixes)
         cursor: Any = b"0"
         while len(sizes) < _KEYS_MAX and time.monotonic() < deadline:
             page = await _or_none(client, "SCAN", cursor, "MATCH", f"{_escaped(prefix)}*", "COUNT", _PAGE)

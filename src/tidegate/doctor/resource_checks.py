@@ -214,6 +214,16 @@ def check_caches(facts: Facts) -> Iterator[Finding | Unseen]:
             incident="stampede",
         )
     for name, cache in facts.gateway.cache.items():
+        if cache.single_flight == "worker" and facts.workers > 1:
+            yield Finding(
+                check="caches",
+                severity="warning",
+                subject=f"cache.{name}.single_flight",
+                seen=f"worker: each of {facts.workers} workers fetches a value that is not there",
+                why="when a large one ends, all of them ask its origin at the same moment",
+                mend=f'cache.{name}.single_flight = "machine"',
+                incident="stampede",
+            )
         if not cache.stale_while_revalidate and not cache.early_refresh:
             yield Finding(
                 check="caches",
