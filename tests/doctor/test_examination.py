@@ -99,9 +99,9 @@ def test_keys_of_caches_are_looked_at_before_all_others_unless_somebody_says_whi
 def test_a_real_machine_with_a_real_server_and_real_connections():
     """What is wrong with this machine is its own business: that every check comes to an end here is ours."""
     with serving("--maxclients", "20", "--timeout", "60") as server, socket.create_server(("127.0.0.1", 0)) as upstream:
-        text = TEXT.replace("10.0.0.9:6379", server.address).replace(
-            "10.0.0.5:9001", f"127.0.0.1:{upstream.getsockname()[1]}"
-        )
+        text = TEXT.replace(
+            '10.0.0.9:6379/0"', f'{server.address}/0"\ntimeout = "60s"\nconnect_timeout = "60s"'
+        ).replace("10.0.0.5:9001", f"127.0.0.1:{upstream.getsockname()[1]}")
         with socket.create_connection(upstream.getsockname()):
             report = examine(Patient(gateway=configured(text)), seconds=0.05, is_live=True)
         assert {*CHECKS, "directions"} == set(report.looked)

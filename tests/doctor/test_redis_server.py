@@ -15,8 +15,12 @@ def server():
         yield one
 
 
+PATIENT = {"timeout": 60.0, "connect_timeout": 60.0}
+
+
 def read(server: Server, prefixes=("",), **settings) -> RedisServer:
-    (found,) = read_servers({"main": Redis(url=f"redis://{server.address}/0", **settings)}, {"main": prefixes})
+    link = Redis(url=f"redis://{server.address}/0", **PATIENT, **settings)
+    (found,) = read_servers({"main": link}, {"main": prefixes})
     return found
 
 
@@ -71,7 +75,7 @@ def test_a_server_that_is_away_is_told(monkeypatch):
 def test_the_nodes_of_a_cluster_are_found_and_each_is_read():
     with serving("--cluster-enabled", "yes") as one:
         one.ask("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
-        (found,) = read_servers({"main": Redis(url=f"redis://{one.address}", cluster=True)})
+        (found,) = read_servers({"main": Redis(url=f"redis://{one.address}", cluster=True, **PATIENT)})
         assert found.error == "" and found.info["cluster_enabled"] == "1"
     assert read_servers({}) == ()
     assert threading.active_count() < 50

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import webbrowser
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tidegate.cli.reach import PidOption, reach
-from tidegate.config.values import parse_duration
+from tidegate.config.values import format_duration, parse_duration
 from tidegate.process.failure import StartError
 
 if TYPE_CHECKING:
@@ -123,22 +124,23 @@ def _measured(
     from tidegate.profile.stacks import Stacks
 
     names = ", ".join(f"worker {index}" for index in chosen)
+    begun = partial(_say_that_it_takes, seconds)
     if kind == "cpu":
-        seen = sample(list(chosen.values()), seconds, rate=rate)
+        seen = sample(list(chosen.values()), seconds, rate=rate, begun=begun)
         stacks = Stacks("samples")
         for index, pid in chosen.items():
             if pid in seen.stacks:
                 stacks.add_all(seen.stacks[pid].weights, f"worker {index} (pid {pid})")
         return stacks, f"CPU of {names}, {rate} samples a second", list(seen.notes)
     if kind == "memory":
-        answers, is_interrupted = measurements.ask(gateway.post, "allocations", list(chosen), seconds)
+        answers, is_interrupted = measurements.ask(gateway.post, "allocations", list(chosen), seconds, begun)
         stacks, notes = measurements.allocated(answers)
         notes += ["ended early, by Ctrl-C"] if is_interrupted else []
         return stacks, f"allocated by {names} and still there", notes
     before, is_interrupted = None, False
     if seconds:
         before = measurements.blocked(measurements.ask(gateway.post, "blocked", [], 0.0)[0])
-        is_interrupted = _wait(seconds)
+        is_interrupted = _wait(seconds, begun)
     answers, _ = measurements.ask(gateway.post, "blocked", [], 0.0)
     notes = ["each stack is the one at the moment when the loop had been held for server.stall_notice"]
     notes += ["ended early, by Ctrl-C"] if is_interrupted else []
@@ -146,13 +148,19 @@ def _measured(
     return measurements.blocked(answers, list(chosen), before), f"loops held, {since}", notes
 
 
-def _wait(seconds: float) -> bool:
+def _say_that_it_takes(seconds: float) -> None:
+    if seconds:
+        typer.echo(f"tidegate: measures for {format_duration(seconds)}; Ctrl-C ends it early", err=True)
+
+
+def _wait(seconds: float, begun: Callable[[], None]) -> bool:
     """Waits; whether Ctrl-C ended it."""
     import time
 
     from tidegate.profile.ctrl_c import CtrlC
 
     with CtrlC() as ctrl_c:
+        begun()
         end_s = time.monotonic() + seconds
         while not ctrl_c.is_pressed and time.monotonic() < end_s:
             time.sleep(min(0.1, max(0.0, end_s - time.monotonic())))
@@ -174,7 +182,7 @@ def _save(paths: list[Path], stacks: Stacks, title: str, notes: list[str], *, is
 def _show_heap(gateway: ControlClient, workers: list[int], seconds: float, *, as_json: bool) -> None:
     from tidegate.profile.measurements import ask, heap_rows
 
-    answers, _ = ask(gateway.post, "heap", workers, seconds)
+    answers, _ = ask(gateway.post, "heap", workers, seconds, partial(_say_that_it_takes, seconds))
     told = [{**one, "types": [asdict(row) for row in heap_rows(one)]} for one in answers if "error" not in one]
     errors = [f"worker {one['worker']}: {one['error']}" for one in answers if "error" in one]
     if not told:

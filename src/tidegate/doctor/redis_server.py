@@ -205,7 +205,7 @@ async def _keys(client: Client, prefixes: tuple[str, ...]) -> tuple[int, tuple[B
         # Each has its part of the time: one that has few keys among many others would use up all of it.
         deadline = time.monotonic() + _KEYS_S / len(prefixes)
         cursor: Any = b"0"
-        while len(sizes) < _KEYS_MAX and time.monotonic() < deadline:
+        while True:
             page = await _or_none(client, "SCAN", cursor, "MATCH", f"{_escaped(prefix)}*", "COUNT", _PAGE)
             if page is None:
                 return len(sizes), None
@@ -215,7 +215,7 @@ async def _keys(client: Client, prefixes: tuple[str, ...]) -> tuple[int, tuple[B
             if keys and all(size is None for size in told):
                 return len(sizes), None
             sizes |= {key: size for key, size in zip(keys, told, strict=True) if size is not None}
-            if cursor == b"0":
+            if cursor == b"0" or len(sizes) >= _KEYS_MAX or time.monotonic() >= deadline:
                 break
     largest = sorted(sizes, key=lambda key: -sizes[key])[:_BIG_KEYS_SHOWN]
     return len(sizes), tuple(BigKey(_text(key), sizes[key]) for key in largest)

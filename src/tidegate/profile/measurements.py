@@ -30,7 +30,9 @@ class HeapRow:
     more_size: int = 0
 
 
-def ask(post: Post, kind: str, workers: Sequence[int], seconds: float) -> tuple[list[dict[str, Any]], bool]:
+def ask(
+    post: Post, kind: str, workers: Sequence[int], seconds: float, begun: Callable[[], None] = lambda: None
+) -> tuple[list[dict[str, Any]], bool]:
     """The answers of the workers, and whether Ctrl-C ended it early; a second Ctrl-C is not waited for.
 
     Args:
@@ -38,6 +40,7 @@ def ask(post: Post, kind: str, workers: Sequence[int], seconds: float) -> tuple[
         kind: ``heap``, ``allocations`` or ``blocked``.
         workers: Their numbers; none: all.
         seconds: For how long.
+        begun: Called when Ctrl-C ends it early from now on.
 
     Raises:
         StartError: nobody answers.
@@ -57,16 +60,17 @@ def ask(post: Post, kind: str, workers: Sequence[int], seconds: float) -> tuple[
     is_ended = False
     with CtrlC() as ctrl_c:
         asking.start()
+        begun()
         while asking.is_alive():
             asking.join(_LOOK_S)
             if ctrl_c.is_pressed and not is_ended:
-                is_ended = True
-                post("/profile/end", {"attempt": attempt})
+                # It may have been pressed before control knows of the attempt.
+                is_ended = post("/profile/end", {"attempt": attempt})["ended"]
     (answer,) = result
     if isinstance(answer, StartError):
         raise answer
     answers: list[dict[str, Any]] = answer
-    return answers, is_ended
+    return answers, ctrl_c.is_pressed
 
 
 def blocked(answers: Sequence[Mapping[str, Any]], workers: Sequence[int] = (), before: Stacks | None = None) -> Stacks:

@@ -57,7 +57,12 @@ class _Spy:
 
 
 def sample(
-    pids: Sequence[int], seconds: float, *, rate: int = RATE, find: Callable[[], str | None] = program
+    pids: Sequence[int],
+    seconds: float,
+    *,
+    rate: int = RATE,
+    find: Callable[[], str | None] = program,
+    begun: Callable[[], None] = lambda: None,
 ) -> Sampled:
     """Samples all of them at the same time; Ctrl-C ends it early with what there is.
 
@@ -66,6 +71,7 @@ def sample(
         seconds: For how long.
         rate: Samples a second.
         find: Where py-spy is; None: nowhere.
+        begun: Called when Ctrl-C ends it early from now on.
 
     Raises:
         StartError: py-spy is not there, or may not look.
@@ -78,6 +84,7 @@ def sample(
         )
     options = ["--format", "raw", "--threads", "--rate", str(rate)]
     with tempfile.TemporaryDirectory(prefix="tidegate-profile-") as folder, CtrlC() as ctrl_c:
+        begun()
         spies = _run([found, "record", *options, "--native"], pids, seconds, Path(folder), ctrl_c)
         is_native = ctrl_c.is_pressed or not all(one.process.returncode for one in spies)
         if not is_native:
