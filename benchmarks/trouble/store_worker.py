@@ -22,7 +22,8 @@ from tidegate.memory.store.ledger import Change
 
 KEYS = 150
 SIZES = (10, 500, 3_000, 20_000, 65_536, 65_537, 400_000, 2_000_000)
-WEIGHTS = (30, 30, 20, 10, 4, 4, 2, 1)
+WEIGHTS = ((30, 30, 20, 20, 8, 2, 0, 0), (10, 10, 10, 0, 0, 20, 20, 10))
+TURN_S = 20  # they take turns, so that small values give way to large ones and back
 MARK_BYTES = 16
 TELL_S = 0.5
 
@@ -70,7 +71,7 @@ class Worker:
         self.reads += 1
         if entry is None:
             at = self.stored_at.get(key)
-            if at is not None and self.gone() == at and not self.store.statistics().is_stuck:
+            if at is not None and self.gone() == at and self.is_lost(key):
                 tell(f"finding {key!r} was stored and is lost, nothing was evicted since")
             self.stored_at.pop(key, None)
             return
@@ -83,6 +84,13 @@ class Worker:
         if isinstance(entry.value, memoryview) and self.chance.random() < 0.1:
             self.held = [*self.held[-20:], (key, entry.value)]
 
+    def is_lost(self, key: bytes) -> bool:
+        """Whether a key that was not there is not there: not only while another generation is being opened."""
+        before = self.store.statistics()
+        again = self.store.get(key, boot_s())
+        after = self.store.statistics()
+        return again is None and not any((before.is_away, after.is_away, before.is_stuck, after.is_stuck))
+
     async def write(self, key: bytes) -> None:
         """Stores the next turn of a key, or deletes it."""
         self.turn += 1
@@ -93,7 +101,7 @@ class Worker:
             if await self.store.delete(key):
                 self.asked[key] = set()
             return
-        size = self.chance.choices(SIZES, WEIGHTS)[0]
+        size = self.chance.choices(SIZES, WEIGHTS[int(boot_s() / TURN_S) % 2])[0]
         turn = self.turn
         lifetime_s = self.chance.choice((0.2, 1e6, 1e6))
         if key in self.asked:

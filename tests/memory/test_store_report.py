@@ -6,7 +6,7 @@ from tidegate.memory.region import Region
 from tidegate.memory.store.record import StoreStatistics
 from tidegate.memory.store_report import StoreReport, read_store
 
-NOTHING = StoreStatistics(*[0] * 15, is_full=False, is_stuck=False)
+NOTHING = StoreStatistics(*[0] * 15, is_full=False, is_stuck=False, is_away=False)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from tidegate.observe.store_metrics import STORE
 SEEN = StoreStatistics(
     entries=9, bytes=1000, small=7, large=2, large_bytes=600, evictions=11, expirations=12,
     stored=13, deleted=14, full=15, turned_away=16, writer_waits=17, rebuilt=18, broken=19, waiting=20,
-    is_full=True, is_stuck=False,
+    is_full=True, is_stuck=False, is_away=False,
 )  # fmt: skip
 
 

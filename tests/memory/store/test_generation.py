@@ -1,12 +1,13 @@
 """A ledger and its files, changed together."""
 
 import errno
+from pathlib import Path
 
 import lmdb
 import pytest
 
 from tidegate.memory.store.directory import StoreDirectory
-from tidegate.memory.store.generation import DAMAGED, Generation, is_damage, is_no_room
+from tidegate.memory.store.generation import DAMAGED, Generation, StaleGeneration, is_damage, is_no_room
 from tidegate.memory.store.writer import Write
 
 MIB = 1 << 20
@@ -151,3 +152,56 @@ def test_lock_has_no_holder_once_it_is_given_back(generation):
 )
 def test_errors_are_told_apart(error, no_room, damage):
     assert (is_no_room(error), is_damage(error)) == (no_room, damage)
+
+
+def test_who_waited_for_the_lock_of_another_generation_writes_nothing(generation):
+    generation._index.generation = 2
+    with pytest.raises(StaleGeneration):
+        generation.write_small([write(b"a", b"1")], 1.0)
+    with pytest.raises(StaleGeneration):
+        generation.write_large(write(b"l", bytes(100_000)), 1.0)
+    assert (keys(generation), files(generation), generation._index.writer) == ([], [], 0)
+
+
+def test_large_value_whose_place_is_gone_is_for_another_generation(generation, monkeypatch):
+    generation.values.directory.rmdir()
+    with pytest.raises(StaleGeneration):
+        generation.write_large(write(b"l", bytes(100_000)), 1.0)
+
+
+def test_copy_has_all_that_is_there_and_its_own_names_of_the_files(generation, tmp_path):
+    directory = StoreDirectory(tmp_path / "store")
+    for i in range(10):
+        generation.write_small([write(b"%d" % i, bytes(50_000), i)], i)
+    generation.write_large(write(b"l", b"v" * 100_000, 20.0), 20.0)
+    for i in range(8):
+        generation.write_small([write(b"%d" % i, None)], 30.0)
+    generation._index.generation = 1
+    with generation.copied(directory, 40.0) as made:
+        assert generation._index.writer != 0
+    assert generation._index.writer == 0
+    assert (keys(made), files(made)) == ([b"8", b"9", b"l"], ["1"])
+    assert made.ledger.totals() == generation.ledger.totals()
+    assert made.ledger.file_bytes() < generation.ledger.file_bytes() / 2
+    generation._index.generation = made.number
+    directory.remove_others(made.number)
+    assert made.values.view(1, 100_000) == b"v" * 100_000
+    assert made.write_small([write(b"new", b"v")], 50.0) == [True]
+    made.ledger.close()
+    directory.close()
+
+
+def test_copy_that_finds_no_room_leaves_nothing(generation, tmp_path, monkeypatch):
+    directory = StoreDirectory(tmp_path / "store")
+    generation._index.generation = 1
+    generation.write_large(write(b"l", b"v" * 100_000), 1.0)
+
+    def fail(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "hardlink_to", fail)
+    with pytest.raises(OSError, match="No space left"), generation.copied(directory, 2.0):
+        pass
+    assert directory.generations() == [1]
+    assert generation.write_small([write(b"new", b"v")], 3.0) == [True]
+    directory.close()

@@ -8,7 +8,7 @@ import shutil
 import stat
 
 import pytest
-from tests.memory.store.stores import MIB, Clock, Said, opened, run, shared_memory, sleeper, until
+from tests.memory.store.stores import MIB, Clock, Process, Said, opened, run, shared_memory, sleeper, until
 
 from tidegate.errors import GatewayError, Kind
 from tidegate.memory.store import SMALL_MAX, Store
@@ -313,5 +313,42 @@ def test_expired_entries_go_before_any_other(place):
             seen = store.statistics()
             assert (seen.expirations, seen.evictions, seen.entries) == (5, 0, 25)
             assert all(store.get(b"long%d" % i, 120.0) for i in range(5))
+
+    run(main())
+
+
+def test_large_values_that_follow_small_ones_take_their_room(place):
+    """LMDB's file does not shrink: what is left in it is written anew, and all who have it open follow."""
+
+    async def main():
+        bound = 8 * MIB
+        with opened(place, bound) as store:
+            await asyncio.gather(*(store.put(b"s%d" % i, bytes(60_000), b"", LATE_S) for i in range(200)))
+            file = store._generation.ledger
+            assert file.file_bytes() > 7 * MIB
+            lines = """
+async def main():
+    store = open_store()
+    print("open", flush=True)
+    for line in sys.stdin:
+        for _ in range(3000):
+            if store.get(b"l29", boot_s()) is not None:
+                print("has it", store._index.generation == store._generation.number, flush=True)
+                break
+            await asyncio.sleep(0.01)
+
+asyncio.run(main())
+"""
+            with Process(place, bound, lines) as other:
+                other.hear("open")
+                for i in range(30):
+                    assert await store.put(b"l%d" % i, bytes([i]) * 500_000, b"", LATE_S)
+                    assert store.get(b"l%d" % i, 1.0).value[:1] == bytes([i])
+                other.tell("look")
+                other.hear("has it True")
+            assert store._generation.number == 2
+            assert store.statistics().rebuilt == 0
+            on_disk = sum(path.stat().st_blocks * 512 for path in place.rglob("*") if path.is_file())
+            assert on_disk < bound + bound // 4 + 5 * MIB
 
     run(main())

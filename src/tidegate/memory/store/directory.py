@@ -7,7 +7,8 @@
 Rules:
 
 1. The header says which generation is valid. A damaged one is not mended: the next is made beside it, and the word in
-   the header changes to it with one store. Whoever has the old one open sees that at its next read, and follows.
+   the header changes to it with one store. Whoever has the old one open sees that at its next read, and follows; who
+   waits for the old one's lock of writers sees it when he has that.
 2. What was written by another version of this code, or in another boot of the machine, is not read: the index is made
    anew and takes the place of the old one. Processes of that version keep what they have open, and end with it.
 3. A store is one gateway's: the header has the process that owns it, by pid and start, and while that lives no other

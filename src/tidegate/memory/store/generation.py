@@ -18,7 +18,7 @@ from tidegate.memory.store.ledger import Change, Ledger, weigh
 from tidegate.memory.store.record import SMALL_MAX, Head, record_size, stored_key
 from tidegate.memory.store.writer import Write
 
-__all__ = ["DAMAGED", "Generation", "is_damage", "is_no_room"]
+__all__ = ["DAMAGED", "Generation", "StaleGeneration", "is_damage", "is_no_room"]
 
 DAMAGED = (
     lmdb.CorruptedError,
@@ -31,6 +31,7 @@ DAMAGED = (
 )
 """What LMDB says of a file that is not, or no more, what it has written."""
 
+_SPARE_BYTES = 4 << 20
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EIO)  # LMDB says EIO of a write that was cut short
 
 
@@ -46,6 +47,10 @@ def is_damage(error: Exception) -> bool:
     """Whether what was to be opened is damaged, or part of it is gone; if not, to open it again may help."""
     number = error.errno if isinstance(error, OSError) else getattr(error, "code", 0)
     return isinstance(error, DAMAGED) or number == errno.ENOENT
+
+
+class StaleGeneration(Exception):
+    """Another generation became valid while this one's lock of writers was waited for; nothing was written."""
 
 
 class Generation:
@@ -103,7 +108,7 @@ class Generation:
                 results.append(is_made)
             self._finish(change)
         except BaseException:
-            change.abort()
+            self._abort(change)
             raise
         return results
 
@@ -122,7 +127,10 @@ class Generation:
             return False
         with self._changing(now_s) as hold:
             hold(weight)
-        name = self.values.write(write.value)
+        try:
+            name = self.values.write(write.value)
+        except FileNotFoundError:
+            raise StaleGeneration from None
         try:
             with self._changing(now_s) as hold:
                 change = hold(weight)
@@ -155,6 +163,43 @@ class Generation:
         with self._changing(now_s):
             pass  # pages that a transaction has freed may be used by the next but one
 
+    def is_wasteful(self) -> bool:
+        """Whether LMDB's file, which does not shrink, takes room of large values and is for the most part empty."""
+        totals, in_file = self.ledger.totals(), self.ledger.file_bytes()
+        is_beyond = in_file + totals.large_bytes > self._max_bytes + self._max_bytes // 4 + _SPARE_BYTES
+        return is_beyond and in_file > 2 * (totals.bytes - totals.large_bytes)
+
+    @contextlib.contextmanager
+    def copied(self, directory: StoreDirectory, now_s: float) -> Iterator[Generation]:
+        """The next generation, with all that is in this one in a file of its size; nobody writes meanwhile.
+
+        Args:
+            directory: Of the store; its lock is taken.
+            now_s: The time.
+
+        Raises:
+            StaleGeneration: Somebody else has made another one valid.
+            lmdb.Error, OSError: There is no room for both; nothing is left of the next.
+        """
+        change = self._begin(now_s)
+        try:
+            with directory.locked():
+                self._check()
+                number = directory.next_generation(self._index)
+                try:
+                    beside = directory.values_of(number)
+                    beside.mkdir(mode=0o700)
+                    for path in self.values.directory.iterdir():
+                        if path.name.isdecimal():
+                            (beside / path.name).hardlink_to(path)
+                    self.ledger.environment.copy(str(directory.ledger_of(number)), compact=True)
+                    yield Generation(directory, self._index, number, self._max_bytes, is_new=False)
+                except BaseException:
+                    directory.remove_others(self.number)
+                    raise
+        finally:
+            self._abort(change)
+
     @contextlib.contextmanager
     def _changing(self, now_s: float) -> Iterator[Callable[[int], Change]]:
         """A transaction that is committed at the end; what is yielded makes room in it, or in one that follows it."""
@@ -169,7 +214,7 @@ class Generation:
             yield with_room
             self._finish(change)
         except BaseException:
-            change.abort()
+            self._abort(change)
             raise
 
     def _with_room(self, change: Change, weight: int, now_s: float) -> Change:
@@ -180,13 +225,26 @@ class Generation:
 
     def _begin(self, now_s: float) -> Change:
         change = self.ledger.change(now_s)
+        try:
+            self._check()
+        except StaleGeneration:
+            change.abort()
+            raise
         self._index.writer = os.getpid()
         return change
+
+    def _check(self) -> None:
+        if self._index.generation not in (self.number, 0):  # 0: the first one, before it is valid
+            raise StaleGeneration
 
     def _finish(self, change: Change) -> None:
         self._index.writer = 0
         change.commit()
         self.values.remove(change.unlinked)
+
+    def _abort(self, change: Change) -> None:
+        self._index.writer = 0
+        change.abort()
 
     def __repr__(self) -> str:
         return f"<Generation {self.number} of {self.values.directory.parent}>"

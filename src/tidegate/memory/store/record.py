@@ -95,6 +95,7 @@ class StoreStatistics(NamedTuple):
     waiting: int  # writes that wait now
     is_full: bool
     is_stuck: bool
+    is_away: bool  # another generation became valid, and is being opened: nothing is read until then
 
 
 def stored_key(key: bytes) -> bytes:

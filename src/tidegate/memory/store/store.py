@@ -21,7 +21,7 @@ import lmdb
 
 from tidegate.errors import GatewayError, Kind, Source
 from tidegate.memory.store.directory import PATIENCE_S, StoreDirectory, failure
-from tidegate.memory.store.generation import DAMAGED, Generation, is_damage, is_no_room
+from tidegate.memory.store.generation import DAMAGED, Generation, StaleGeneration, is_damage, is_no_room
 from tidegate.memory.store.ledger import Totals
 from tidegate.memory.store.record import (
     META_MAX,
@@ -38,6 +38,7 @@ from tidegate.memory.store.writer import Write, Writer
 __all__ = ["Store"]
 
 _ROOM_AGAIN_S = 1.0  # without a failure, until there is room again; in vain, until something is given up again
+_COPY_AGAIN_S = 10.0
 _DELETIONS_MAX = 100_000  # that wait for a writer that is stuck
 
 
@@ -64,6 +65,7 @@ class Store:
         self._patience_s = patience_s
         self._stored = self._deleted = self._without_room = self._rebuilt = self._broken = 0
         self._no_room_at_s: float | None = None  # when something found no room last; None: there is room
+        self._copied_at_s = 0.0  # when it was tried last
         self._in_vain_at_s = 0.0  # when there was no room although something was given up
         self._is_away = False  # nothing is read until the thread has opened what is valid
         self._deleting: dict[bytes, int] = {}  # keys whose deletion waits: a read finds nothing
@@ -224,6 +226,7 @@ class Store:
             waiting=self._writer.waiting,
             is_full=self._no_room_at_s is not None,
             is_stuck=self._writer.is_stuck,
+            is_away=self._is_away,
         )
 
     def close(self) -> None:
@@ -243,8 +246,12 @@ class Store:
                 self._reopen()
             for is_large, some in groupby(writes, lambda write: write.size > SMALL_MAX):
                 for together in [[one] for one in some] if is_large else [list(some)]:
-                    results += self._make_with_care(together)
-        except (lmdb.Error, OSError, GatewayError) as error:
+                    try:
+                        results += self._make_with_care(together)
+                    except StaleGeneration:
+                        self._reopen()
+                        results += self._make_with_care(together)
+        except (lmdb.Error, OSError, GatewayError, StaleGeneration) as error:
             self._say("store_failed", f"the store in {self._directory.path}: {error}", level="error", error=error)
         return results + [False] * (len(writes) - len(results))
 
@@ -267,6 +274,7 @@ class Store:
     def _make_together(self, generation: Generation, writes: list[Write]) -> list[bool]:
         if writes[0].size > SMALL_MAX:
             results = [generation.write_large(writes[0], self._clock())]
+            self._copy_if_wasteful(generation)
         else:
             results = generation.write_small(writes, self._clock())
         for write, is_made in zip(writes, results, strict=True):
@@ -295,6 +303,20 @@ class Store:
                 self._without_room += 1
                 results.append(False)
         return results
+
+    def _copy_if_wasteful(self, generation: Generation) -> None:
+        """Once in a while, and only where that gives something back: what is in the store is written anew for it."""
+        now_s = self._clock()
+        if now_s - self._copied_at_s < _COPY_AGAIN_S or not generation.is_wasteful():
+            return
+        self._copied_at_s = now_s
+        with (
+            contextlib.suppress(lmdb.Error, OSError, GatewayError, StaleGeneration),  # as it is, it goes on
+            generation.copied(self._directory, now_s) as made,
+        ):
+            self._index.generation = made.number
+            self._generation = made
+            self._directory.remove_others(made.number)
 
     def _recover(self, work: Callable[[], None]) -> None:
         try:
