@@ -1,6 +1,6 @@
 /* One HTTP/1.1 client connection, plain or TLS, driven by epoll; shared by closed.c and paced.c.
  *
- * Rules. One exchange at a time on a connection. An answer needs a Content-Length and a 2xx status (or what --expect says it
+ * Rules. One exchange at a time on a connection, or --pipeline so many, sent together when all before are answered. An answer needs a Content-Length and a 2xx status (or what --expect says it
  * begins with), anything else is an error: a contender is never counted as fast for answering wrongly. Bodies are dropped in the kernel (MSG_TRUNC), and
  * uploads come out of a memfd by sendfile, so that the generator is not what is measured.
  */
@@ -40,6 +40,7 @@ typedef struct {
     uint64_t upload;   /* bytes of the request's body still to go */
     uint64_t body;     /* bytes of the answer's body still to come */
     size_t held;       /* bytes of an unfinished head in `head` */
+    int awaited;       /* answers to what was sent that have not ended */
     char *head;
     int64_t intended;  /* when this exchange should have begun, ns (paced.c) */
     int64_t begun;     /* when it did */
@@ -49,11 +50,11 @@ typedef struct {
 } Conn;
 
 static struct {
-    int port, tls, connections, reconnect, hold, renew;
+    int port, tls, connections, reconnect, hold, renew, pipeline;
     double seconds, rate;
     const char *path, *ciphers, *raw, *key, *expect;
     uint64_t upload;
-} option = {.connections = 64, .seconds = 1, .path = "/small", .expect = "2", .ciphers = "TLS_AES_256_GCM_SHA384"};
+} option = {.connections = 64, .pipeline = 1, .seconds = 1, .path = "/small", .expect = "2", .ciphers = "TLS_AES_256_GCM_SHA384"};
 
 static struct {
     uint64_t requests, received, sent, errors, opened, lost_idle;
@@ -62,7 +63,7 @@ static struct {
 
 static int epfd, blob = -1;
 static char *sink;
-static char request[1024];
+static char request[64 << 10];
 static size_t request_len;
 static SSL_CTX *tls_context;
 
@@ -146,14 +147,15 @@ static Step send_on(Conn *c) {
     return MORE;
 }
 
-/* Begins an exchange on an idle connection. */
+/* Begins an exchange, or so many, on an idle connection. */
 static Step begin(Conn *c) {
-    c->state = SENDING, c->sent = 0, c->upload = option.upload, c->held = 0;
+    c->state = SENDING, c->sent = 0, c->awaited = option.pipeline, c->upload = option.upload, c->held = 0;
     return send_on(c);
 }
 
 static Step finished(Conn *c) {
     c->answered++;
+    if (--c->awaited > 0) { tally.requests++; c->state = HEAD; return MORE; }
     if (option.reconnect) { c->state = ENDING; return MORE; }
     if (option.renew && c->last) { hang_up(c); return DONE; }
     c->state = IDLE;
@@ -166,8 +168,9 @@ static Step took_body(Conn *c, uint64_t n) {
     return c->body ? MORE : finished(c);
 }
 
-/* Reads a head out of `len` bytes; what follows it counts as body. */
+/* Reads a head out of `len` bytes; what follows it counts as body, and what follows that as the next answer. */
 static Step read_head(Conn *c, const char *data, size_t len) {
+again:;
     const char *end = memmem(data, len, "\r\n\r\n", 4);
     if (!end) {
         if (len >= HEAD_MAX) return failed("head of the answer too large");
@@ -195,12 +198,16 @@ static Step read_head(Conn *c, const char *data, size_t len) {
     }
     if (length < 0) return failed("answer without Content-Length");
     size_t extra = len - (size_t)(end + 4 - data);
-    if ((int64_t)extra > length) return failed("more bytes than Content-Length");
+    size_t rest = extra > (size_t)length ? extra - (size_t)length : 0;
+    if (rest && c->awaited <= 1) return failed("more bytes than Content-Length");
     c->server = 0;
     for (const char *digit = end + 4; digit < data + len && *digit >= '0' && *digit <= '9'; digit++)
         c->server = c->server * 10 + (uint32_t)(*digit - '0');
     c->state = BODY, c->body = (uint64_t)length;
-    return c->body == 0 ? finished(c) : took_body(c, extra);
+    Step step = c->body == 0 ? finished(c) : took_body(c, extra - rest);
+    if (!rest) return step;
+    data += len - rest, len = rest;
+    goto again;
 }
 
 static ssize_t take(Conn *c, char *into, size_t len, int flags) {
@@ -284,6 +291,7 @@ static int choose(int argc, char **argv) {
         {"port", 1, 0, 'p'}, {"tls", 0, 0, 't'}, {"connections", 1, 0, 'c'}, {"seconds", 1, 0, 's'}, {"path", 1, 0, 'a'},
         {"upload", 1, 0, 'u'}, {"reconnect", 0, 0, 'r'}, {"hold", 0, 0, 'h'}, {"rate", 1, 0, 'R'}, {"ciphers", 1, 0, 'C'},
         {"renew", 0, 0, 'n'}, {"raw", 1, 0, 'w'}, {"key", 1, 0, 'k'}, {"expect", 1, 0, 'e'},
+        {"pipeline", 1, 0, 'P'},
         {0, 0, 0, 0}};
     for (int c; (c = getopt_long(argc, argv, "", names, NULL)) != -1; ) switch (c) {
         case 'p': option.port = atoi(optarg); break;
@@ -300,9 +308,10 @@ static int choose(int argc, char **argv) {
         case 'w': option.raw = optarg; break;
         case 'k': option.key = optarg; break;
         case 'e': option.expect = optarg; break;
+        case 'P': option.pipeline = atoi(optarg); break;
         default: return 0;
     }
-    return option.port > 0 && option.connections > 0;
+    return option.port > 0 && option.connections > 0 && option.pipeline > 0 && (option.pipeline == 1 || !option.upload);
 }
 
 static int prepare(void) {
@@ -329,7 +338,10 @@ static int prepare(void) {
     request_len = (size_t)snprintf(request, sizeof request,
         "%s %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUser-Agent: bench/1.0\r\nAccept: */*\r\nAccept-Encoding: gzip\r\n%s%s%s\r\n",
         option.upload ? "POST" : "GET", option.path, option.port, length, key, option.reconnect ? "Connection: close\r\n" : "");
-    return request_len < sizeof request;
+    if (request_len * (size_t)option.pipeline >= sizeof request) return 0;
+    for (int i = 1; i < option.pipeline; i++) memcpy(request + (size_t)i * request_len, request, request_len);
+    request_len *= (size_t)option.pipeline;
+    return 1;
 }
 
 /* Tells the harness that the load is about to begin, and waits for its word, so that it reads the CPU clocks between. */

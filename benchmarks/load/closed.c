@@ -1,10 +1,10 @@
-/* Closed loop: so many connections, each with one exchange under way at any time.
+/* Closed loop: so many connections, each with one exchange, or --pipeline so many, under way at any time.
  *
  * Opens the connections and makes one uncounted exchange on each (which also fills the contender's pool), says "ready",
  * waits for a byte, loads for --seconds, prints one line of JSON, waits for the end of its input, ends.
  *
  *   closed --port P [--tls] [--connections N] [--seconds S] [--path /small] [--upload BYTES] [--reconnect] [--hold]
- *          [--key KEY] [--expect STATUS]
+ *          [--key KEY] [--expect STATUS] [--pipeline N]
  *
  * --reconnect: a new connection (and TLS handshake) for each exchange. --hold: only opens, and keeps them idle.
  * --key: goes with each request as X-API-Key. --expect: what the status of an answer begins with, 2 unless said.
