@@ -41,7 +41,14 @@ pool = {{ max = 2048, idle = 1024 }}
 name = "all"
 path = "/*"
 upstream = "load"
-{used}{policies}"""
+{used}
+# What the scenario "limits" asks for without its policies: a path that is rewritten, as theirs is.
+[[routes]]
+name = "open"
+path = "/open"
+rewrite = {{ path = "/small" }}
+upstream = "load"
+{policies}"""
 
 
 # The policies of the scenario "limits": so generous that nothing is refused, so that what is measured is the asking.

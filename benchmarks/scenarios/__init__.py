@@ -119,7 +119,7 @@ def every(generator: str = "own") -> tuple[Scenario, ...]:
         Throughput(
             name="limits-cost",
             title="the same beside no limits, 128-byte responses, 64 connections",
-            load=by_own_at({"tidegate-limited": "/limited"}, "/small", 64, key=KEY),
+            load=by_own_at({"tidegate-limited": "/limited"}, "/open", 64, key=KEY),
             contenders=("tidegate", "tidegate-limited"),
             baseline="tidegate",
             goals=(Goal("tidegate", rate=0.88, contender="tidegate-limited"),),

@@ -137,7 +137,7 @@ def left(running: Running, region: Region) -> Left:
         held={name: counters[name] for name in sorted(GAUGES - PEAKS) if counters[name]},
         waiting=sum(len(bells.waiting(row)) for row in range(ROWS)),
         busy=len(set.intersection(*looks)),
-        permits=region.inflight().rows_in_use() if sections["inflight"].size else 0,
+        permits=region.inflight().rows_that_count() if sections["inflight"].size else 0,
     )
 
 

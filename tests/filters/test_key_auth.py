@@ -86,10 +86,12 @@ class Who(Filter):
 
 
 @contextmanager
-def guarded(options: str = "", route: str = 'auth = "partners"') -> Iterator[tuple[Plane, Upstream]]:
+def guarded(
+    options: str = "", route: str = 'auth = "partners"', listener: str = ""
+) -> Iterator[tuple[Plane, Upstream]]:
     keys = f'{{ key = "{digest(b"gold-key")}", subject = "ci", tenant = "acme", tier = "gold", priority = 3 }}'
     config = f'[auth.partners]\nkind = "key"\nkeys = [{keys}]\n{options}\n'
-    with filtered(Who, config=config, route=route) as both:
+    with filtered(Who, config=config, route=route, listener=listener) as both:
         yield both
 
 
@@ -140,6 +142,30 @@ def test_key_ends_at_the_gateway_unless_it_is_kept() -> None:
                 assert {name.lower(): value for name, value in fields}.get("x-api-key") == kept
                 server.send(OK)
                 assert client.answer().status == 200
+
+
+def test_key_in_another_spelling_goes_no_further_either() -> None:
+    headers = "X_API_Key: gold-key\r\nX-API-Key: gold-key\r\nX_Other: 1\r\n"
+    with guarded(listener="allow_underscores = true") as (plane, upstream), plane.connect() as client:
+        client.send(get(headers=headers))
+        assert json.loads(client.answer().body)["fields"] == ["Host", "X_Other"]
+        client.send(get("/through", headers=headers))
+        with upstream.accept() as server:
+            names = [name for name, _ in server.request()[1]]
+            assert "X_Other" in names
+            assert not {"x-api-key", "x_api_key"} & {name.lower() for name in names}
+            server.send(OK)
+            assert client.answer().status == 200
+
+
+def test_upstream_may_get_a_key_of_its_own_in_the_place_of_the_clients() -> None:
+    route = 'auth = "partners"\nrequest_headers = { set = { "X-API-Key" = "inner" } }'
+    with guarded(route=route) as (plane, upstream), plane.connect() as client:
+        client.send(get("/through", headers="X-API-Key: gold-key\r\n"))
+        with upstream.accept() as server:
+            assert [value for name, value in server.request()[1] if name.lower() == "x-api-key"] == ["inner"]
+            server.send(OK)
+            assert client.answer().status == 200
 
 
 def test_field_scheme_and_realm_are_what_is_configured() -> None:

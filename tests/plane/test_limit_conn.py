@@ -35,7 +35,7 @@ def test_those_beyond_the_bound_wait_in_units_and_beyond_the_burst_are_refused()
                 assert client.answer().status == 200
         assert verdicts(plane, "two") == {"admitted": 1, "delayed": 2, "refused": 1}
         until(lambda: plane.statistics().exchanges == 0, "all have ended")
-        assert plane.region.inflight().rows_in_use() == 0
+        assert plane.region.inflight().rows_that_count() == 0
 
 
 def test_who_leaves_while_he_is_held_back_gives_his_permit_back() -> None:
@@ -50,7 +50,7 @@ def test_who_leaves_while_he_is_held_back_gives_his_permit_back() -> None:
             server.send(OK)
             assert client.answer().status == 200
         until(lambda: plane.statistics().exchanges == 0, "all have ended")
-        assert plane.region.inflight().rows_in_use() == 0
+        assert plane.region.inflight().rows_that_count() == 0
 
 
 def test_wait_beyond_the_deadline_of_the_exchange_is_refused_at_once_and_its_permit_given_back() -> None:

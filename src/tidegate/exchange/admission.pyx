@@ -24,7 +24,6 @@ from libc.stdint cimport int64_t, uint64_t
 
 from tidegate.exchange.asked cimport fill_asked
 from tidegate.exchange.delays cimport DelayQueue
-from tidegate.exchange.edits cimport EDIT_REMOVE, Edits
 from tidegate.exchange.keys cimport hash_key, sticky_endpoint
 from tidegate.exchange.learning cimport begin_lesson, teach
 from tidegate.exchange.permits cimport NO_PLACE, QUEUED, PermitQueue
@@ -41,7 +40,7 @@ from tidegate.memory.meters cimport (
     VERDICT_WOULD_REFUSE, Meters,
 )
 from tidegate.upstream.endpoint cimport HASH_NONE, Endpoint, Upstream
-from tidegate.wire.http1 cimport FIELD_HAS_UNDERSCORE, Field, same_name
+from tidegate.wire.http1 cimport FIELD_HAS_UNDERSCORE, FIELD_HIDDEN, HEAD_HAS_HIDDEN, Field, same_name
 
 from tidegate.errors import Kind
 from tidegate.exchange.problem import problem
@@ -102,7 +101,7 @@ cdef class Admission(Relay):
         cdef const char* name
         cdef size_t name_size
         cdef const char* raw = self.raw.at
-        cdef const Field* field
+        cdef Field* field
         cdef const Field* found = NULL
         cdef Identity identity = None
         cdef Py_ssize_t size = -1
@@ -115,10 +114,13 @@ cdef class Admission(Relay):
         name_size = PyBytes_GET_SIZE(auth.header)
         for i in range(self.request.n_fields):
             field = &self.request.fields[i]
-            # One that is spelt with "_" is dropped, or whoever reads it behind the gateway may take it for another.
-            if field.name.size == name_size and not field.flags & FIELD_HAS_UNDERSCORE and same_name(
-                raw + field.name.start, name_size, name, name_size
-            ):
+            if field.name.size != name_size or not same_name(raw + field.name.start, name_size, name, name_size):
+                continue
+            if not auth.keeps:
+                field.flags |= FIELD_HIDDEN
+                self.request.flags |= HEAD_HAS_HIDDEN
+            # One that is spelt with "_" is another field; but who reads it behind the gateway may take it for this one.
+            if not field.flags & FIELD_HAS_UNDERSCORE:
                 found = field
                 count += 1
         if count == 1:
@@ -132,10 +134,6 @@ cdef class Admission(Relay):
             self.answer(problem(401, self.error_detail, self.id(), {"WWW-Authenticate": auth.challenge}))
             return
         self.identity = identity
-        if not auth.keeps:
-            if self.request_edits is None:
-                self.request_edits = Edits()
-            self.request_edits.put(EDIT_REMOVE, name, name_size, b"", 0)
         if self.route.contract is None or self.route.on_request is None or self.look_at_contract():
             self.run_filters()
 

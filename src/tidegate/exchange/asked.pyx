@@ -22,6 +22,8 @@ cdef void fill_asked(ExchangeState x, Asked* asked):
     else:
         asked.path.at = x.raw.at + x.request.path.start
         asked.path.size = x.request.path.size
+    asked.with_client = NULL if x.client.is_trusted else &x.client.prints[0]
+    asked.with_identity = NULL if identity is None else &identity.prints[0]
     asked.costs = NULL if x.costs is None else <PyObject*>x.costs
     asked.route.size = asked.upstream.size = asked.endpoint.size = asked.subject.size = asked.tenant.size = asked.digest.size = 0
     if x.route is not None:

@@ -14,11 +14,11 @@ from libc.string cimport memcpy
 from tidegate.exchange.edits cimport Edit, Edits
 from tidegate.exchange.state cimport Client, ExchangeState
 from tidegate.wire.http1 cimport (
-    FIELD_CONNECTION, FIELD_CONTENT_LENGTH, FIELD_DATE, FIELD_EXPECT, FIELD_FORWARDED, FIELD_HAS_UNDERSCORE, FIELD_HOST,
-    FIELD_HTTP2_SETTINGS, FIELD_KEEP_ALIVE, FIELD_NAMED_BY_CONNECTION, FIELD_OTHER, FIELD_PROXY_AUTHORIZATION,
+    FIELD_CONNECTION, FIELD_CONTENT_LENGTH, FIELD_DATE, FIELD_EXPECT, FIELD_FORWARDED, FIELD_HAS_UNDERSCORE, FIELD_HIDDEN,
+    FIELD_HOST, FIELD_HTTP2_SETTINGS, FIELD_KEEP_ALIVE, FIELD_NAMED_BY_CONNECTION, FIELD_OTHER, FIELD_PROXY_AUTHORIZATION,
     FIELD_PROXY_CONNECTION, FIELD_TE, FIELD_TRAILER, FIELD_TRANSFER_ENCODING, FIELD_UPGRADE, FIELD_VIA,
     FIELD_X_FORWARDED_FOR, FIELD_X_FORWARDED_HOST, FIELD_X_FORWARDED_PROTO, FIELD_X_REQUEST_ID, FRAMING_LENGTH,
-    HEAD_CONNECTION_NAMES, HEAD_HAS_UNDERSCORE, HEAD_UPGRADE, Field, RequestHead, ResponseHead, Span,
+    HEAD_CONNECTION_NAMES, HEAD_HAS_HIDDEN, HEAD_HAS_UNDERSCORE, HEAD_UPGRADE, Field, RequestHead, ResponseHead, Span,
 )
 
 cdef enum:
@@ -152,7 +152,7 @@ cdef size_t compose_request(ExchangeState x, char* out, const char* host, size_t
     cdef const Field* field
     cdef size_t run, i
     cdef uint64_t dropped = NOT_FORWARDED
-    cdef bint odd = (head.flags & (HEAD_HAS_UNDERSCORE | HEAD_CONNECTION_NAMES)) != 0
+    cdef bint odd = (head.flags & (HEAD_HAS_UNDERSCORE | HEAD_CONNECTION_NAMES | HEAD_HAS_HIDDEN)) != 0
     cdef bint edited = x.request_edits is not None and x.request_edits.count != 0
     cdef bint trusted = client.is_trusted
     cdef bint drop
@@ -195,7 +195,7 @@ cdef size_t compose_request(ExchangeState x, char* out, const char* host, size_t
             field = &head.fields[i]
             drop = (dropped >> field.id) & 1
             if odd and not drop:
-                if field.flags & FIELD_NAMED_BY_CONNECTION:
+                if field.flags & (FIELD_NAMED_BY_CONNECTION | FIELD_HIDDEN):
                     drop = True
                 elif field.flags & FIELD_HAS_UNDERSCORE and (not allow_underscores or field.id != FIELD_OTHER):
                     drop = True

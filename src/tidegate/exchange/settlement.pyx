@@ -35,10 +35,13 @@ cdef void settle_failure(Admission x):
 
 
 cdef void settle_costs(Admission x, uint64_t upstream_ns):
-    cdef Group group
-    cdef Moment now
-    for group in (x.edge, x.contract):
-        if group is not None and (group.has_measured or x.costs is not None):
-            now = x.moment(group)
-            # What is answered here is no answer of an upstream, however long it is.
-            group.settle_costs(_members(x, group), &now, x.costs, upstream_ns, 0 if x.is_local else x.response_bytes)
+    if x.edge is not None and (x.edge.has_measured or x.costs is not None):
+        _settle(x, x.edge, upstream_ns)
+    if x.contract is not None and (x.contract.has_measured or x.costs is not None):
+        _settle(x, x.contract, upstream_ns)
+
+
+cdef void _settle(Admission x, Group group, uint64_t upstream_ns):
+    cdef Moment now = x.moment(group)
+    # What is answered here is no answer of an upstream, however long it is.
+    group.settle_costs(_members(x, group), &now, x.costs, upstream_ns, 0 if x.is_local else x.response_bytes)

@@ -7,6 +7,7 @@ from tidegate.exchange.context cimport Context
 from tidegate.exchange.plan cimport Destination, Plan, Route
 from tidegate.filters.key_auth cimport Identity
 from tidegate.limits.group cimport ENDPOINT_MEMBERS_MAX, MEMBERS_MAX, Group
+from tidegate.limits.keys cimport KEPT_PRINTS, KeptPrint
 from tidegate.limits.limit cimport Member
 from tidegate.net.stream cimport Stream
 from tidegate.routing.router cimport Captures, Match
@@ -29,6 +30,8 @@ cdef class Client(Stream):
     cdef str listener                       # address that it came to, as configured
     cdef bytes address                      # of the other end, as text
     cdef uint32_t address_hash
+    cdef KeptPrint[KEPT_PRINTS] prints      # of keys that are its address
+    cdef uint64_t asker                     # fingerprint of its address among those who ask routes; 0: not made yet
     cdef bytes forwarding                   # compose.forwarding_lines
     cdef bytes forwarded_for                # ``for=…;proto=…`` of Forwarded (RFC 7239)
     cdef uint16_t port

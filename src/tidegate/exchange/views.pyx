@@ -18,7 +18,7 @@ from tidegate.exchange.request_limits cimport limits_of
 from tidegate.exchange.state cimport FILTER, WAITING, ExchangeState, client_address
 from tidegate.filters.key_auth cimport NOBODY, Identity
 from tidegate.wire.http1 cimport (
-    FIELD_CONNECTION, FIELD_CONTENT_LENGTH, FIELD_HAS_UNDERSCORE, FIELD_HOST, FIELD_KEEP_ALIVE, FIELD_OTHER,
+    FIELD_CONNECTION, FIELD_CONTENT_LENGTH, FIELD_HAS_UNDERSCORE, FIELD_HIDDEN, FIELD_HOST, FIELD_KEEP_ALIVE, FIELD_OTHER,
     FIELD_PROXY_CONNECTION, FIELD_TE, FIELD_TRAILER, FIELD_TRANSFER_ENCODING, FIELD_UPGRADE,
     FIELD_X_FORWARDED_PROTO, Field, Span, field_id, is_field_value, is_token, same_name,
 )
@@ -97,9 +97,12 @@ cdef class Headers:
         return NULL
 
     cdef bint _is_hidden(self, const Field* field) noexcept:
-        """Whether ``compose_request`` leaves it out for its underscores."""
-        return field.flags & FIELD_HAS_UNDERSCORE and not self.is_response and (
-            field.id != FIELD_OTHER or not self.exchange.client.allows_underscores
+        """Whether ``compose_request`` leaves it out: for its underscores, or because the gateway alone was meant."""
+        if self.is_response:
+            return False
+        return field.flags & FIELD_HIDDEN or (
+            field.flags & FIELD_HAS_UNDERSCORE
+            and (field.id != FIELD_OTHER or not self.exchange.client.allows_underscores)
         )
 
     def get(self, str name not None, default=None):

@@ -1,6 +1,8 @@
 """Authentication by a key: who a request is from, by the digest of the key it presents."""
 
-from libc.stdint cimport uint8_t, uint32_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+
+from tidegate.limits.keys cimport KEPT_PRINTS, KeptPrint
 
 cdef enum:
     DIGEST_SIZE = 32            # of SHA-256
@@ -15,6 +17,8 @@ cdef class Identity:
     cdef bytes subject_text
     cdef bytes tenant_text
     cdef bytes digest                       # of the key
+    cdef KeptPrint[KEPT_PRINTS] prints
+    cdef uint64_t asker                     # its fingerprint among those who ask routes; 0: not made yet
 
 cdef Identity NOBODY
 

@@ -34,6 +34,13 @@ static inline uint32_t sha256_big_endian(const uint8_t *at) {
     return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
 }
 
+static inline void sha256_put_big_endian(uint8_t *at, uint32_t word) {
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    word = __builtin_bswap32(word);
+#endif
+    memcpy(at, &word, sizeof word);
+}
+
 static void sha256_block_plain(uint32_t state[8], const uint8_t *block) {
     uint32_t w[64];
     for (int i = 0; i < 16; i++) w[i] = sha256_big_endian(block + 4 * i);
@@ -114,17 +121,22 @@ static void sha256_by(const char *data, size_t size, uint8_t out[SHA256_SIZE], i
     if (left) memcpy(last, data, left);
     last[left] = 0x80;
     size_t room = left < SHA256_BLOCK - 8 ? SHA256_BLOCK : 2 * SHA256_BLOCK;
-    for (int i = 0; i < 8; i++) last[room - 1 - i] = (uint8_t)((uint64_t)size * 8 >> 8 * i);
+    sha256_put_big_endian(last + room - 8, (uint32_t)((uint64_t)size >> 29));
+    sha256_put_big_endian(last + room - 4, (uint32_t)(size << 3));
     for (size_t at = 0; at < room; at += SHA256_BLOCK) sha256_block(state, last + at, is_plain);
-    for (int i = 0; i < SHA256_SIZE; i++) out[i] = (uint8_t)(state[i / 4] >> (24 - 8 * (i % 4)));
+    for (int i = 0; i < 8; i++) sha256_put_big_endian(out + 4 * i, state[i]);
 }
 
 static inline void sha256(const char *data, size_t size, uint8_t out[SHA256_SIZE]) { sha256_by(data, size, out, 0); }
 
 /* Whether two digests are equal, in the same time wherever they differ. */
 static inline int sha256_same(const uint8_t *one, const uint8_t *other) {
-    uint8_t differs = 0;
-    for (int i = 0; i < SHA256_SIZE; i++) differs |= one[i] ^ other[i];
+    uint64_t differs = 0, a, b;
+    for (int i = 0; i < SHA256_SIZE; i += 8) {
+        memcpy(&a, one + i, sizeof a);
+        memcpy(&b, other + i, sizeof b);
+        differs |= a ^ b;
+    }
     return differs == 0;
 }
 

@@ -27,6 +27,19 @@ cdef struct Run:
     const char* at
     size_t size
 
+cdef enum:
+    KEPT_PRINTS = 2
+
+cdef struct KeptPrint:
+    # A fingerprint that stays the same for as long as a connection, or who asks, is: kept there, so that it is made once.
+    uint64_t serial             # of the key; 0: none is kept
+    uint64_t fingerprint
+
+cdef enum StaysWith:
+    NOTHING = 0
+    CLIENT                      # made of the client's address
+    IDENTITY                    # of who asks
+
 cdef struct Asked:
     # What a key may be made of; all of it belongs to the exchange.
     const char* raw             # where ``head`` was parsed
@@ -39,6 +52,8 @@ cdef struct Asked:
     Run subject                 # of who asks; empty: not known
     Run tenant
     Run digest                  # of the key presented
+    KeptPrint* with_client      # of the connection; NULL: it brings requests of many clients
+    KeptPrint* with_identity    # … of who asks; NULL: not known
     PyObject* costs             # what filters said that it takes: a dict by name of the limit; NULL: nothing
 
 cdef struct Part:
@@ -55,6 +70,10 @@ cdef class RequestKey:
     cdef Part[8] parts
     cdef readonly int count
     cdef list kept                          # what the names point into
+    cdef uint64_t nothing                   # of every request, where there are no parts
+    cdef uint64_t serial                    # no other key in this process has it
+    cdef uint8_t stays_with                 # StaysWith
+    cdef uint64_t make(self, const Asked* asked, bint* is_missing) noexcept nogil
     cdef uint64_t of(self, const Asked* asked, bint* is_missing) noexcept nogil     # never 0
     # Writes what a person is shown of it, at most ``room`` bytes; of what may be a secret only the beginning and a hash,
     # unless ``shows_values``. Returns the size.

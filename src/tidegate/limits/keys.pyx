@@ -43,6 +43,7 @@ cdef enum:
     ABSENT = 0xFFFFFF
 
 cdef char* HEX = b"0123456789abcdef"
+cdef uint64_t last_serial = 0
 
 SOURCES = {
     "client.ip": CLIENT_IP, "auth.subject": AUTH_SUBJECT, "auth.tenant": AUTH_TENANT, "auth.key": AUTH_KEY, "header": HEADER,
@@ -259,10 +260,15 @@ cdef class RequestKey:
 
     def __init__(self, bytes secret not None, str name not None, parts):
         cdef bytes text
+        cdef char nothing = 0
         cdef int i
+        global last_serial
+        last_serial += 1
+        self.serial = last_serial
         if len(parts) > PARTS_MAX:
             raise ValueError(f"a key has at most {PARTS_MAX} parts, not {len(parts)}")
         self.fingerprints = Fingerprints(secret, name)
+        self.nothing = self.fingerprints.of(&nothing, 0)
         self.kept = []
         self.count = len(parts)
         for i, part in enumerate(parts):
@@ -271,8 +277,34 @@ cdef class RequestKey:
             self.parts[i].source = SOURCES[part.source]
             self.parts[i].ipv6_prefix = part.ipv6_prefix
             self.parts[i].name = _run_of(text)
+        sources = {part.source for part in parts}
+        if sources and sources <= {"client.ip", "constant"}:
+            self.stays_with = CLIENT
+        elif sources and sources <= {"auth.subject", "auth.tenant", "auth.key", "constant"}:
+            self.stays_with = IDENTITY
 
     cdef uint64_t of(self, const Asked* asked, bint* is_missing) noexcept nogil:
+        cdef KeptPrint* kept = NULL
+        cdef int i
+        if self.count == 0:
+            is_missing[0] = False
+            return self.nothing
+        if self.stays_with == CLIENT:
+            kept = asked.with_client
+        elif self.stays_with == IDENTITY:
+            kept = asked.with_identity
+        if kept == NULL:
+            return self.make(asked, is_missing)
+        is_missing[0] = False       # an address, and who asks, never is
+        for i in range(KEPT_PRINTS):
+            if kept[i].serial == self.serial:
+                return kept[i].fingerprint
+        kept += self.serial % KEPT_PRINTS
+        kept.fingerprint = self.make(asked, is_missing)
+        kept.serial = self.serial
+        return kept.fingerprint
+
+    cdef uint64_t make(self, const Asked* asked, bint* is_missing) noexcept nogil:
         cdef char[KEY_MAX] key
         cdef char* out = key
         cdef char[HOST_MAX] host
@@ -318,8 +350,7 @@ cdef class RequestKey:
         return text.size
 
     cdef uint64_t of_nothing(self) noexcept nogil:
-        cdef char nothing = 0
-        return self.fingerprints.of(&nothing, 0)
+        return self.nothing
 
     cdef uint64_t of_text(self, const char* text, size_t size) noexcept nogil:
         cdef char[KEY_MAX] key

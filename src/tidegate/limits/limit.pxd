@@ -94,7 +94,7 @@ cdef class Limit:
     cdef WorkerBells bells
     cdef uint32_t bell                      # the row of bells of a limit without key
     cdef tuple shares                       # by class
-    cdef ConcurrencyLimit gate              # of a limit without key
+    cdef ConcurrencyLimit gate              # of a limit without key: it knows its row
     cdef dict gates                         # by fingerprint: of the keys that somebody waits for here
     # where it is counted
     cdef uint32_t series

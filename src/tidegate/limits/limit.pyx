@@ -108,7 +108,7 @@ cdef class Limit:
                     at = (at + 1) & self.overrides_mask
                 self.overrides[at].fingerprint = fingerprint
                 self.overrides[at].which = self._allow(allowance, table)
-        if self.has_queue and self.key.count == 0:
+        if bells is not None and self.kind == CONCURRENCY and self.key.count == 0:
             self.gate = self._make_gate(self.key.of_nothing(), self.bell)
 
     def _allow(self, allowance, table):
@@ -253,13 +253,11 @@ cdef class Limit:
         if self.learner is not None:
             self.follow(member.fingerprint)
         if self.gate is not None:
-            if not self.gate.acquire_nowait(member.class_, member.which):
-                return False
-            member.row = self.gate.row
-            return True
-        if self.has_queue:
-            waiting = permit_waiting_fingerprint(member.fingerprint)
-        member.row = self.permits.acquire(member.fingerprint, waiting, member.class_, &self.rules[member.which])
+            member.row = self.gate.row if self.gate.acquire_nowait(member.class_, member.which) else -1
+        else:
+            if self.has_queue:
+                waiting = permit_waiting_fingerprint(member.fingerprint)
+            member.row = self.permits.acquire(member.fingerprint, waiting, member.class_, &self.rules[member.which])
         if member.row >= 0 and self.unit_delay is not None:
             member.wait_ns = self.unit_delay.delay_ns(
                 permit_sum(self.permits.view, member.row).total, self.bounds[member.which]

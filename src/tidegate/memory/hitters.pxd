@@ -40,15 +40,20 @@ cdef struct HitterTable:
     uint64_t fingerprints[64]   # 0: free; stored last
     Hitter hitters[64]
 
+# Which panes are filled at that time, of both windows: the same for all series that a request is counted in.
+cdef void epochs_at(uint64_t now_ns, uint32_t* epochs) noexcept nogil
+
 cdef class Hitters:
     """The writer's view of its slot."""
     cdef object region                      # Mapping: keeps the mapping alive
     cdef HitterTable* tables                # one a series
     cdef uint32_t series_max
     cdef uint64_t random
-    # Counts amounts (by figure) for a key of a series. The place for its name when the key has just been taken in, which
-    # has HITTER_NAME bytes and is to be told of with ``named``; else NULL.
-    cdef char* count(self, uint32_t series, uint64_t fingerprint, uint64_t now_ns, const uint64_t* amounts) noexcept nogil
+    # Counts amounts (by figure) for a key of a series, in the panes of ``epochs``. The place for its name when the key has
+    # just been taken in, which has HITTER_NAME bytes and is to be told of with ``named``; else NULL.
+    cdef char* count(
+        self, uint32_t series, uint64_t fingerprint, const uint32_t* epochs, const uint64_t* amounts
+    ) noexcept nogil
     cdef void named(self, uint32_t series, uint64_t fingerprint, const char* place, size_t size) noexcept nogil
     cdef Hitter* _weakest(self, HitterTable* table, uint32_t set, const uint32_t* epochs, float* score) noexcept nogil
 

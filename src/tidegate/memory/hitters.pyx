@@ -58,7 +58,7 @@ class KeyFigures(NamedTuple):
     bytes: float
 
 
-cdef inline void epochs_at(uint64_t now_ns, uint32_t* epochs) noexcept nogil:
+cdef void epochs_at(uint64_t now_ns, uint32_t* epochs) noexcept nogil:
     epochs[SHORT] = <uint32_t>(now_ns / PANE_NS[SHORT]) + 1
     epochs[LONG] = <uint32_t>(now_ns / PANE_NS[LONG]) + 1
 
@@ -97,11 +97,12 @@ cdef class Hitters:
         self.series_max = <uint32_t>(mapping.part_size("hitters") / sizeof(HitterTable))
         self.random = seed or int.from_bytes(os.urandom(8), "little") | 1
 
-    cdef char* count(self, uint32_t series, uint64_t fingerprint, uint64_t now_ns, const uint64_t* amounts) noexcept nogil:
+    cdef char* count(
+        self, uint32_t series, uint64_t fingerprint, const uint32_t* epochs, const uint64_t* amounts
+    ) noexcept nogil:
         cdef HitterTable* table
         cdef Hitter* hitter = NULL
         cdef uint64_t* words
-        cdef uint32_t[2] epochs
         cdef uint32_t set
         cdef uint64_t random
         cdef int way, window, figure
@@ -109,7 +110,6 @@ cdef class Hitters:
         if series >= self.series_max:
             return NULL
         table = self.tables + series
-        epochs_at(now_ns, epochs)
         roll(&table.total, epochs)
         add(&table.total, amounts)
         set = <uint32_t>(fingerprint >> 61)
@@ -204,6 +204,7 @@ cdef class Hitters:
         self, uint32_t series, uint64_t fingerprint, bytes name not None, uint64_t now_ns, *, uint64_t requests=1,
         uint64_t refusals=0, uint64_t upstream_ns=0, uint64_t size=0, long times=1,
     ):
+        cdef uint32_t[2] epochs
         cdef uint64_t[4] amounts
         cdef char* place
         cdef size_t kept = min(len(name), HITTER_NAME)
@@ -212,23 +213,26 @@ cdef class Hitters:
         amounts[REFUSALS] = refusals
         amounts[UPSTREAM_NS] = upstream_ns
         amounts[BYTES] = size
+        epochs_at(now_ns, epochs)
         for i in range(times):
-            place = self.count(series, fingerprint, now_ns, amounts)
+            place = self.count(series, fingerprint, epochs, amounts)
             if place != NULL:
                 memcpy(place, <const char*>name, kept)
                 self.named(series, fingerprint, place, kept)
 
     def spray(self, uint32_t series, uint64_t now_ns, long times):
         """Counts a request for each of so many keys that were never there before."""
+        cdef uint32_t[2] epochs
         cdef uint64_t[4] amounts
         cdef char* place
         cdef uint64_t fingerprint
         cdef long i
+        epochs_at(now_ns, epochs)
         memset(amounts, 0, sizeof(amounts))
         amounts[REQUESTS] = 1
         for i in range(times):
             fingerprint = (<uint64_t>(i + 1)) * <uint64_t>0x9E3779B97F4A7C15
-            place = self.count(series, fingerprint, now_ns, amounts)
+            place = self.count(series, fingerprint, epochs, amounts)
             if place != NULL:
                 memcpy(place, b"spray", 5)
                 self.named(series, fingerprint, place, 5)

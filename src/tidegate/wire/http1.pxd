@@ -37,6 +37,7 @@ cdef enum Framing:
 cdef enum FieldFlag:
     FIELD_HAS_UNDERSCORE = 1    # the name was spelt with at least one "_"
     FIELD_NAMED_BY_CONNECTION = 2   # its name is listed in Connection: hop-by-hop
+    FIELD_HIDDEN = 4            # set by who reads it for himself: it goes no further
 
 cdef enum HeadFlag:
     HEAD_KEEP_ALIVE = 1         # the connection may serve another message after this one (version and Connection)
@@ -46,6 +47,7 @@ cdef enum HeadFlag:
     HEAD_CONNECTION_NAMES = 16  # Connection lists names besides close, keep-alive, upgrade, te
     HEAD_HAS_UNDERSCORE = 32    # some field name has an underscore
     HEAD_CONNECTION_CLOSE = 64  # Connection: close was said
+    HEAD_HAS_HIDDEN = 128       # some field is FIELD_HIDDEN
 
 cdef enum TargetForm:
     TARGET_ORIGIN = 0

@@ -5,7 +5,7 @@ once; anything else is FIELD_OTHER and costs little more than the look at its le
 """
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
-from libc.string cimport memchr
+from libc.string cimport memchr, memcmp
 
 cdef extern from "scan.h" nogil:
     enum: CLASS_TOKEN
@@ -115,8 +115,10 @@ cdef uint8_t field_id(const char* name, size_t size) noexcept nogil:
 
 cdef bint same_name(const char* a, size_t a_size, const char* b, size_t b_size) noexcept nogil:
     cdef size_t i
-    if a_size != b_size:
+    if a_size != b_size or (a_size != 0 and fold_byte(a[0]) != fold_byte(b[0])):
         return False
+    if memcmp(a, b, a_size) == 0:       # as most are spelt, and several bytes at once
+        return True
     for i in range(a_size):
         if a[i] != b[i] and fold_byte(a[i]) != fold_byte(b[i]):
             return False
