@@ -3,7 +3,7 @@
 import os
 import time
 
-from tidegate import Filter, Request, Response
+from tidegate import Filter, Request, Response, option
 
 
 class ReadOneSetTwo(Filter):
@@ -69,3 +69,24 @@ class ComputesOnDemand(Filter):
         if request.path == "/keep":
             self.kept += [[number] for number in range(1000)]
         return Response(200, b"done")
+
+
+class AsksRedisOnTheLoop(Filter):
+    """Sessions as in the incident of the blocked loop: a client that blocks, and three round trips for each request."""
+
+    port: int = option(6379, "of the server on loopback")
+
+    def prepare(self) -> None:
+        """One connection, as long as one request at a time is all there can be."""
+        import valkey
+
+        self._server = valkey.Valkey(port=self.port)
+
+    def on_request(self, request: Request) -> Response | None:
+        """Get the session, get its time, extend it."""
+        key = f"session:{request.headers.get('x-api-key')}"
+        if self._server.get(key) is None:
+            return Response(401)
+        if self._server.ttl(key) < 14_400:
+            self._server.expire(key, 14_400)
+        return None

@@ -53,6 +53,7 @@ static struct {
     int port, tls, connections, reconnect, hold, renew, pipeline;
     double seconds, rate;
     const char *path, *ciphers, *raw, *key, *expect;
+    unsigned long keys;
     uint64_t upload;
 } option = {.connections = 64, .pipeline = 1, .seconds = 1, .path = "/small", .expect = "2", .ciphers = "TLS_AES_256_GCM_SHA384"};
 
@@ -65,6 +66,7 @@ static int epfd, blob = -1;
 static char *sink;
 static char request[64 << 10];
 static size_t request_len;
+static char *key_number; /* where in `request` it stands; NULL: all have the same key */
 static SSL_CTX *tls_context;
 
 static int64_t now_ns(void) {
@@ -147,8 +149,16 @@ static Step send_on(Conn *c) {
     return MORE;
 }
 
+/* The next of --keys: its number, in eight digits, behind --key. */
+static void number_key(void) {
+    static unsigned long next;
+    unsigned long number = next++ % option.keys;
+    for (int i = 7; i >= 0; i--, number /= 10) key_number[i] = (char)('0' + number % 10);
+}
+
 /* Begins an exchange, or so many, on an idle connection. */
 static Step begin(Conn *c) {
+    if (key_number) number_key();
     c->state = SENDING, c->sent = 0, c->awaited = option.pipeline, c->upload = option.upload, c->held = 0;
     return send_on(c);
 }
@@ -292,6 +302,7 @@ static int choose(int argc, char **argv) {
         {"upload", 1, 0, 'u'}, {"reconnect", 0, 0, 'r'}, {"hold", 0, 0, 'h'}, {"rate", 1, 0, 'R'}, {"ciphers", 1, 0, 'C'},
         {"renew", 0, 0, 'n'}, {"raw", 1, 0, 'w'}, {"key", 1, 0, 'k'}, {"expect", 1, 0, 'e'},
         {"pipeline", 1, 0, 'P'},
+        {"keys", 1, 0, 'K'},
         {0, 0, 0, 0}};
     for (int c; (c = getopt_long(argc, argv, "", names, NULL)) != -1; ) switch (c) {
         case 'p': option.port = atoi(optarg); break;
@@ -309,9 +320,11 @@ static int choose(int argc, char **argv) {
         case 'k': option.key = optarg; break;
         case 'e': option.expect = optarg; break;
         case 'P': option.pipeline = atoi(optarg); break;
+        case 'K': option.keys = strtoul(optarg, NULL, 10); break;
         default: return 0;
     }
-    return option.port > 0 && option.connections > 0 && option.pipeline > 0 && (option.pipeline == 1 || !option.upload);
+    return option.port > 0 && option.connections > 0 && option.pipeline > 0 &&
+        (option.pipeline == 1 || !(option.upload || option.keys));
 }
 
 static int prepare(void) {
@@ -334,10 +347,11 @@ static int prepare(void) {
     }
     char length[64] = "", key[256] = "";
     if (option.upload) snprintf(length, sizeof length, "Content-Length: %llu\r\n", (unsigned long long)option.upload);
-    if (option.key) snprintf(key, sizeof key, "X-API-Key: %s\r\n", option.key);
+    if (option.key) snprintf(key, sizeof key, "X-API-Key: %s%s\r\n", option.key, option.keys ? "00000000" : "");
     request_len = (size_t)snprintf(request, sizeof request,
         "%s %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUser-Agent: bench/1.0\r\nAccept: */*\r\nAccept-Encoding: gzip\r\n%s%s%s\r\n",
         option.upload ? "POST" : "GET", option.path, option.port, length, key, option.reconnect ? "Connection: close\r\n" : "");
+    if (option.key && option.keys) key_number = strstr(request, key) + strlen(key) - 10;
     if (request_len * (size_t)option.pipeline >= sizeof request) return 0;
     for (int i = 1; i < option.pipeline; i++) memcpy(request + (size_t)i * request_len, request, request_len);
     request_len *= (size_t)option.pipeline;

@@ -4,10 +4,11 @@
  * waits for a byte, loads for --seconds, prints one line of JSON, waits for the end of its input, ends.
  *
  *   closed --port P [--tls] [--connections N] [--seconds S] [--path /small] [--upload BYTES] [--reconnect] [--hold]
- *          [--key KEY] [--expect STATUS] [--pipeline N]
+ *          [--key KEY [--keys N]] [--expect STATUS] [--pipeline N]
  *
  * --reconnect: a new connection (and TLS handshake) for each exchange. --hold: only opens, and keeps them idle.
- * --key: goes with each request as X-API-Key. --expect: what the status of an answer begins with, 2 unless said.
+ * --key: goes with each request as X-API-Key; with --keys followed by eight digits, another number below N each time.
+ * --expect: what the status of an answer begins with, 2 unless said.
  */
 #include "client.h"
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from benchmarks.redis import burst, large, link
+from benchmarks.redis import burst, large, link, sessions
 
 __all__ = ["KNOWN"]
 
@@ -10,4 +10,5 @@ KNOWN: dict[str, Callable[[Sequence[str]], int]] = {
     "redis-large": large.main,
     "redis-link": link.main,
     "redis-ports": burst.main,
+    "sessions": sessions.main,
 }

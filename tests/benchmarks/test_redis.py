@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 import uvloop
-from benchmarks.redis import KNOWN, burst, link
+from benchmarks.redis import KNOWN, burst, link, sessions
 from benchmarks.redis.server import valkey
+
+from tidegate.config.check import check_text
 
 DESIGN = (Path(__file__).parents[2] / "docs" / "design.md").read_text()
 
@@ -19,6 +21,13 @@ def run(coroutine):
 
 def test_each_is_named_where_its_promise_is():
     assert set(re.findall(r"python -m benchmarks ([a-z-]+)", DESIGN)) >= set(KNOWN)
+
+
+def test_sessions_are_asked_for_as_the_configuration_has_them():
+    before = '[server]\nfilter_packages = ["benchmarks"]\n[[listeners]]\nbind = "127.0.0.1:1"\n'
+    snapshot, findings = check_text(before + sessions.configured(6379, 9001))
+    assert findings == []
+    assert {path for path, _ in sessions.LOADS.values()} <= {route.path for route in snapshot.gateway.routes}
 
 
 async def nobody_else(port, ending):

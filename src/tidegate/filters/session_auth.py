@@ -23,7 +23,7 @@ looked up once.
 import hashlib
 import logging
 import math
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable
 from functools import partial
 from typing import Annotated, Any, Literal
 
@@ -31,10 +31,11 @@ import msgspec
 from annotated_types import Ge, Le
 
 from tidegate import Duration, Loaded, Ref, Size, option, required
+from tidegate.cache.cache import Cache
 from tidegate.cache.shelf import Entry
 from tidegate.config.kinds import CookieName, Off
 from tidegate.errors import GatewayError
-from tidegate.filters.sessions.found import Found, principal_of
+from tidegate.filters.sessions.found import Found
 from tidegate.filters.sessions.store import Renewal, SessionStore, UnusableSession
 from tidegate.filters.tokens.auth import TokenAuth, Verdict
 
@@ -120,21 +121,24 @@ class SessionAuth(TokenAuth):
 
     def judge(self, token: str, digest: bytes) -> Verdict | Awaitable[Verdict]:
         """At once for a session that is remembered, or remembered not to be there."""
-        cache = self.caches[self.cache]
-        found = cache.get(
-            self._space + digest, partial(self._look_up, token, digest), ttl=self.remember, timeout=self.timeout
-        )
-        # What is at hand is an entry, which may be awaited too, but has the value already.
-        return self._verdict(found.value, digest) if isinstance(found, Entry) else self._wait(found, digest)
+        cache: Cache = self.caches[self.cache]
+        look_up = partial(self._look_up, token, digest, cache)
+        found = cache.get(self._space + digest, look_up, ttl=self.remember, timeout=self.timeout)
+        if type(found) is not Entry:
+            return self._wait(found, digest, cache)
+        value = found.value  # at hand: there is nothing to await
+        if type(value) is Found and not cache.settings.stale_if_error:
+            return value.principal
+        return self._verdict(value, digest, cache)
 
-    async def _wait(self, found: Awaitable[Any], digest: bytes) -> Verdict:
-        asked_s = self.caches[self.cache].now()
+    async def _wait(self, found: Awaitable[Any], digest: bytes, cache: Cache) -> Verdict:
+        asked_s = cache.now()
         try:
-            return self._verdict(await found, digest, asked_s)
+            return self._verdict(await found, digest, cache, asked_s)
         except GatewayError:
             return self._away  # the link has said why, once
 
-    async def _look_up(self, token: str, digest: bytes, _key: bytes) -> Loaded | None:
+    async def _look_up(self, token: str, digest: bytes, cache: Cache, _key: bytes) -> Loaded | None:
         """For the cache: what there is under the token, or that there is nothing."""
         try:
             session = await self._store.look_up(token)
@@ -144,20 +148,17 @@ class SessionAuth(TokenAuth):
         except (UnusableSession, ValueError) as error:
             logger.warning("a session under %s… %s", self.prefix, error, extra={"kind": "session_unusable"})
             return None
-        found = Found.of(principal, self.caches[self.cache].now())
+        found = Found.of(principal, cache.now())
         # By these it can be forgotten before its time: one session, or all that somebody has.
-        return Loaded(found, self.remember, (f"session:{digest.hex()}", f"subject:{found['subject']}"))
+        return Loaded(found, self.remember, (f"session:{digest.hex()}", f"subject:{found.subject}"))
 
-    def _verdict(self, found: Mapping[str, Any] | None, digest: bytes, asked_s: float = math.inf) -> Verdict:
+    def _verdict(self, value: Any, digest: bytes, cache: Cache, asked_s: float = math.inf) -> Verdict:
         """asked_s: since when the request has waited; what was looked up meanwhile is not old, however long it took."""
-        if found is None:
+        if value is None:
             return self._unknown
-        if self.on_store_failure == "deny" and found["at"] < asked_s and self._is_old(found["at"]):
-            return self._away
-        return found.principal if isinstance(found, Found) else principal_of(found, digest)
-
-    def _is_old(self, at_s: float) -> bool:
-        """Whether the cache gives it out only because it could not be looked up again."""
-        cache = self.caches[self.cache]
-        is_old: bool = cache.now() - at_s > self.remember + cache.settings.stale_while_revalidate
-        return is_old
+        found = value if isinstance(value, Found) else Found.again(value, digest)
+        if self.on_store_failure == "deny" and found.at_s < asked_s:
+            longest_s = self.remember + cache.settings.stale_while_revalidate
+            if cache.now() - found.at_s > longest_s:
+                return self._away  # the cache gives it out only because it could not be looked up again
+        return found.principal

@@ -1,41 +1,46 @@
 """What a cache remembers of a session: as JSON, so that it can travel, with whom it was read as at hand."""
 
-from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
+
+import msgspec
 
 from tidegate import Identity
 from tidegate.filters.tokens.principal import Principal
 
-__all__ = ["Found", "principal_of"]
+__all__ = ["Found"]
 
 
-class Found(dict[str, Any]):
-    """A JSON object that knows the principal it was made of; one that has travelled is a plain dict."""
+class Found(msgspec.Struct, dict=True, eq=False):
+    """A session that was found; ``at_s``: when, on the cache's clock.
 
-    __slots__ = ("principal",)
-    principal: Principal
+    What it was read as is kept beside its fields and does not travel with them: it is made anew elsewhere.
+    """
+
+    principal: ClassVar[Principal]  # of the instance, in its dict: what is of the class is no field
+
+    at_s: float
+    subject: str
+    tenant: str
+    tier: str
+    priority: int
+    fields: list[tuple[str, str | None]]
 
     @classmethod
     def of(cls, principal: Principal, at_s: float) -> Self:
-        """What is to be remembered of ``principal``. at_s: when it was found, on the cache's clock."""
+        """What is to be remembered of ``principal``."""
         identity = principal.identity
         assert identity is not None  # noqa: S101 - a session is somebody's
-        made = cls(
-            at=at_s,
-            subject=identity.subject,
-            tenant=identity.tenant,
-            tier=identity.tier,
-            priority=identity.priority,
-            fields=[list(field) for field in principal.fields],
-        )
-        made.principal = principal
+        made = cls(at_s, identity.subject, identity.tenant, identity.tier, identity.priority, list(principal.fields))
+        made.__dict__["principal"] = principal
+        return made
+
+    @classmethod
+    def again(cls, value: Any, digest: bytes) -> Self:
+        """One that has travelled as JSON. digest: of its token."""
+        made = msgspec.convert(value, cls)
+        identity = Identity(made.subject, made.tenant, made.tier, made.priority, digest)
+        made.__dict__["principal"] = Principal(identity, tuple(made.fields))
         return made
 
     def __sizeof__(self) -> int:
-        return super().__sizeof__() + self.principal.size
-
-
-def principal_of(found: Mapping[str, Any], digest: bytes) -> Principal:
-    """Whom a session stands for that was found by somebody else. digest: of its token."""
-    identity = Identity(found["subject"], found["tenant"], found["tier"], found["priority"], digest)
-    return Principal(identity, tuple((name, text) for name, text in found["fields"]))
+        return 400 + 2 * self.principal.size  # its own fields are the principal's once more

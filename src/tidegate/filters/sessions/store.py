@@ -91,6 +91,8 @@ class SessionStore:
         if renewal is not None and renewal.threshold_ms:
             self._args = (largest, round(renewal.ttl_s * 1000), renewal.threshold_ms)
         self._is_read_only = False
+        self._data: Client | None = None
+        self._in_time: Client
 
     async def look_up(self, token: str) -> Mapping[str, Any] | None:
         """The session of ``token``; None: there is none.
@@ -112,7 +114,7 @@ class SessionStore:
 
     async def _read(self, key: str) -> bytes | int | None:
         """The value, its size when that is too large, or None."""
-        client: Client = self._links[self._redis].data.within(self._timeout_s)
+        client = self._client()
         try:
             found: bytes | int | None = await self._script.run(client, [key], self._args)
         except ReplyError as error:
@@ -133,6 +135,14 @@ class SessionStore:
             self._is_read_only = False
             logger.warning("sessions of [redis.%s] are renewed again", self._redis, extra={"kind": "sessions_renewed"})
         return found
+
+    def _client(self) -> Client:
+        """Commands within our time, on the link that there is now."""
+        data: Client = self._links[self._redis].data
+        if data is not self._data:
+            self._data = data
+            self._in_time = data.within(self._timeout_s)
+        return self._in_time
 
     async def _plain_read(self, client: Client, key: str) -> bytes | int | None:
         try:

@@ -4,7 +4,6 @@ A subclass says how a token is judged: at once where that is known, else by a co
 and no other. Everything else is the same for all kinds of tokens and stands here.
 """
 
-import hashlib
 from abc import abstractmethod
 from collections.abc import Awaitable, Coroutine, Mapping
 from typing import Annotated, Any, ClassVar, Final, Literal, NamedTuple
@@ -13,6 +12,7 @@ from annotated_types import Ge, Le
 
 from tidegate import FieldName, Filter, Request, Response, option
 from tidegate.config.kinds import CookieName, Off, Scheme
+from tidegate.filters.key_auth import digest_of
 from tidegate.filters.tokens.place import UNTOUCHABLE, Flaw, TokenPlace
 from tidegate.filters.tokens.principal import Principal, PrincipalReader
 
@@ -112,24 +112,32 @@ class TokenAuth(Filter):
         """Goes on for whom the token lets in; a coroutine when it has to be looked up."""
         token = self._place.find(request)
         if isinstance(token, Flaw):
-            return self._act(request, self._refusals[token.value])
-        verdict = self.judge(token, hashlib.sha256(token.encode("ascii")).digest())
-        if isinstance(verdict, Principal | Refusal):
-            return self._act(request, verdict)
-        return self._act_later(request, verdict)
+            return self._refuse(request, self._refusals[token.value])
+        verdict = self.judge(token, digest_of(token.encode("ascii")))
+        if type(verdict) is Principal:
+            self._admit(request, verdict)
+            return None
+        if type(verdict) is Refusal:
+            return self._refuse(request, verdict)
+        return self._act_later(request, verdict)  # type: ignore[arg-type] # both others are final
 
-    async def _act_later(self, request: Request, verdict: Awaitable[Verdict]) -> Response | None:
-        return self._act(request, await verdict)
-
-    def _act(self, request: Request, verdict: Verdict) -> Response | None:
+    async def _act_later(self, request: Request, later: Awaitable[Verdict]) -> Response | None:
+        verdict = await later
         if isinstance(verdict, Refusal):
-            request.log["auth"] = verdict.reason
-            if not self._lets_pass(verdict):
-                return verdict.answer
-            verdict = self._reader.nobody
+            return self._refuse(request, verdict)
+        self._admit(request, verdict)
+        return None
+
+    def _admit(self, request: Request, principal: Principal) -> None:
         if not self.forward_token:
             self._place.strip(request)
-        verdict.apply(request)
+        principal.apply(request)
+
+    def _refuse(self, request: Request, refusal: Refusal) -> Response | None:
+        request.log["auth"] = refusal.reason
+        if not self._lets_pass(refusal):
+            return refusal.answer
+        self._admit(request, self._reader.nobody)
         return None
 
     def _lets_pass(self, refusal: Refusal) -> bool:

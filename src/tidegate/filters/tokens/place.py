@@ -30,6 +30,9 @@ class Flaw(Enum):
     TOO_LONG = "token_too_long"
 
 
+_MISSING = Flaw.MISSING  # found at once: a member is looked for in its class by code
+
+
 class TokenPlace:
     """Takes the token out of a request.
 
@@ -50,10 +53,14 @@ class TokenPlace:
 
     def find(self, request: Request) -> str | Flaw:
         """The token that ``request`` presents, or what is wrong."""
-        found: str | Flaw = Flaw.MISSING
+        found: str | Flaw = _MISSING
         if self._header is not None:
-            found = self._in_field(request.headers.get_all(self._header))
-        if found is Flaw.MISSING and self._cookie is not None:
+            values = request.headers.get_all(self._header)
+            if len(values) == 1:
+                found = self._in_field(values[0])
+            elif values:
+                return Flaw.REPEATED
+        if found is _MISSING and self._cookie is not None:
             found = _in_cookies(request.headers.get_all("cookie"), self._cookie)
         if isinstance(found, Flaw):
             return found
@@ -75,15 +82,13 @@ class TokenPlace:
         elif len(kept) < len(pairs):
             headers["Cookie"] = "; ".join(kept)
 
-    def _in_field(self, values: list[str]) -> str | Flaw:
-        if len(values) != 1:
-            return Flaw.REPEATED if values else Flaw.MISSING
-        value, scheme = values[0], self._scheme
+    def _in_field(self, value: str) -> str | Flaw:
+        scheme = self._scheme
         if not scheme:
-            return value or Flaw.MISSING
+            return value or _MISSING
         if value[: len(scheme)].lower() != scheme:
-            return Flaw.MISSING  # the field is for other schemes as well
-        return value[len(scheme) :].lstrip(" ") or Flaw.MISSING
+            return _MISSING  # the field is for other schemes as well
+        return value[len(scheme) :].lstrip(" ") or _MISSING
 
     def __repr__(self) -> str:
         places = [] if self._header is None else [f"field {self._header}"]
@@ -101,7 +106,7 @@ def _in_cookies(lines: list[str], name: str) -> str | Flaw:
     ]
     if len(found) > 1:
         return Flaw.REPEATED
-    return (found[0] or Flaw.MISSING) if found else Flaw.MISSING
+    return (found[0] or _MISSING) if found else _MISSING
 
 
 def _name_of(pair: str) -> str:

@@ -150,6 +150,8 @@ def field_text(value: Any) -> str | None:
 def _scalar(value: Any, safe: str) -> str:
     if not isinstance(value, str):
         return msgspec.json.encode(value).decode()
+    if value.isascii() and value.isprintable() and value.strip(" ") == value and "%" not in value and "," not in value:
+        return value  # most are
     text = quote(value, safe=safe, errors="strict")
     if text[:1] == " " or text[-1:] == " ":
         inner = text.strip(" ")
