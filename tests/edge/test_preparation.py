@@ -2,6 +2,8 @@
 
 import asyncio
 import ssl
+import sys
+import threading
 import time
 from collections.abc import Coroutine
 from pathlib import Path
@@ -180,6 +182,26 @@ def test_thousands_of_routes_do_not_hold_the_loop() -> None:
     turns, held_s = run(scenario())
     assert turns > 20
     assert held_s < 0.5, "by far the bound of 20 ms, which a benchmark measures"
+
+
+def test_what_a_filter_imports_does_not_hold_the_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is imported in a thread; on the loop nobody would be served meanwhile."""
+    (tmp_path / "slow_to_load.py").write_text(
+        "import threading\nfrom tidegate import Filter\n"
+        "loaded_in = threading.get_ident()\nclass Slow(Filter):\n    pass\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    server = '[server]\nfilter_packages = ["slow_to_load"]\n[filters.slow]\nclass = "slow_to_load:Slow"\n'
+    wanted = snapshot(more=server)
+    sys.modules.pop("slow_to_load")  # the check has loaded it, in a process of its own
+
+    async def main() -> None:
+        made = await Bench().begin(wanted).run()
+        assert type(made.filters["slow"]).__name__ == "Slow"
+
+    run(main())
+    module = sys.modules.pop("slow_to_load")
+    assert module.loaded_in != threading.get_ident()
 
 
 def test_preparation_says_what_it_is() -> None:

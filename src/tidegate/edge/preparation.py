@@ -6,6 +6,7 @@ made ready. What a failed or forgotten preparation has claimed is given back.
 """
 
 import asyncio
+import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 from tidegate.config.listeners import Listener
 from tidegate.config.snapshot import Snapshot
 from tidegate.config.upstreams import Upstream as UpstreamSettings
-from tidegate.exchange.filter import Filter, close_filters, make_filters
+from tidegate.exchange.filter import Filter, close_filters, load_classes, make_filters
 from tidegate.exchange.plan import Plan
 from tidegate.limits.bell import WorkerBells
 from tidegate.limits.fleet.stores import FleetStores
@@ -102,6 +103,8 @@ class Preparation:
         self._take_listeners(gateway.listeners)
         await self._load_certificates(gateway.listeners)
         await self._build_upstreams(gateway.upstreams)
+        if any(use.target.partition(":")[0] not in sys.modules for use in gateway.filters.values()):
+            await asyncio.get_running_loop().run_in_executor(None, load_classes, gateway.filters)
         active = self._active()
         there = None if active is None else active.filters
         self.made.filters = make_filters(gateway.filters, there, self._links, self._caches)
