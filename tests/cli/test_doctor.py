@@ -1,10 +1,13 @@
 import json
+import os
 import socket
+import subprocess
 
 import pytest
 from tests.cli.command import tidegate
 from tests.e2e.test_configuration import gateway
 from tests.process.gateway import supervised
+from tests.process.other_user import interpreter, needs_root, nobody
 from typer.testing import CliRunner
 
 from tidegate.cli.app import app
@@ -122,3 +125,24 @@ def test_a_gateway_that_has_no_file_is_said(tmp_path):
         running.wait_ready()
         done = tidegate("doctor", "--for", "0s", environment=environment, timeout=120)
         assert "could not look at configuration" in done.stdout and "runs without a file" in done.stdout
+
+
+@needs_root
+@pytest.mark.e2e
+def test_whoever_is_not_root_is_told_the_same():
+    python, environment = interpreter()
+    done = subprocess.run(
+        [python, "-m", "tidegate", "doctor", "--live", "--for", "0s", "--json"],
+        env={**os.environ, **environment, "TIDEGATE_RUNTIME_DIR": "/nonexistent", "HOME": "/"},
+        user=nobody().pw_uid,
+        group=nobody().pw_gid,
+        extra_groups=[],
+        cwd="/",
+        check=False,
+        capture_output=True,
+        timeout=120,
+    )
+    document = json.loads(done.stdout)
+    assert done.returncode == int(document["serious"]) and done.stderr == b""
+    assert not [one for one in document["could_not_look"] if "no sense" in one["why"] or "refuse" in one["why"]]
+    assert "directions" in document["looked"], "sockets are listed without a privilege"
