@@ -112,13 +112,20 @@ def _client(file: Path | None, pid: int | None, unseen: list[Unseen]) -> Control
         if file is None:
             return reach(None) if running else None
         clients = [reach(one) for one in running]
-        wanted = str(file.absolute())
-        return next((one for one in clients if one.get("/status")["snapshot"].get("source") == wanted), None)
+        return next((one for one in clients if _is_same(one.get("/status")["snapshot"].get("source"), file)), None)
     except StartError as error:
         if file is None and "--pid" in str(error):
             raise
         unseen.append(Unseen("running-gateway", str(error)))
         return None
+
+
+def _is_same(source: str | None, file: Path) -> bool:
+    """Whether both names lead to one file."""
+    try:
+        return bool(source) and file.samefile(source or "")
+    except OSError:
+        return False
 
 
 def _gateway_of(client: ControlClient, unseen: list[Unseen]) -> Gateway | None:
