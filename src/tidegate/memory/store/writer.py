@@ -26,7 +26,6 @@ WAITING_BYTES_MAX = 256 << 20
 """Writes that wait, and the bytes of their values: what is more is turned away."""
 
 _BATCH = 64
-_CLOSING_S = 10.0
 
 
 class Write:
@@ -137,11 +136,11 @@ class Writer:
             self._more.notify()
 
     def close(self) -> bool:
-        """Makes what waits and ends the thread; False: it stands still in a lock and is left there."""
+        """Makes what waits and ends the thread; False: after ``patience_s`` it stands still, and is left there."""
         with self._more:
             self._is_closing = True
             self._more.notify()
-        self._thread.join(_CLOSING_S if not self.is_stuck else 0.0)
+        self._thread.join(0.0 if self.is_stuck else self._patience_s)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
