@@ -117,6 +117,18 @@ def test_a_machine_lends_itself_no_more_than_its_share_in_a_window() -> None:
     assert table.share(KEY, NOW + 1000, NOW + 2000, 3, 5) == (3, NOW + 2000)
 
 
+def test_what_is_had_of_a_window_goes_up_and_down_and_ends_with_it() -> None:
+    table = make_table()
+    assert table.held(KEY, NOW) == (0, NOW)
+    table.hold(KEY, NOW, NOW + 1000, -5)
+    table.hold(KEY, NOW, NOW + 1000, 7)
+    table.hold(KEY, NOW + 10, NOW + 1008, 3)  # the end as it was told first
+    assert table.held(KEY, NOW + 10) == (10, NOW + 1000)
+    table.hold(KEY, NOW + 10, NOW + 1000, -4)
+    assert table.held(KEY, NOW + 999) == (6, NOW + 1000)
+    assert table.held(KEY, NOW + 1000)[0] == 0
+
+
 def test_keys_have_nothing_of_each_other() -> None:
     table = make_table()
     for key in range(1, 9):

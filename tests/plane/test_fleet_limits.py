@@ -103,6 +103,14 @@ def test_while_credits_are_there_the_store_is_not_asked(upstream: Serving) -> No
         assert counted["failed"] == counted["self_lent"] == 0
 
 
+def test_gateways_share_a_quota_and_a_refusal_names_it(upstream: Serving, store: Server) -> None:
+    options = 'quota = 6\nwindow = "1d"\nwindow_kind = "first_use"'
+    with gateway(upstream, store, "daily", options) as one, gateway(upstream, store, "daily", options) as other:
+        assert [plane.get().status for _ in range(4) for plane in (one, other)] == [200] * 6 + [429] * 2
+        refusal = one.get()
+        assert refusal.get("RateLimit-Policy") == '"daily";q=6;w=86400'
+
+
 def test_costs_are_whole_or_not_at_all(upstream: Serving, store: Server) -> None:
     options = f'{SMALL}\ncost = "header:X-Cost"'
     with gateway(upstream, store, "costly", options) as plane:

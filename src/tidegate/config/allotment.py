@@ -25,7 +25,7 @@ LEARNERS = 256
 
 _SHARES: dict[Section, float] = {"rates": 0.5, "quotas": 0.25, "inflight": 0.25}
 _BYTES_A_KEY = 20  # with less, live cells begin to push each other out (memory.tables)
-_CELLS_A_LEASE = 4  # two epochs, who asks, and what a machine has lent itself (memory.leases)
+_CELLS_A_LEASE = 5  # two epochs, who asks, what a machine has, and what it has lent itself (memory.leases)
 # What a block is taken for here. It is larger on a machine with many cores, whose number is not known where this is
 # decided; most of it is never touched, and then costs nothing.
 _BYTES_A_BLOCK = 1024

@@ -190,15 +190,15 @@ class Limit(Section):
         Literal["machine", "fleet"],
         Doc(
             "Who counts together: the workers of this gateway, or all gateways that share the `store`. A fleet's rate "
-            "is borrowed in parts, which are used up here without asking."
+            "or quota is borrowed in parts, which are used up here without asking."
         ),
     ] = "machine"
     store: Annotated[str | None, Ref("redis"), Doc("The `redis` that a fleet shares (with `scope`).")] = None
     on_store_failure: Annotated[
         Literal["share", "allow", "deny"],
         Doc(
-            "What a gateway does while the `store` is away: it lets in its part of the rate, by the last known number "
-            "of gateways; everybody; or nobody."
+            "What a gateway does while the `store` is away: it lets in its part of the rate or quota, by the last "
+            "known number of gateways; everybody; or nobody."
         ),
     ] = "share"
     latency_cap: Annotated[

@@ -15,7 +15,7 @@ cdef enum LimitKind:
     RATE = 0
     QUOTA
     CONCURRENCY
-    LEASED                      # a rate of a whole fleet
+    LEASED                      # a rate or a quota of a whole fleet
 
 cdef enum Missing:
     MISSING_OWN = 0
@@ -77,7 +77,7 @@ cdef class Limit:
     # whom it allows what; the first is for everybody else
     cdef readonly list allowed              # rate.RateLimit, quota.QuotaLimit or leased.LeasedLimit
     cdef readonly int64_t latency_cap_ns    # … for how long at most one waits for its store
-    cdef readonly list allowances           # fleet.allowance.RateAllowance, of a fleet's limit
+    cdef readonly list allowances           # fleet.allowance.RateAllowance or QuotaAllowance, of a fleet's limit
     cdef object rules_owner
     cdef permit_rules* rules
     cdef readonly list policies             # of each, as a client is told: RateLimit-Policy without the name

@@ -1,7 +1,7 @@
 from tidegate.config.allotment import Place
 from tidegate.config.limits import Limit as LimitSettings
 from tidegate.limits.bell import WorkerBells
-from tidegate.limits.fleet.allowance import RateAllowance
+from tidegate.limits.fleet.allowance import QuotaAllowance, RateAllowance
 from tidegate.limits.keys import RequestKey
 from tidegate.limits.learner import Learner
 from tidegate.limits.leased import Borrows
@@ -16,7 +16,7 @@ class Limit:
     settings: LimitSettings
     key: RequestKey
     fleet_key: RequestKey | None
-    allowances: list[RateAllowance]
+    allowances: list[RateAllowance] | list[QuotaAllowance]
     lease_table: LeaseTable
     latency_cap_ns: int
     kind: int

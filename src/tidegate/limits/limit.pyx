@@ -31,7 +31,7 @@ from tidegate.memory.rates cimport RateTable
 
 from tidegate.config.allotment import SET_BYTES
 from tidegate.config.values import parse_rate
-from tidegate.limits.fleet.allowance import RateAllowance
+from tidegate.limits.fleet.allowance import QuotaAllowance, RateAllowance
 
 cdef dict MISSING = {"own": MISSING_OWN, "refuse": MISSING_REFUSE, "skip": MISSING_SKIP}
 cdef int64_t MILLISECOND_NS = 1000000
@@ -114,11 +114,16 @@ cdef class Limit:
     def _allow(self, allowance, table):
         """Adds what is allowed to somebody, and returns its number."""
         settings = self.settings
-        if self.kind == RATE or self.kind == LEASED:
+        if settings.kind == "rate":
             count, period_s = parse_rate(allowance.rate or settings.rate)
             burst = settings.burst if allowance.burst is None else allowance.burst
             holds, fills_s = (burst + 1, -(-(burst + 1) * period_s // count)) if count else (0, period_s)
-        if self.kind == LEASED:
+        if self.kind == LEASED and settings.kind == "quota":
+            self.allowed.append(LeasedLimit(table, len(self.policies)))
+            maximum = settings.quota if allowance.quota is None else allowance.quota
+            self.allowances.append(QuotaAllowance(maximum, round(settings.window * 1000), settings.window_kind))
+            self.policies.append(f"q={maximum};w={round(settings.window)}")
+        elif self.kind == LEASED:
             self.allowed.append(LeasedLimit(table, len(self.policies)))
             self.allowances.append(RateAllowance(count, period_s, burst))
             self.policies.append(f"q={holds};w={fills_s}")

@@ -1,12 +1,13 @@
 /* What a machine has borrowed of a fleet's limit: credits of a key, in the cells of ``cells.h``.
 
-A key has up to four cells in its limit's table, all of the kind of a quota (end, count), found by its fingerprint
+A key has up to five cells in its limit's table, all of the kind of a quota (end, count), found by its fingerprint
 xor one of the constants below:
 
     even, odd   credits that were borrowed in an epoch of that parity; they end with the epoch behind it
     asked       who may ask the store until the cell ends: 0 anybody, 1 nobody, as somebody does, 1 + c only who has a
                 cost of less than c, as there is not so much
     share       what the machine has lent to itself in a window, while the store is away
+    held        of a quota, what it has had of the store's window, to tell it again if it forgets
 
 Rules, beside those of ``cells.h``:
 
@@ -33,6 +34,7 @@ enum {
 #define LEASE_ODD 0xC2B2AE3D27D4EB4FULL
 #define LEASE_ASKED 0x165667B19E3779F9ULL
 #define LEASE_SHARE 0x85EBCA77C2B2AE63ULL
+#define LEASE_HELD 0x27D4EB2F165667C5ULL
 
 static inline uint64_t lease_key(uint64_t fingerprint, int64_t epoch)
 {
@@ -184,6 +186,22 @@ static inline int64_t lease_share(
         wanted = left < wanted ? left : wanted;
     }
     return 0;
+}
+
+/* What the machine has of a quota's window, and when that ends; 0: nothing. */
+static inline int64_t lease_held(const cell_table *t, uint64_t fingerprint, int64_t now_ms, int64_t *until_ms)
+{
+    return quota_used(t, fingerprint ^ LEASE_HELD, now_ms, until_ms);
+}
+
+/* It has ``by`` more of it, or less; a window that is opened now ends at ``until_ms``. */
+static inline void lease_hold(cell_table *t, uint64_t fingerprint, int64_t now_ms, int64_t until_ms, int64_t by)
+{
+    uint64_t key = fingerprint ^ LEASE_HELD;
+    if (by >= 0)
+        quota_charge(t, key, now_ms, &until_ms, by, COUNT_MAX);
+    else if (quota_used(t, key, now_ms, &until_ms) > 0)
+        quota_refund(t, key, until_ms, -by);
 }
 
 #endif

@@ -23,6 +23,10 @@ cdef extern from "tidegate/memory/leases.h" nogil:
     int64_t lease_share(
         cell_table* table, uint64_t fingerprint, int64_t now_ms, int64_t* until_ms, int64_t wanted, int64_t maximum
     ) noexcept
+    int64_t lease_held(
+        const cell_table* table, uint64_t fingerprint, int64_t now_ms, int64_t* until_ms) noexcept
+    void lease_hold(
+        cell_table* table, uint64_t fingerprint, int64_t now_ms, int64_t until_ms, int64_t by) noexcept
 
 cdef class LeaseTable:
     """A process's view of a table; one thread's. Times are CLOCK_MONOTONIC in ms, keys their fingerprint.

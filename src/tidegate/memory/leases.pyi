@@ -35,3 +35,7 @@ class LeaseTable:
 
         ``until_ms`` is where a window ends that is opened now; ``maximum`` is what may be lent in one.
         """
+    def held(self, fingerprint: int, now_ms: int) -> tuple[int, int]:
+        """What the machine has of a quota's window, and when that ends; (0, now): nothing."""
+    def hold(self, fingerprint: int, now_ms: int, until_ms: int, by: int) -> None:
+        """It has so much more of it, or less; ``until_ms`` is where a window ends that is opened now."""

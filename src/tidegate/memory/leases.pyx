@@ -56,6 +56,14 @@ cdef class LeaseTable:
         cdef int64_t lent = lease_share(&self.table, fingerprint, now_ms, &until_ms, wanted, maximum)
         return lent, until_ms
 
+    def held(self, uint64_t fingerprint, int64_t now_ms) -> tuple[int, int]:
+        cdef int64_t until_ms = now_ms
+        cdef int64_t held = lease_held(&self.table, fingerprint, now_ms, &until_ms)
+        return held, until_ms
+
+    def hold(self, uint64_t fingerprint, int64_t now_ms, int64_t until_ms, int64_t by) -> None:
+        lease_hold(&self.table, fingerprint, now_ms, until_ms, by)
+
     @property
     def evictions(self) -> int:
         """Cells that were given up before they expired, for want of room. Only its growth says something: see ``tables``."""

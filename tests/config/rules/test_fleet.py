@@ -16,6 +16,7 @@ def shared(options: str, store: str = STORE) -> str:
         'rate = "100/s"\nscope = "fleet"\nstore = "main"',
         'rate = "9/s"\nscope = "fleet"\nstore = "main"\ncost = "header:X"\non_store_failure = "deny"',
         'rate = "9/s"\nscope = "fleet"\nstore = "main"\nkey = "client.ip"\nlatency_cap = "5ms"',
+        'quota = 1000\nwindow = "1d"\nwindow_kind = "sliding"\nscope = "fleet"\nstore = "main"',
     ],
 )
 def test_rate_that_a_fleet_shares_has_no_finding(options: str) -> None:
@@ -29,7 +30,7 @@ def test_rate_that_a_fleet_shares_has_no_finding(options: str) -> None:
         ('rate = "1/s"\nstore = "main"', 'store: has no effect without scope = "fleet"'),
         ('rate = "1/s"\non_store_failure = "deny"', 'on_store_failure: has no effect without scope = "fleet"'),
         ('rate = "1/s"\nlatency_cap = "5ms"', 'latency_cap: has no effect without scope = "fleet"'),
-        ('concurrency = 5\nscope = "fleet"\nstore = "main"', 'scope: cannot be "fleet" of a concurrency'),
+        ('concurrency = 5\nscope = "fleet"\nstore = "main"', 'scope: cannot be "fleet" of what is under way'),
         (
             'rate = "1/s"\nburst = 5\nexcess = "delay"\nscope = "fleet"\nstore = "main"',
             'excess: cannot be "delay" of a fleet',

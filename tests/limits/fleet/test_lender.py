@@ -12,7 +12,7 @@ from tests.redis.links import link_to, run, until
 from tests.redis.servers import Server, serving
 
 from tidegate.config.limits import Limit as Settings
-from tidegate.limits.fleet.allowance import RateAllowance
+from tidegate.limits.fleet.allowance import QuotaAllowance, RateAllowance
 from tidegate.limits.fleet.lender import Lender
 from tidegate.limits.fleet.nodes import Nodes
 from tidegate.limits.leased import PENDING, LeasedLimit
@@ -30,22 +30,25 @@ def now_ms() -> int:
     return time.monotonic_ns() // 1_000_000
 
 
-def lender_of(link: SingleLink, allowance: RateAllowance, policy: Any = "share") -> tuple[Lender, LeasedLimit]:
+Allowance = RateAllowance | QuotaAllowance
+
+
+def lender_of(link: SingleLink, allowance: Allowance, policy: Any, name: str) -> tuple[Lender, LeasedLimit]:
     region = Region.create(1, quotas=bytes_for(8))
     table = LeaseTable(region.mapping, 0, 8)
     region.close()
     settings = Settings(rate="1/s", scope="fleet", store="main", on_store_failure=policy, keys=64)
-    nodes = Nodes(lambda: link, "one")
+    nodes = Nodes(lambda: link, name)
     lender = Lender("real", settings, [allowance], table, link=lambda: link, nodes=nodes, now_ms=now_ms)
     return lender, LeasedLimit(table, 0, lender)
 
 
 @asynccontextmanager
 async def lending(
-    server: Server, allowance: RateAllowance, policy: Any = "share", through: str = ""
+    server: Server, allowance: Allowance, policy: Any = "share", through: str = "", name: str = "one"
 ) -> AsyncIterator[tuple[Lender, LeasedLimit]]:
     async with link_to(through or server.address) as link:
-        lender, limit = lender_of(link, allowance, policy)
+        lender, limit = lender_of(link, allowance, policy, name)
         try:
             yield lender, limit
         finally:
@@ -142,6 +145,75 @@ def test_store_that_answers_late_is_as_if_it_were_away_and_its_answer_is_used_al
                 relay.release()
                 await until(lambda: lender.counts.borrowed == 2 or lender.counts.failed)
                 await until(lambda: limit.take(KEY, time.monotonic_ns()) == 0)
+
+    run(scenario())
+
+
+DAY_MS = 86_400_000
+
+
+def test_machines_share_a_quota_to_the_last_and_give_back_what_they_did_not_use() -> None:
+    async def scenario() -> None:
+        quota = QuotaAllowance(3000, DAY_MS, "first_use")
+        with serving() as server:
+            async with (
+                lending(server, quota, name="one") as (one, limit),
+                lending(server, quota, name="other") as (other, second),
+            ):
+                one.nodes.begin()
+                other.nodes.begin()
+                await until(lambda: one.nodes.count == other.nodes.count == 2)
+                assert await verdict(limit) == 0
+                assert one.counts.borrowed > 10
+                await until(lambda: server.ask("HGET", STORED, "n:one") == b"1")
+                assert limit.table.held(KEY, now_ms())[0] == 1
+                admitted, refused_in_a_row = 1, 0
+                deadline = time.monotonic() + 60
+                while admitted < 3000 and time.monotonic() < deadline:
+                    found = [await verdict(each) == 0 for each in (limit, second)]
+                    admitted += sum(found)
+                    if not any(found):
+                        refused_in_a_row += 1
+                        limit.table.free(KEY, now_ms())  # in less time than it is closed for
+                        second.table.free(KEY, now_ms())
+                assert admitted == 3000
+                await until(lambda: sum(map(int, server.ask("HMGET", STORED, "n:one", "n:other"))) == 3000)
+                assert await verdict(limit) < 0
+
+    run(scenario())
+
+
+def test_quota_that_the_store_has_forgotten_is_told_to_it_again() -> None:
+    async def scenario() -> None:
+        with serving() as server:
+            async with lending(server, QuotaAllowance(50, DAY_MS, "first_use"), name="one") as (_, limit):
+                assert [await verdict(limit) for _ in range(20)] == [0] * 20
+                server.ask("FLUSHALL")
+                admitted = 0
+                while await verdict(limit) == 0:
+                    admitted += 1
+                assert admitted == 30
+                assert server.ask("HGET", STORED, "n:one") == b"50"
+
+    run(scenario())
+
+
+def test_share_of_a_quota_is_what_is_left_of_the_part_of_a_node() -> None:
+    async def scenario() -> None:
+        with serving() as server:
+            async with lending(server, QuotaAllowance(60, DAY_MS, "first_use"), name="one") as (lender, limit):
+                server.ask("ZADD", "tidegate:nodes", 4 * 10**12, "another")
+                lender.nodes.begin()
+                await until(lambda: lender.nodes.count == 2)
+                assert [await verdict(limit) for _ in range(10)] == [0] * 10
+                server.kill()
+                admitted = 0
+                while await verdict(limit) == 0:
+                    admitted += 1
+                assert admitted == 60 // 2 - 10
+                # It is told when the store is back, which has forgotten all.
+                server.start()
+                await until(lambda: server.ask("HGET", STORED, "n:one") == b"30")
 
     run(scenario())
 

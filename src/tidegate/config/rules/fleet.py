@@ -17,8 +17,8 @@ def check_fleet(subject: Subject, path: Path, limit: Limit) -> None:
         return
     if limit.store is None and not subject.says((*path, "store")):
         subject.find((*path, "scope"), 'of "fleet" needs `store`, the name of a `redis` that all its gateways share')
-    if limit.kind != "rate":
-        subject.find((*path, "scope"), f'cannot be "fleet" of a {limit.kind}: a rate is what a fleet counts together')
+    if limit.kind == "concurrency":
+        subject.find((*path, "scope"), 'cannot be "fleet" of what is under way: a rate or a quota can')
     if limit.excess == "delay":
         subject.find((*path, "excess"), 'cannot be "delay" of a fleet: turns are given out by one gateway alone')
     if limit.charge == "on_failure":

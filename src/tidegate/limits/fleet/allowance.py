@@ -13,13 +13,17 @@ credit is used at most L after it was lent. So in any W seconds the fleet lets i
 requests. Where the store has lost what it was told in its last D seconds (a fail-over before the replica had heard of
 it), once more at most K + r D, and K where it has forgotten a key altogether: a new bucket is full and not fuller. With
 r = 1000/s, b = 0 and W = 60 s that is 2 % above r W; in the long run it is r, as each credit is used once.
+
+Of a quota the store lends Q in a window and no more. What was lent in the last L of a window may be used in the next,
+so that a window sees at most Q and what was lent at its border. What a store has forgotten of a window is told to it
+again by those who have it, each with its next question; what was lent in between was lent twice.
 """
 
 import math
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["HORIZON_S", "LEASE_S", "PAUSE_S", "RateAllowance", "pause_ms"]
+__all__ = ["HORIZON_S", "LEASE_S", "PAUSE_S", "QuotaAllowance", "RateAllowance", "pause_ms"]
 
 HORIZON_S: Final = 0.2
 """How much of a rate is lent at once to all nodes together: with less the store is asked more often."""
@@ -97,3 +101,40 @@ class RateAllowance:
             return 0.0
         once_more = self.holds + self.per_s * lost_s if lost_s else 0.0
         return self.holds + self.per_s * (window_s + LEASE_S) + once_more
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaAllowance:
+    """``maximum`` in a window of ``period_ms`` for one key of a fleet; ``window`` as ``limits.quota.WINDOWS``."""
+
+    maximum: int
+    period_ms: int
+    window: str = "aligned"
+
+    @property
+    def count(self) -> int:
+        """0 lets nobody in."""
+        return self.maximum
+
+    @property
+    def holds(self) -> int:
+        """What may be had at once."""
+        return self.maximum
+
+    def chunk(self, nodes: int) -> int:
+        """Credits that a node asks for at a time.
+
+        Its part of ten times what comes within the horizon if requests are spread evenly, as they are not; and at least
+        a few, where these are little of the whole. The store lends less when little is left.
+        """
+        nodes = max(1, nodes)
+        evenly = 10 * self.maximum * HORIZON_S * 1000 / self.period_ms / nodes
+        return max(1, math.ceil(evenly), min(16, self.maximum // (64 * nodes)))
+
+    def low(self, nodes: int) -> int:
+        """With less than this left of the current epoch a node borrows ahead; 0: only when it has nothing."""
+        return self.chunk(nodes) // 2
+
+    def share(self, nodes: int) -> tuple[int, int]:
+        """What a node may let in by itself while the store is away: so many, in windows of so many ms."""
+        return self.maximum // max(1, nodes), self.period_ms

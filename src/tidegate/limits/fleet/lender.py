@@ -8,15 +8,15 @@
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from tidegate.config.limits import Limit as Settings
 from tidegate.errors import GatewayError
-from tidegate.limits.fleet.allowance import RateAllowance, pause_ms
+from tidegate.limits.fleet.allowance import QuotaAllowance, RateAllowance, pause_ms
+from tidegate.limits.fleet.loans import Loan, Question, ask
 from tidegate.limits.fleet.nodes import Nodes
-from tidegate.limits.fleet.scripts import borrow_rate
 from tidegate.memory.leases import EPOCH_MS, LeaseTable
 from tidegate.process import tasks
 from tidegate.redis.errors import ReplyError
@@ -55,6 +55,7 @@ class _Epoch:
     key: str
     which: int
     own: int = 0  # of it the machine lent to itself
+    window: int = 0  # of a quota: the latest of which there is something
 
 
 @dataclass(slots=True)
@@ -62,9 +63,11 @@ class _Owed:
     """What the store does not know yet of a key: credits that were not used, or let in without it."""
 
     which: int
+    fingerprint: int
     since_ms: int
     returned: int = 0
     used: int = 0
+    window: int = 0  # that what is returned is of
 
 
 @dataclass(slots=True)
@@ -95,7 +98,7 @@ class Lender:
         self,
         name: str,
         settings: Settings,
-        allowances: list[RateAllowance],
+        allowances: Sequence[RateAllowance | QuotaAllowance],
         table: LeaseTable,
         *,
         link: "Callable[[], Link | None]",
@@ -154,47 +157,58 @@ class Lender:
             return
         epoch = self._now_ms() // EPOCH_MS  # before it asks: so nothing is of use for longer than it may be
         wanted = max(least, allowance.chunk(self.nodes.count))
-        loan = await self._ask(key, which, least, wanted)
+        loan = await self._ask(fingerprint, key, which, least, wanted)
         now_ms = self._now_ms()
         if loan is None:
             self._lend_to_oneself(which, fingerprint, key, least)
             return
-        lent, told_ms = loan
+        lent = loan.credits
         self.counts.borrowed += lent
         if lent:
-            self._put(which, fingerprint, key, epoch, lent, own=0)
-        if lent < wanted:
+            self._put(which, fingerprint, key, epoch, lent, window=loan.window)
+        if lent < wanted and (lent == 0 or loan.told_ms):
             # Without as much as was needed there may be enough for who needs less.
-            self._close(fingerprint, now_ms, pause_ms(told_ms), least if lent == 0 else 1)
+            self._close(fingerprint, now_ms, pause_ms(loan.told_ms), least if lent == 0 else 1)
         else:
             self._table.free(fingerprint, now_ms)
 
-    async def _ask(self, key: str, which: int, least: int, wanted: int) -> tuple[int, int] | None:
+    async def _ask(self, fingerprint: int, key: str, which: int, least: int, wanted: int) -> Loan | None:
         """One step on a key's bucket, with what the store is to be told; None: it is away."""
         allowance = self._allowances[which]
-        owed = self._owed.pop(key, None) or _Owed(which, 0)
+        owed = self._owed.pop(key, None) or _Owed(which, fingerprint, 0)
+        began_ms = self._now_ms()
+        held, held_until_ms = self._table.held(fingerprint, began_ms)
+        question = Question(
+            least=least,
+            wanted=wanted,
+            node=self.nodes.name,
+            nodes=self.nodes.count,
+            returned=owed.returned,
+            used=owed.used,
+            since_ms=max(0, began_ms - owed.since_ms),
+            window=owed.window,
+            held=held,
+            held_left_ms=max(0, held_until_ms - began_ms),
+        )
         link = self._link()
         self.counts.asked += 1
-        since_ms = max(0, self._now_ms() - owed.since_ms)
-        bucket = (repr(allowance.interval_us), allowance.holds)
         if link is not None:
             try:
-                lent, told_ms = await borrow_rate.run(
-                    link.control.within(ANSWER_S),
-                    [key],
-                    [*bucket, least, wanted, owed.returned, owed.used, since_ms],
-                )
+                loan = await ask(link.control.within(ANSWER_S), key, allowance, question)
             except (GatewayError, ReplyError):
                 pass
             else:
                 self.is_store_away = False
                 self.counts.returned += owed.returned
-                return int(lent), int(told_ms)
+                if loan.window:
+                    had = loan.credits + owed.used - (owed.returned if owed.window == loan.window else 0)
+                    self._table.hold(fingerprint, self._now_ms(), began_ms + loan.ends_ms, had)
+                return loan
         self.counts.failed += 1
         self.is_store_away = True
         # Whether it has heard of what was returned nobody knows: to tell it twice would let in too many.
         if owed.used:
-            self._owe(key, which, used=owed.used, since_ms=owed.since_ms)
+            self._owe(fingerprint, key, which, used=owed.used, since_ms=owed.since_ms)
         return None
 
     def _lend_to_oneself(self, which: int, fingerprint: int, key: str, least: int) -> None:
@@ -206,6 +220,7 @@ class Lender:
         lent, until_ms = UNLIMITED, now_ms
         if self._policy == "share":
             most, window_ms = self._allowances[which].share(self.nodes.count)
+            most = max(0, most - self._table.held(fingerprint, now_ms)[0])
             wanted = max(least, -(-most // DRAWS))
             lent, until_ms = self._table.share(fingerprint, now_ms, now_ms + window_ms, wanted, most)
         if lent:
@@ -215,9 +230,13 @@ class Lender:
         else:
             self._close(fingerprint, now_ms, min(until_ms - now_ms, round(LONGEST_CLOSED_S * 1000)))
 
-    def _put(self, which: int, fingerprint: int, key: str, epoch: int, lent: int, *, own: int) -> None:
+    def _put(
+        self, which: int, fingerprint: int, key: str, epoch: int, lent: int, *, own: int = 0, window: int = 0
+    ) -> None:
         self._table.put(fingerprint, self._now_ms(), epoch, lent)
-        self._epochs.setdefault((epoch, fingerprint), _Epoch(key, which)).own += own
+        one = self._epochs.setdefault((epoch, fingerprint), _Epoch(key, which))
+        one.own += own
+        one.window = max(one.window, window)
         self._look_later()
 
     def _close(self, fingerprint: int, now_ms: int, for_ms: int, least: int = 1) -> None:
@@ -242,22 +261,36 @@ class Lender:
             # all that is left, and what each then tells the store is right when it is summed.
             left = self._table.end(fingerprint, epoch) - one.own
             if left > 0:
-                self._owe(one.key, one.which, returned=left)
+                self._owe(fingerprint, one.key, one.which, returned=left, window=one.window)
             elif left < 0:
-                self._owe(one.key, one.which, used=-left, since_ms=(epoch + 1) * EPOCH_MS)
+                self._owe(fingerprint, one.key, one.which, used=-left, since_ms=(epoch + 1) * EPOCH_MS)
         told = list(self._owed)[: 1 if self.is_store_away else AT_ONCE]
         for key in told:
-            tasks.start(self._ask(key, self._owed[key].which, 0, 0), f"settle limit {self.name}")
+            owed = self._owed[key]
+            tasks.start(self._ask(owed.fingerprint, key, owed.which, 0, 0), f"settle limit {self.name}")
         if self._epochs or self._owed:
             self._look_later()
 
-    def _owe(self, key: str, which: int, *, returned: int = 0, used: int = 0, since_ms: int | None = None) -> None:
+    def _owe(
+        self,
+        fingerprint: int,
+        key: str,
+        which: int,
+        *,
+        returned: int = 0,
+        window: int = 0,
+        used: int = 0,
+        since_ms: int | None = None,
+    ) -> None:
         owed = self._owed.get(key)
         if owed is None:
             if len(self._owed) >= self._owed_max:
                 return  # more keys than the limit remembers: the store charges these nothing
-            owed = self._owed[key] = _Owed(which, self._now_ms() if since_ms is None else since_ms)
-        owed.returned += returned
+            owed = self._owed[key] = _Owed(which, fingerprint, self._now_ms() if since_ms is None else since_ms)
+        if returned and window > owed.window:
+            owed.returned, owed.window = 0, window  # what was of a window that is over
+        if window == owed.window:
+            owed.returned += returned
         owed.used += used
         if since_ms is not None:
             owed.since_ms = min(owed.since_ms, since_ms)

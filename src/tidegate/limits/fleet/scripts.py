@@ -7,7 +7,7 @@ from typing import Final
 
 from tidegate.redis.scripts import Script
 
-__all__ = ["borrow_rate", "count_nodes"]
+__all__ = ["borrow_quota", "borrow_rate", "count_nodes"]
 
 # The bucket of a rate is its theoretical arrival time (GCRA), in microseconds of the store's clock. Numbers are
 # doubles: exact to 2^53 us, the year 2255. A key lives until its bucket is full again, and equals an absent one then.
@@ -41,6 +41,70 @@ local missing = math.max(least, math.min(wanted, holds)) * interval - (room - ah
 return {lent, math.max(0, math.ceil(missing / 1000))}
 """
 
+# A quota is a hash: when its window ends, what the aligned one before came to, when something was lent last, and for
+# each node what it has of the window. A node's part is told apart so that a store that has forgotten it can be told
+# again, by the node itself and however often.
+_BORROW_QUOTA: Final = """
+-- KEYS quota. ARGV: maximum, period ms, window, node, nodes, least, wanted,
+--   given back, of which window, used by oneself, held, of a window that ends in so many ms.
+-- {credits lent: none or least to wanted, ms until it is worth to ask for more, end of the window, ms until then}
+local t = redis.call('TIME')
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
+local maximum, period, kind = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
+local own = 'n:' .. ARGV[4]
+local nodes, least, wanted = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+local held, held_left = tonumber(ARGV[11]), tonumber(ARGV[12])
+
+local fields = redis.call('HGETALL', KEYS[1])
+local ends, prev, lent_at, mine, others = 0, 0, 0, 0, 0
+for i = 1, #fields, 2 do
+  local name, value = fields[i], tonumber(fields[i + 1])
+  if name == 'ends' then ends = value
+  elseif name == 'prev' then prev = value
+  elseif name == 'lent' then lent_at = value
+  elseif name == own then mine = value
+  else others = others + value end
+end
+
+-- A window that is over, or further ahead than it is long (a fail-over to another clock), gives way to the next.
+if ends <= now or ends > now + period then
+  local next_ends = now + period
+  if kind ~= 'first_use' then next_ends = now - now % period + period end
+  -- Nobody has asked since it was forgotten: it goes on where this node has it.
+  if ends == 0 and kind == 'first_use' and held > 0 and held_left > 0 then next_ends = now + held_left end
+  prev = 0
+  if kind == 'sliding' and ends ~= 0 and next_ends - ends <= period then prev = mine + others end
+  ends, lent_at, mine, others = next_ends, 0, 0, 0
+  redis.call('DEL', KEYS[1])
+  redis.call('HSET', KEYS[1], 'ends', string.format('%.0f', ends), 'prev', string.format('%.0f', prev))
+end
+local left_ms = ends - now
+
+-- What the node has, if it speaks of this window and not of the one before.
+if held > mine and math.abs(left_ms - held_left) < period / 2 then mine = held end
+if tonumber(ARGV[9]) == ends then mine = math.max(0, mine - tonumber(ARGV[8])) end
+mine = mine + tonumber(ARGV[10])
+
+local left = maximum - mine - others
+if kind == 'sliding' then left = left - math.ceil(prev * left_ms / period) end
+-- The last of a window is lent in small parts, or one node would have it while others are asked for it.
+local lent = math.min(wanted, left, math.max(least, math.ceil(left / (2 * nodes))))
+if lent < least or lent < 0 then lent = 0 end
+mine = mine + lent
+if lent > 0 then lent_at = now end
+redis.call('HSET', KEYS[1], own, string.format('%.0f', mine), 'lent', string.format('%.0f', lent_at))
+redis.call('PEXPIREAT', KEYS[1], string.format('%.0f', ends + (kind == 'sliding' and period or 0)))
+
+-- When nothing is left what others have may still come back, until nobody can have anything any more.
+local told = 0
+if lent < wanted then
+  told = left_ms
+  if left - lent > 0 then told = 0
+  elseif kind == 'sliding' or now - lent_at < 2000 then told = math.min(left_ms, 1500) end
+end
+return {lent, told, ends, left_ms}
+"""
+
 _COUNT_NODES: Final = """
 -- KEYS sorted set of nodes by when they were heard. ARGV: this node, ms after which one is gone. How many there are.
 local t = redis.call('TIME')
@@ -51,5 +115,6 @@ redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return redis.call('ZCARD', KEYS[1])
 """
 
+borrow_quota = Script(_BORROW_QUOTA)
 borrow_rate = Script(_BORROW_RATE)
 count_nodes = Script(_COUNT_NODES)
