@@ -167,6 +167,27 @@ def test_linger_and_batch_are_for_the_data_lane(server: Server) -> None:
     run(scenario())
 
 
+def test_what_helped_the_push_service_is_configuration_and_merges_the_commands_of_unrelated_callers(
+    server: Server,
+) -> None:
+    """Pipelines of three commands or 5 ms, 400 connections at most, and waiting: as it was mended there."""
+
+    async def scenario() -> None:
+        pool = RedisPool(max=400, wait=100_000, wait_timeout=60.0)
+        async with linked(url=f"redis://{server.address}", batch=3, linger=0.005, pool=pool, timeout=60.0) as link:
+            await link.data.ping()  # alone: nothing but the 5 ms sends it
+            lane = link.node.lanes["data"]  # type: ignore[attr-defined]
+            before = lane.statistics()
+            callers = [background(outcome(link.data.set(f"remedy:{at % 100}", b"x"))) for at in range(3000)]
+            await asyncio.gather(*callers)
+            after = lane.statistics()
+            assert after.commands - before.commands == 3000
+            assert after.writes - before.writes <= 1000
+            assert (after.connects, after.turned_away, after.timeouts) == (1, 0, 0)
+
+    run(scenario())
+
+
 def test_pool_bounds_what_is_under_way(server: Server) -> None:
     async def scenario() -> None:
         pool = RedisPool(max=2, wait=3, bytes=2000, wait_timeout=0.2)

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import signal
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from tests.redis.links import Log, background, lanes, link_to, run, until
 from tests.redis.servers import Server, serving
 
+from tidegate.config.values import Address
 from tidegate.errors import GatewayError, Kind
-from tidegate.redis.connection import Greeting
+from tidegate.redis import connection as redis_connection
+from tidegate.redis.connection import Connection, Greeting
 from tidegate.redis.single import SingleLink
 from tidegate.testing.relay import Relay
 
@@ -103,6 +108,35 @@ def test_a_server_that_stands_still_is_away_after_a_few_deadlines() -> None:
                     server.stop(signal_=signal.SIGCONT)
                 await until_it_serves(link)
                 assert log.kinds == ["redis_unavailable", "redis_available"]
+
+        run(scenario())
+
+
+def test_where_no_local_port_is_left_only_who_needs_one_is_told_and_goes_on_when_there_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with serving() as server:
+
+        async def scenario() -> None:
+            log = Log()
+            attempts = 0
+            connect = redis_connection._connect
+
+            async def no_port(address: Address, greeting: Greeting, make: Callable[[], Connection]) -> Connection:
+                nonlocal attempts
+                attempts += 1
+                raise OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL))
+
+            async with link_to(server.address, log=log) as link:
+                await link.control.ping()
+                monkeypatch.setattr(redis_connection, "_connect", no_port)
+                found = await asyncio.gather(*(outcome(link.data.get("k")) for _ in range(1000)))
+                assert {one.kind for one in found} == {Kind.GATEWAY_EXHAUSTED}
+                assert await link.control.ping() == b"PONG"
+                assert not link.node.breaker.is_open
+                assert attempts < 20  # at pauses, whoever asks
+                monkeypatch.setattr(redis_connection, "_connect", connect)
+                await until_it_serves(link)
 
         run(scenario())
 
