@@ -4,7 +4,10 @@ import time
 import pytest
 
 from tidegate.admin.status import status_document
+from tidegate.cache.report import CacheReport
+from tidegate.cache.statistics import CacheStatistics, RemoteStatistics, TierStatistics
 from tidegate.config.allotment import SET_BYTES, allot, room_of
+from tidegate.config.cache import Cache
 from tidegate.config.limits import Limit
 from tidegate.config.listeners import Listener
 from tidegate.config.redis import Redis
@@ -87,6 +90,26 @@ def test_lanes_of_redis_are_told_by_link_and_without_secrets(view):
     (told,) = link["lanes"]
     assert (told["lane"], told["connections"], told["waiting"], told["in_flight"]) == ("data", 2, 8, 14)
     assert (told["commands_total"], told["writes_total"], told["dropped_total"]) == (200, 20, 4)
+
+
+def test_caches_are_told_by_tier(view):
+    view.snapshot = Snapshot.build(dataclasses.replace(view.snapshot.gateway, cache={"a": Cache(), "b": Cache()}))
+    for slot in (0, 1):
+        meters = view.region.slot(slot).take_meters()
+        report = CacheReport("a", meters)
+        worker = TierStatistics(hits=10, misses=4, entries=2, bytes=5 << 30, evictions=1, age_s=7.0 + slot)
+        report.publish(CacheStatistics("a", worker, 3, 2, 1, 0, 5, 4, 1, 0.5, 6, None, RemoteStatistics(8, 9)))
+    told, unused = status_document(view)["caches"]
+    assert (told["name"], told["bytes"], told["age_s"], told["waiting"], told["load_s_total"]) == (
+        "a",
+        10 << 30,
+        8,
+        4,
+        1,
+    )
+    assert told["tiers"]["worker"]["hits_total"] == 20 and told["tiers"]["origin"]["failures_total"] == 2
+    assert told["tiers"]["redis"]["misses_total"] == 18 and "machine" not in told["tiers"]
+    assert unused == {"name": "b", "bytes": 0, "age_s": 0, "waiting": 0, "load_s_total": 0.0, "tiers": {}}
 
 
 def test_a_loop_that_stands_saturates_its_worker_and_with_it_the_gateway(view):

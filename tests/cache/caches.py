@@ -11,6 +11,7 @@ from tests.redis.links import until
 
 from tidegate.cache.cache import Cache
 from tidegate.cache.fetch import MachineFlights
+from tidegate.cache.machine import MachineTier
 from tidegate.config.cache import Cache as Settings
 from tidegate.memory.generations import GENERATIONS_SIZE, Generations
 from tidegate.redis.link import Link
@@ -63,7 +64,8 @@ def cache(
     *,
     generations: Generations | None = None,
     link: Link | None = None,
-    machine: MachineFlights | None = None,
+    flights: MachineFlights | None = None,
+    machine: MachineTier | None = None,
     **settings: Any,
 ) -> Cache:
     """One without jitter and early refresh, unless it is asked for."""
@@ -72,6 +74,7 @@ def cache(
         Settings(**{"jitter": 0.0, "early_refresh": 0.0} | settings),
         generations or Generations(bytearray(GENERATIONS_SIZE)),
         link=link,
+        flights=flights,
         machine=machine,
         chance=random.Random(1),
         clock=clock,

@@ -25,7 +25,7 @@ _prefixes = itertools.count()
 
 @contextlib.asynccontextmanager
 async def workers(
-    address: str, count: int, *, machine: Landing | None = None, timeout_s: float = FAR_S, **options: Any
+    address: str, count: int, *, flights: Landing | None = None, timeout_s: float = FAR_S, **options: Any
 ) -> AsyncIterator[list[Cache]]:
     """Workers of one machine, if it has flights, or of machines of their own; each has a link of its own."""
     settings = {"redis": "main", "prefix": f"fetch{next(_prefixes)}:", "wait": FAR_S, "load_timeout": FAR_S} | options
@@ -35,8 +35,8 @@ async def workers(
         made = []
         for _ in range(count):
             link = await stack.enter_async_context(link_to(address, lanes(timeout_s=timeout_s)))
-            seen = Generations(bytearray(GENERATIONS_SIZE)) if machine is None else shared
-            one = cache(clock, generations=seen, link=link, machine=machine, **settings)
+            seen = Generations(bytearray(GENERATIONS_SIZE)) if flights is None else shared
+            one = cache(clock, generations=seen, link=link, flights=flights, **settings)
             stack.callback(one.close)
             made.append(one)
             if address != NOBODY:
@@ -68,7 +68,7 @@ def test_what_one_has_fetched_another_finds(server: Server, codec: str, value: A
 def test_all_workers_of_a_machine_cost_the_origin_one_fetch(server: Server) -> None:
     async def scenario() -> None:
         machine = Landing()
-        async with workers(server.address, 4, machine=machine) as made:
+        async with workers(server.address, 4, flights=machine) as made:
             origin = Origin(b"x" * 300_000)
             origin.hold()
             callers = [background(ask(one, "k", origin)) for one in made for _ in range(50)]
@@ -85,7 +85,7 @@ def test_all_workers_of_a_machine_cost_the_origin_one_fetch(server: Server) -> N
 def test_when_the_leader_of_the_machine_is_no_more_another_leads(server: Server, how: str) -> None:
     async def scenario() -> None:
         machine = Landing()
-        async with workers(server.address, 2, machine=machine, wait=FAR_S) as (one, other):
+        async with workers(server.address, 2, flights=machine, wait=FAR_S) as (one, other):
             broken, good = Origin(OSError("no route")), Origin()
             broken.hold()
             first = background(ask(one, "k", broken))
@@ -232,7 +232,7 @@ def test_values_that_the_codec_does_not_take_are_an_error_of_their_load(server: 
 
 def test_without_redis_everybody_fetches_for_himself_and_goes_on() -> None:
     async def scenario() -> None:
-        async with workers(NOBODY, 2, machine=Landing(), timeout_s=0.2) as made:
+        async with workers(NOBODY, 2, flights=Landing(), timeout_s=0.2) as made:
             origin = Origin()
             for one in made:
                 assert await ask(one, "k", origin) == b"value"

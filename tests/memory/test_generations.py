@@ -21,6 +21,14 @@ def test_a_stamp_changes_its_slot_and_the_epoch_once() -> None:
     assert one.stamp(7, 5) and one.current_epoch() == 2
 
 
+def test_a_version_is_kept_beside_them() -> None:
+    memory = bytearray(GENERATIONS_SIZE)
+    one, other = Generations(memory), Generations(memory)
+    assert one.version == 0
+    one.version = 2**63
+    assert other.version == 2**63 and one.current_epoch() == 0 and one.read((0,)) == (0,)
+
+
 @pytest.mark.parametrize("slot", [-1, GENERATION_SLOTS, 10**9])
 def test_there_are_so_many_slots(slot: int) -> None:
     one = Generations(bytearray(GENERATIONS_SIZE))

@@ -65,8 +65,8 @@ def test_series_are_found_again_by_kind_and_name(region):
 
 def test_two_views_in_one_process_find_each_others_series(region):
     pulse, plane = region.slot(0).take_meters(), region.slot(0).take_meters()
-    assert pulse.series_index("route", "a") == plane.series_index("route", "a") == 8
-    assert plane.series_index("route", "b") == 9
+    assert pulse.series_index("route", "a") == plane.series_index("route", "a") == 9
+    assert plane.series_index("route", "b") == 10
     assert pulse.series_index("upstream", "b") == 10
     assert plane.series_index("upstream", "b") == 10
     assert set(MeterReader(region.mapping).places()) == {
@@ -80,7 +80,7 @@ def test_two_views_in_one_process_find_each_others_series(region):
 def test_beyond_the_bound_everything_counts_as_other_of_its_kind(region):
     meters = region.slot(0).take_meters()
     made = [meters.series_index("route", f"r{i}") for i in range(5)]
-    assert made == [8, 9, 10, 0, 0]
+    assert made == [9, 10, 11, 0, 0]
     assert meters.series_index("upstream", "u") == 1
     assert meters.series_index("limit", "l") == 2
     assert read_meters(region).series_refused == 4

@@ -4,13 +4,14 @@ import re
 from pathlib import Path
 
 from tidegate.config.log_fields import COMBINED, DEFAULT_FIELDS, FIELDS, FORMAT_ONLY
+from tidegate.observe.cache_metrics import CACHE
 from tidegate.observe.learned import LEARNED
 from tidegate.observe.metric_names import METRICS as COUNTED
 from tidegate.observe.redis_metrics import REDIS
 from tidegate.observe.store_metrics import STORE
 from tidegate.observe.vital_metrics import VITALS
 
-METRICS = (*COUNTED, *VITALS, *LEARNED, *REDIS, *STORE)
+METRICS = (*COUNTED, *VITALS, *LEARNED, *REDIS, *CACHE, *STORE)
 
 MANUAL = (Path(__file__).parents[2] / "docs" / "logs-and-metrics.md").read_text()
 BOUNDED_LABELS = {"route", "upstream", "class", "direction", "side", "path", "cause", "bound", "worker", "state"} | {
@@ -29,6 +30,8 @@ BOUNDED_LABELS = {"route", "upstream", "class", "direction", "side", "path", "ca
     "reason",
     "size",
     "what",
+    "cache",
+    "tier",
 }
 
 

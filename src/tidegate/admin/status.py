@@ -16,6 +16,7 @@ from tidegate.memory.inflight import Inflight, PermitTable, waiting_fingerprint
 from tidegate.memory.meters import SHED_REASON_NAMES, VERDICTS, MeterReader, SeriesSums
 from tidegate.memory.quotas import QuotaTable
 from tidegate.memory.rates import RateTable
+from tidegate.observe.cache_metrics import AGE, BYTES, WAITING, tiers_in
 from tidegate.observe.hitters import hitters_document
 from tidegate.observe.learned import Learned, documents, learned_in
 from tidegate.observe.sample import Sample
@@ -61,6 +62,7 @@ def status_document(view: GatewayView) -> dict[str, Any]:
         "redis": [
             {"name": name, "url": redis.url, "lanes": _lanes(name, reader)} for name, redis in gateway.redis.items()
         ],
+        "caches": [_cache(name, reader) for name in gateway.cache],
         "limits": [_limit(name, limit, reader, view, learned) for name, limit in gateway.limits.items()],
         "heavy_hitters": hitters_document(reader, HitterReader(view.region.mapping), now_ns),
         "shed": _shed(reader),
@@ -180,6 +182,22 @@ def _measured(sums: SeriesSums | None) -> dict[str, Any]:
         "connections": sums.open,
         "waiting": sums.waiting,
         "rtt_ms": round(sums.rtt_ns / 1e6, 3) if sums.rtt_ns else None,
+    }
+
+
+def _cache(name: str, reader: MeterReader) -> dict[str, Any]:
+    """What workers tell of a cache, of all of them together; ``age_s`` is of the oldest value at hand."""
+    tiers = {one.tier: one for one in tiers_in(reader) if one.cache == name}
+    now = {metric.name: value for one in tiers.values() for metric, value in one.gauges.items()}
+    return {
+        "name": name,
+        "bytes": now.get(BYTES.name, 0),
+        "age_s": now.get(AGE.name, 0),
+        "waiting": now.get(WAITING.name, 0),
+        "load_s_total": round(tiers["origin"].load_s, 3) if "origin" in tiers else 0.0,
+        "tiers": {
+            tier: {f"{event}_total": count for event, count in one.events.items()} for tier, one in tiers.items()
+        },
     }
 
 

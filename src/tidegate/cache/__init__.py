@@ -9,12 +9,13 @@
     Lifetimes       fresh, stale, ended: arithmetic on times
     Flights         one fetch for each key in this worker, and who waits for it
     Fetcher         one fetch for the machine or the fleet: Redis, then the origin
+    MachineTier     what all workers share, and what outlives them
     Remote          what others find in Redis; Head is what is known of a value there
     Lease           who fetches for a fleet
     Bus             what was invalidated by other machines
     Maker, Names    entries, and what they are called by who shares them
 
-A caller asks the Cache. What is on its Shelf and fresh is there at once. Else the caller joins the flight for that key.
-The Fetcher looks into Redis, and the first caller's ``load`` asks the origin; the value goes to Redis, and on the
-shelf, where Space may have to put others out for it.
+A caller asks the Cache. What is on its Shelf or in the MachineTier and fresh is there at once. Else the caller joins
+the flight for that key. The Fetcher looks into Redis, and the first caller's ``load`` asks the origin; the value goes
+to all tiers, and on the shelf, where Space may have to put others out for it.
 """

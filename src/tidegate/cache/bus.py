@@ -47,11 +47,12 @@ class Bus:
         prefix: Before its keys.
         names: Of its slots.
         generations: Where what is heard is stamped.
-        forget: Called when it is not known what was missed before the first answer.
+        forget: Called at the first answer, when it is not known what was missed before; None: the generations are this
+            cache's own and outlive the process, and say what version was heard of last.
     """
 
     def __init__(
-        self, link: "Link", prefix: str, names: Names, generations: Generations, forget: Callable[[], None]
+        self, link: "Link", prefix: str, names: Names, generations: Generations, forget: Callable[[], None] | None
     ) -> None:
         self._link = link
         self._names = names
@@ -59,7 +60,8 @@ class Bus:
         self._forget = forget
         self._version_key = wire(prefix) + b"version"
         self._channel = wire(prefix) + b"invalidated"
-        self._version: int | None = None  # the last that was heard of; None: not yet
+        self._keeps_version = forget is None
+        self._version = generations.version if forget is None else None  # the last that was heard of; None: not yet
         self._early = 0  # what was heard before the first answer
         self._is_wanted = asyncio.Event()
         self._subscriber = link.subscriber(self._hear, self._is_wanted.set)
@@ -68,11 +70,8 @@ class Bus:
             tasks.start(self._look(), f"look at {self._version_key!r}"),
         ]
         self.heard = self.gaps = 0
-
-    @property
-    def is_current(self) -> bool:
-        """Whether it has heard which version there is."""
-        return self._version is not None
+        self.is_current = False
+        """Whether it has asked which version there is."""
 
     async def tell(self, slot: int, stamp: int) -> None:
         """Tells all machines that what this slot is about was invalidated. Raises GatewayError when Redis is away."""
@@ -106,7 +105,7 @@ class Bus:
             return
         if version > self._version + 1:
             self._miss(version)
-        self._version = max(self._version, version)
+        self._reach(max(self._version, version))
 
     async def _look(self) -> None:
         """Asks which version there is, again and again, and at once after a subscription was made again."""
@@ -127,17 +126,24 @@ class Bus:
                 continue
 
     async def _compare(self, before: int | None, version: int) -> None:
+        self.is_current = True
         if before is None or self._version is None:
             self._version = max(version, self._early)
-            self._forget()
+            if self._forget is not None:
+                self._forget()
         elif version < before:  # the server has lost what it had
             self._miss(version)
-            self._version = version
+            self._reach(version)
         elif version > self._version:
             await asyncio.sleep(GRACE_S)  # its message may be on its way
             if version > self._version:
                 self._miss(version)
-                self._version = version
+                self._reach(version)
+
+    def _reach(self, version: int) -> None:
+        self._version = version
+        if self._keeps_version:
+            self._generations.version = version  # after what it is about has been stamped
 
     def _miss(self, version: int) -> None:
         self.gaps += 1

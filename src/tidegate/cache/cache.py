@@ -29,6 +29,7 @@ from tidegate.memory.generations import Generations
 
 if TYPE_CHECKING:
     from tidegate.cache.bus import Bus
+    from tidegate.cache.machine import MachineTier
     from tidegate.redis.link import Link
 
 __all__ = ["Cache"]
@@ -44,7 +45,8 @@ class Cache(Shelf):
         settings: The checked configuration.
         generations: Where invalidations are seen by all workers.
         link: To the Redis that it says.
-        machine: The flights of the machine.
+        flights: Those of the machine.
+        machine: The tier of the machine; its generations are then those of this cache.
         chance: Random numbers, for jitter and early refresh.
         clock: Seconds, for tests.
     """
@@ -56,20 +58,22 @@ class Cache(Shelf):
         generations: Generations,
         *,
         link: "Link | None" = None,
-        machine: MachineFlights | None = None,
+        flights: MachineFlights | None = None,
+        machine: "MachineTier | None" = None,
         chance: random.Random | None = None,
         clock: Callable[[], float] | None = None,
     ) -> None:
-        super().__init__(generations, clock)
+        super().__init__(generations if machine is None else machine.generations, clock)
         self.name = name
         self._prefix = prefix_of(name, settings)
         self._names = Names(self._prefix)
         self._chance = chance or random.Random()
         self._space = Space(self.entries, settings.memory)
-        self._maker = Maker(self._names, generations, self.now, self._chance)
+        self._machine = machine
+        self._maker = Maker(self._names, self.generations, self.now, self._chance)
         codec = codec_named(settings.codec)
         self._fetcher = Fetcher(
-            name, settings, self._maker, self._put, codec=codec, chance=self._chance, machine=machine
+            name, settings, self._maker, self._put, codec=codec, chance=self._chance, flights=flights, machine=machine
         )
         self._flights = Flights(self._fetcher.fetch)
         self._bus: Bus | None = None
@@ -116,6 +120,8 @@ class Cache(Shelf):
                 self._refreshes += self._flights.start(key, call)
             return entry
         self._misses += 1
+        if self._machine is not None and (found := self._fetcher.find(key, entry)) is not None:
+            return found
         return self._wait(key, call, self.settings.wait if timeout is None else timeout)
 
     async def get_many(
@@ -150,8 +156,7 @@ class Cache(Shelf):
         """
         self._space.drop(key)
         stamp = self._stamp(self._names.slot_of_key(key))
-        if self._fetcher.remote is not None:
-            await self._fetcher.remote.invalidate(key)
+        await self._fetcher.drop(key)
         await self._tell(self._names.slot_of_key(key), stamp)
 
     async def invalidate_tag(self, tag: str) -> None:
@@ -192,6 +197,7 @@ class Cache(Shelf):
             load_failures=self._fetcher.load_failures,
             load_total_s=self._fetcher.load_total_s,
             invalidations=self._invalidations,
+            machine=None if self._machine is None else self._machine.statistics(),
             redis=self._redis_statistics(),
         )
 
@@ -210,7 +216,7 @@ class Cache(Shelf):
         )
 
     async def _wait(self, key: Key, call: Call, timeout_s: float) -> Any:
-        if call.load is None and self._fetcher.remote is None and key not in self._flights:
+        if call.load is None and self._fetcher.remote is None and self._machine is None and key not in self._flights:
             return None
         error: Exception
         limit = asyncio.timeout(timeout_s)
@@ -269,7 +275,8 @@ class Cache(Shelf):
             pacing=Pacing(settings.redis_bytes_per_s),
         )
         if is_new:
-            self._bus = Bus(link, self._prefix, self._names, self.generations, self._space.clear)
+            forget = self._space.clear if self._machine is None else None
+            self._bus = Bus(link, self._prefix, self._names, self.generations, forget)
 
     def _disconnect(self) -> None:
         self._fetcher.remote = None

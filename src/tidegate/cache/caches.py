@@ -1,23 +1,33 @@
 """The caches of one worker, by their names in the configuration.
 
 They belong to the worker, not to a snapshot: a reload changes the settings of one that is there and leaves what is in
-it. Only with another ``codec`` or ``prefix`` it is another one.
+it. Only with another ``codec`` or ``prefix``, or with or without ``machine``, it is another one.
 """
 
+import asyncio
 import random
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from tidegate.cache.report import CacheReport
 from tidegate.config.cache import Cache as Settings
+from tidegate.errors import GatewayError
 from tidegate.memory.generations import Generations
+from tidegate.memory.meters import Meters
+from tidegate.memory.store_report import StoreReport
 
 if TYPE_CHECKING:
     from tidegate.cache.cache import Cache
     from tidegate.cache.fetch import MachineFlights
+    from tidegate.cache.machine import MachineTier
     from tidegate.redis.link import Link
 
 __all__ = ["Caches"]
+
+REPORT_S: Final = 1.0
 
 
 class Caches(Mapping[str, "Cache"]):
@@ -26,7 +36,10 @@ class Caches(Mapping[str, "Cache"]):
     Args:
         generations: Where all workers see what is invalidated.
         links: To Redis, by name: the worker's, of the active snapshot.
-        machine: Who fetches a key for all workers.
+        flights: Those of the machine.
+        say: Where it is said that a tier cannot be had.
+        meters: The worker's; what is counted is copied there once a second.
+        store_report: The same of what is counted of the machine's tiers.
         seed: For jitter and early refresh: the worker's slot.
     """
 
@@ -34,14 +47,24 @@ class Caches(Mapping[str, "Cache"]):
         self,
         generations: Generations,
         links: "Mapping[str, Link]" = MappingProxyType({}),
-        machine: "MachineFlights | None" = None,
+        flights: "MachineFlights | None" = None,
+        *,
+        say: Callable[..., None] = print,
+        meters: Meters | None = None,
+        store_report: StoreReport | None = None,
         seed: int = 0,
     ) -> None:
         self._generations = generations
         self._links = links
-        self._machine = machine
+        self._flights = flights
+        self._say = say
         self._seed = seed
+        self._meters = meters
+        self._store_report = store_report
+        self._reports: dict[str, CacheReport] = {}
+        self._timer: asyncio.TimerHandle | None = None
         self._caches: dict[str, Cache] = {}
+        self._machines: dict[str, MachineTier] = {}
 
     def __getitem__(self, name: str) -> "Cache":
         return self._caches[name]
@@ -52,28 +75,84 @@ class Caches(Mapping[str, "Cache"]):
     def __len__(self) -> int:
         return len(self._caches)
 
+    async def prepare(self, settings: Mapping[str, Settings], origin: str) -> None:
+        """Opens what the caches of another snapshot need and is not open yet; one that cannot be had is said.
+
+        Args:
+            settings: Of that snapshot.
+            origin: What tells this gateway apart from others, such as the file of its configuration.
+        """
+        for name, one in settings.items():
+            if one.machine is None or name in self._machines:
+                continue
+            from tidegate.cache.machine import MachineTier, directory_for
+
+            try:
+                # Off the loop: it makes files, and may wait for another process that does.
+                opening = partial(MachineTier.open, directory_for(origin) / name, one.machine, self._say)
+                self._machines[name] = await asyncio.get_running_loop().run_in_executor(None, opening)
+            except GatewayError as error:
+                self._say(
+                    "cache_without_machine", f"cache {name} goes on without the machine's tier: {error}", cache=name
+                )
+
     def configure(self, settings: Mapping[str, Settings]) -> None:
         """Goes on with the caches of another snapshot; its links have been configured before."""
         for name in [name for name, cache in self._caches.items() if not _is_same(cache, settings.get(name))]:
+            self.report()
             self._caches.pop(name).close()
+            self._reports.pop(name, None)
+        for name in [name for name in self._machines if name not in settings or settings[name].machine is None]:
+            self._machines.pop(name).close()
         for name, one in settings.items():
             if name in self._caches:
                 self._caches[name].configure(one, self._link_of(one))
             else:
                 self._make(name, one)
+        if self._caches and self._timer is None and self._meters is not None:
+            self._report_again()
+
+    def report(self) -> None:
+        """Copies what was counted since the last time to shared memory."""
+        if self._meters is None:
+            return
+        for name, cache in self._caches.items():
+            if name not in self._reports:
+                self._reports[name] = CacheReport(name, self._meters)
+            self._reports[name].publish(cache.statistics())
+        if self._machines and self._store_report is not None:
+            seen = [machine.store_statistics() for machine in self._machines.values()]
+            total = type(seen[0])(*(sum(counts) for counts in zip(*seen, strict=True)))
+            self._store_report.publish(total, time.monotonic_ns())
 
     def close(self) -> None:
         """Ends all of them."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self.report()
         for cache in self._caches.values():
             cache.close()
         self._caches.clear()
+        for machine in self._machines.values():
+            machine.close()
+        self._machines.clear()
+
+    def _report_again(self) -> None:
+        self.report()
+        self._timer = asyncio.get_running_loop().call_later(REPORT_S, self._report_again)
 
     def _make(self, name: str, settings: Settings) -> None:
         from tidegate.cache.cache import Cache  # loaded only by workers that have one
 
-        chance = random.Random(f"{self._seed} {name}")
         self._caches[name] = Cache(
-            name, settings, self._generations, link=self._link_of(settings), machine=self._machine, chance=chance
+            name,
+            settings,
+            self._generations,
+            link=self._link_of(settings),
+            flights=self._flights,
+            machine=self._machines.get(name),
+            chance=random.Random(f"{self._seed} {name}"),
         )
 
     def _link_of(self, settings: Settings) -> "Link | None":
@@ -84,5 +163,8 @@ class Caches(Mapping[str, "Cache"]):
 
 
 def _is_same(cache: "Cache", settings: Settings | None) -> bool:
-    there = cache.settings
-    return settings is not None and (settings.codec, settings.prefix) == (there.codec, there.prefix)
+    return settings is not None and _identity(settings) == _identity(cache.settings)
+
+
+def _identity(settings: Settings) -> tuple[str, str | None, bool]:
+    return settings.codec, settings.prefix, settings.machine is not None

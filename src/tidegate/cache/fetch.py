@@ -1,4 +1,4 @@
-"""The way of a key that is not at hand: to Redis, and to the origin if it is not there either.
+"""The way of a key that is not at hand: to the machine's store, to Redis, and to the origin if it is in neither.
 
 Where there is a place that others find its value in, a fetch is for all workers of the machine: one leads, the others
 look again when it has landed. It lands when the value has been stored, which nobody who waits for the value waits for.
@@ -25,6 +25,7 @@ from tidegate.redis.errors import ReplyError
 if TYPE_CHECKING:
     # What stands on the link is loaded by workers that have one.
     from tidegate.cache.lease import Lease
+    from tidegate.cache.machine import MachineTier
     from tidegate.cache.remote import Remote
     from tidegate.config.cache import Cache as Settings
 
@@ -62,9 +63,10 @@ class Fetcher:
         settings: The checked configuration.
         maker: Of its entries.
         keep: Puts an entry on the shelf.
-        codec: What values are in Redis.
+        codec: What values are in other tiers.
         chance: For pauses.
-        machine: The flights of the machine; without them each worker fetches for itself.
+        flights: Those of the machine; without them each worker fetches for itself.
+        machine: The tier of the machine.
     """
 
     def __init__(
@@ -76,7 +78,8 @@ class Fetcher:
         *,
         codec: Codec,
         chance: random.Random,
-        machine: MachineFlights | None = None,
+        flights: MachineFlights | None = None,
+        machine: "MachineTier | None" = None,
     ) -> None:
         self.settings = settings
         self.remote: Remote | None = None  # the tier in Redis, when there is one
@@ -87,6 +90,7 @@ class Fetcher:
         self._keep = keep
         self._codec = codec
         self._chance = chance
+        self._flights = flights
         self._machine = machine
 
     async def fetch(self, key: Key, call: Call) -> Entry:
@@ -94,25 +98,46 @@ class Fetcher:
 
         Raises NotKnown when it is nowhere and the caller has no ``load``, and what that raises.
         """
-        if self.remote is None:
+        if self.remote is None and self._machine is None:
             loaded, mark = await self._load(key, call)
             return self._kept(*self._maker.of_loaded(key, loaded, mark))
-        if self._machine is None or self.settings.single_flight == "worker":
-            return await self._fetch_for_all(key, call, self.remote, None)
-        name = self.remote.key(key)
-        while (flight := self._machine.lead(name, self._lease_s)) is None:
-            await self._machine.wait(name)
-            entry, _ = await self._look(key, call, self.remote)
+        if self._flights is None or self.settings.single_flight == "worker":
+            return await self._fetch_for_all(key, call, None)
+        name = self._maker.flight_name(key)
+        while (flight := self._flights.lead(name, self._lease_s)) is None:
+            await self._flights.wait(name)
+            entry, _ = await self._look(key, call)
             if entry is not None:
                 return entry
-        return await self._fetch_for_all(key, call, self.remote, flight)
+        return await self._fetch_for_all(key, call, flight)
+
+    def find(self, key: Key, older: Entry | None = None) -> Entry | None:
+        """What the machine has, kept, if it may be given out: without a wait."""
+        if self._machine is None:
+            return None
+        entry = self._machine.find(key, self._maker.now(), self._maker.lifetimes, self._codec)
+        if entry is None or (older is not None and not _is_newer(entry, older)):
+            return None
+        self._keep(entry)
+        return entry if _is_enough(entry, older) else None
 
     async def put(self, key: Key, loaded: Loaded) -> None:
         """Stores a value that was not fetched. Raises GatewayError when Redis is away."""
         entry = self._kept(*self._maker.of_loaded(key, loaded, self._maker.mark(key, loaded.tags)))
+        if self.remote is None and self._machine is None:
+            return
+        data = self._encode(entry.value)
+        if self._machine is not None:
+            await self._machine.put(entry, data, self._maker.now())
         if self.remote is not None:
-            ticket = await self.remote.fence(key, loaded.tags)
-            await self._send(self.remote, entry, self._encode(entry.value), ticket)
+            await self._send(self.remote, entry, data, await self.remote.fence(key, loaded.tags))
+
+    async def drop(self, key: Key) -> None:
+        """Takes a value out of other tiers; it was invalidated. Raises GatewayError when Redis is away."""
+        if self._machine is not None:
+            await self._machine.drop(key)
+        if self.remote is not None:
+            await self.remote.invalidate(key)
 
     # -- inside ---------------------------------------------------------------------------------------------------
 
@@ -121,21 +146,21 @@ class Fetcher:
         """Longer than a fetch with its storing takes; one that dies is followed earlier, when it is reaped."""
         return 2 * self.settings.load_timeout
 
-    async def _fetch_for_all(self, key: Key, call: Call, remote: "Remote", flight: Flight | None) -> Entry:
+    async def _fetch_for_all(self, key: Key, call: Call, flight: Flight | None) -> Entry:
         held: Lease | None = None
         try:
-            entry, ticket = await self._look(key, call, remote)
+            entry, ticket = await self._look(key, call)
             while entry is None and ticket is not None and held is None and self._is_for_fleet(call):
-                held = await self._take_lease(remote, key)
+                held = await self._take_lease(key)
                 if held is None:  # another machine fetches it, or has just fetched it
-                    entry, ticket = await self._look(key, call, remote)
+                    entry, ticket = await self._look(key, call)
             if entry is not None:
                 return entry
             loaded, mark = await self._load(key, call)
             data = self._encode(loaded.value)
             made, is_good = self._maker.of_loaded(key, loaded, mark)
-            if ticket is not None and is_good:
-                storing = self._store(made, data, ticket, remote=remote, held=held, flight=flight)
+            if is_good:
+                storing = self._store(made, data, ticket, held, flight)
                 tasks.start(storing, f"store {key!r}")
                 held = flight = None
             return self._kept(made, is_good)
@@ -148,16 +173,25 @@ class Fetcher:
     def _is_for_fleet(self, call: Call) -> bool:
         return self.settings.single_flight == "fleet" and call.load is not None
 
-    async def _take_lease(self, remote: "Remote", key: Key) -> "Lease | None":
+    async def _take_lease(self, key: Key) -> "Lease | None":
         from tidegate.cache.lease import lease, pause
 
+        remote = self.remote
+        if remote is None:  # taken away by a reload: nobody to agree with
+            return None
         held = await lease(remote.link.control, remote.key(key, ":lease"))
         if held is None:
             await pause(self._chance)
         return held
 
-    async def _look(self, key: Key, call: Call, remote: "Remote") -> tuple[Entry | None, Ticket | None]:
-        """What Redis has, if it is newer than what the caller has; no ticket: it could not be asked."""
+    async def _look(self, key: Key, call: Call) -> tuple[Entry | None, Ticket | None]:
+        """What is in other tiers, if it is newer than what the caller has; no ticket: Redis could not be asked."""
+        entry = self.find(key, call.older)
+        if entry is not None or self.remote is None:
+            return entry, None
+        return await self._look_afar(key, call, self.remote)
+
+    async def _look_afar(self, key: Key, call: Call, remote: "Remote") -> tuple[Entry | None, Ticket | None]:
         mark = self._maker.mark(key, call.tags)
         try:
             found, ticket = await remote.look(key, call.tags)
@@ -168,13 +202,12 @@ class Fetcher:
             remote.errors += 1
             return None, None
         entry, is_good = self._maker.of_found(key, value, found, mark)
-        if call.older is not None and not _is_newer(entry, call.older):
+        if not is_good or (call.older is not None and not _is_newer(entry, call.older)):
             return None, ticket
-        if is_good:
-            self._keep(entry)
-        # One that has ended is given out while the next who asks begins to fetch it again, or when that fails.
-        is_enough = found.left_s > 0 or (call.older is None and entry.stale_until > entry.came_at)
-        return (entry if is_good and is_enough else None), ticket
+        self._keep(entry)
+        if self._machine is not None:
+            await self._machine.put(entry, found.value, self._maker.now())
+        return (entry if _is_enough(entry, call.older) else None), ticket
 
     async def _load(self, key: Key, call: Call) -> tuple[Loaded, Mark]:
         if call.load is None:
@@ -209,22 +242,22 @@ class Fetcher:
         return b"" if value is None else self._codec.encode(value)
 
     async def _store(
-        self,
-        entry: Entry,
-        data: bytes,
-        ticket: Ticket,
-        *,
-        remote: "Remote",
-        held: "Lease | None",
-        flight: Flight | None,
+        self, entry: Entry, data: bytes, ticket: Ticket | None, held: "Lease | None", flight: Flight | None
     ) -> None:
         """Lets all others find it, and only then ends what keeps them from fetching it themselves."""
+        remote = self.remote
         try:
-            complete = await remote.with_tags(ticket, entry.tags)
-            if complete is not None:
-                await self._send(remote, entry, data, complete)
+            if self._machine is not None:
+                await self._machine.put(entry, data, self._maker.now())
+                if flight is not None:
+                    flight.land()
+            if remote is not None and ticket is not None:
+                complete = await remote.with_tags(ticket, entry.tags)
+                if complete is not None:
+                    await self._send(remote, entry, data, complete)
         except (GatewayError, ReplyError, ValueError):
-            remote.errors += 1
+            if remote is not None:
+                remote.errors += 1
         finally:
             if flight is not None:
                 flight.land()
@@ -249,3 +282,8 @@ class Fetcher:
 def _is_newer(entry: Entry, older: Entry) -> bool:
     """Whether it is another writing of the value: when one ends is known to a few milliseconds only."""
     return entry.fresh_until > older.fresh_until + _NEWER * (older.fresh_until - older.came_at)
+
+
+def _is_enough(entry: Entry, older: Entry | None) -> bool:
+    """Whether nobody has to be asked: one that has ended is given out once, and who asks next has it fetched again."""
+    return entry.fresh_until > entry.came_at or (older is None and entry.stale_until > entry.came_at)

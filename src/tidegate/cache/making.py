@@ -48,6 +48,10 @@ class Maker:
         slots = self._names.slots_of(key, tags)
         return Mark(self.now(), tags, epoch, slots, self._generations.read(slots))
 
+    def flight_name(self, key: Key) -> bytes:
+        """What a fetch of ``key`` is called by all workers of the machine."""
+        return self._names.flight(key)
+
     def of_loaded(self, key: Key, loaded: Loaded, mark: Mark) -> tuple[Entry, bool]:
         """The entry of a value from the origin, and whether it may be given to others than who waits for it."""
         now, is_negative = self.now(), loaded.value is None

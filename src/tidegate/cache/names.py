@@ -1,4 +1,4 @@
-"""How keys and tags of a cache are called by those who share it: slots of the generations.
+"""How keys and tags of a cache are called by those who share it.
 
 Text is its UTF-8: ``"a"`` and ``b"a"`` are one key to everybody but the worker that holds both.
 """
@@ -29,6 +29,7 @@ class Names:
     """
 
     def __init__(self, name: str) -> None:
+        self._name = name.encode()
         self._hash = Fingerprints(_SECRET, f"cache {name}")
         self.everything = self._slot(b"*")
         """The slot of all that the cache holds."""
@@ -44,6 +45,10 @@ class Names:
     def slots_of(self, key: Key, tags: tuple[str, ...]) -> tuple[int, ...]:
         """All slots that concern an entry."""
         return (self.everything, self.slot_of_key(key), *map(self.slot_of_tag, tags))
+
+    def flight(self, key: Key) -> bytes:
+        """What a fetch of a key is called by all workers of the machine."""
+        return b"%b %b" % (self._name, wire(key))
 
     def _slot(self, content: bytes) -> int:
         return self._hash.of_key(content) % GENERATION_SLOTS

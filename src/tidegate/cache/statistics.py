@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-__all__ = ["CacheStatistics", "RemoteStatistics", "TierStatistics"]
+__all__ = ["CacheStatistics", "MachineStatistics", "RemoteStatistics", "TierStatistics"]
 
 
 class TierStatistics(NamedTuple):
@@ -14,6 +14,22 @@ class TierStatistics(NamedTuple):
     bytes: int = 0
     evictions: int = 0
     age_s: float = 0.0
+
+
+class MachineStatistics(NamedTuple):
+    """The tier of the machine: what this worker has asked, and what all of them have there.
+
+    ``refused``: values that found no room, or could not be written in time; ``rebuilt``: times it was found damaged.
+    """
+
+    hits: int = 0
+    misses: int = 0
+    entries: int = 0
+    bytes: int = 0
+    evictions: int = 0
+    stored: int = 0
+    refused: int = 0
+    rebuilt: int = 0
 
 
 class RemoteStatistics(NamedTuple):
@@ -52,4 +68,5 @@ class CacheStatistics(NamedTuple):
     load_failures: int
     load_total_s: float
     invalidations: int
+    machine: MachineStatistics | None
     redis: RemoteStatistics | None

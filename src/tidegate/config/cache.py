@@ -19,6 +19,15 @@ class Cache(Section):
     """
 
     memory: Annotated[int, Size(smallest=1024), Doc("Bytes that each worker keeps at hand.")] = 64 << 20
+    machine: Annotated[
+        int | None,
+        Size(smallest=1 << 20),
+        Off(),
+        Doc(
+            "Bytes that all workers share, in memory of the machine (a directory of the user in `/dev/shm`, or below "
+            "`$TIDEGATE_RUNTIME_DIR`), and find again after a restart; another number is for workers that start."
+        ),
+    ] = None
     redis: Annotated[
         str | None, Ref("redis"), Doc("A name of `[redis]`, where others find what one worker has fetched.")
     ] = None

@@ -30,6 +30,7 @@ from tidegate.config.bounds import clients_of_a_worker, descriptor_limit
 from tidegate.edge.preparation import Preparation, give_up, give_up_upstreams
 from tidegate.limits.fleet.stores import FleetStores
 from tidegate.memory.single_flight import SingleFlight
+from tidegate.memory.store_report import StoreReport
 from tidegate.process import tasks
 from tidegate.redis.links import Links
 from tidegate.upstream.pools import Pools
@@ -74,7 +75,10 @@ cdef class Server:
         self.pools = Pools()
         self.links = Links(meters, self.context.error_log.say, slot)
         flights = SingleFlight(mapping, region.secret, slot)
-        self.caches = Caches(region.generations(), self.links, flights, seed=slot)
+        self.caches = Caches(
+            region.generations(), self.links, flights, say=self.context.error_log.say, meters=meters,
+            store_report=StoreReport(mapping, slot), seed=slot,
+        )
         self.stores = FleetStores(self.links, region.secret, meters)
         self.reactor.add_tick_hook(self._look_after_pools)
         self.reactor.add_tick_hook(self._look_after_snapshots)
@@ -102,6 +106,7 @@ cdef class Server:
             raise ValueError(f"snapshot {snapshot.number} has been prepared already")
         self.under_way.append(preparation.made)     # from the first: what it shares must not be closed under its hands
         try:
+            await self.caches.prepare(snapshot.gateway.cache, _told_apart_by(snapshot))
             await preparation.run()
             if self.is_closed:
                 raise asyncio.CancelledError
@@ -287,6 +292,11 @@ cdef class Server:
 
     def __repr__(self):
         return f"<Server {self.listeners!r} {self.context.plan!r}>"
+
+
+def _told_apart_by(snapshot):
+    """What no other gateway of this user has: the file of its configuration, else where it listens."""
+    return snapshot.origin.name or ",".join(listener.bind for listener in snapshot.gateway.listeners)
 
 
 class _Silent:

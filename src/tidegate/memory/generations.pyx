@@ -18,10 +18,11 @@ that it had. Modelled in ``tests/memory/test_generations_model.py``.
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdint cimport uint64_t
 
-from tidegate.memory.atomics cimport compare_swap, fetch_add_seq, load_acquire, load_seq
+from tidegate.memory.atomics cimport compare_swap, fetch_add_seq, load_acquire, load_seq, store_release
 
 cdef enum:
-    SLOTS_AT = 8                            # in words
+    VERSION_AT = 1                          # in words
+    SLOTS_AT = 8
     SLOT_COUNT = 16384
 
 GENERATION_SLOTS = SLOT_COUNT
@@ -64,6 +65,15 @@ cdef class Generations:
                 return True
             was = load_seq(word)
         return False
+
+    @property
+    def version(self) -> int:
+        """A number for who keeps these: what has been heard of others until now."""
+        return load_acquire(self.words + <int>VERSION_AT)
+
+    @version.setter
+    def version(self, number: int):
+        store_release(self.words + <int>VERSION_AT, number)
 
     cdef Py_ssize_t checked(self, slot) except -1:
         cdef Py_ssize_t at = slot

@@ -55,6 +55,7 @@ cdef enum SeriesKind:
     SERIES_REDIS_KEYS = 6
     SERIES_SHED = 7             # a class of traffic, of which some is shed
     SERIES_FLEET = 8            # a limit of a whole fleet, and its store
+    SERIES_CACHE = 9            # a tier of a cache
 
 cdef enum Verdict:              # of a limit: where its series counts it, in ``classes``
     VERDICT_ADMITTED = 0
@@ -76,6 +77,7 @@ cdef enum:
     OTHER_REDIS_KEYS = 5
     OTHER_SHED = 6
     OTHER_FLEET = 7
+    OTHER_CACHE = 8
 
 cdef struct Series:
     # kind is stored last: whoever sees it sees the name. 1,792 bytes, of which a quiet series touches two cache lines.

@@ -19,6 +19,7 @@ from tidegate.memory.region import Region
 from tidegate.memory.slot import SlotState, SlotStatistics
 from tidegate.memory.store_report import read_store
 from tidegate.observe import metric_names as names
+from tidegate.observe.cache_metrics import cache_families, tiers_in
 from tidegate.observe.error_log import ErrorLog
 from tidegate.observe.limit_rooms import LimitRooms
 from tidegate.observe.log_writer import LogWriter
@@ -99,6 +100,7 @@ class Metrics:
         yield self._fleets(by_kind.get("fleet", {}))
         yield self._learned()
         yield from redis_families(self._reader, by_kind, _histogram, _line, _head)
+        yield self._caches()
         yield self._store()
         yield self._rooms()
         for kind, metrics in names.SERIES.items():
@@ -133,6 +135,13 @@ class Metrics:
             if workers:
                 text += _line(names.FLEET_NODES.name, {"limit": name}, round(nodes / workers))
         return text
+
+    def _caches(self) -> str:
+        tiers = tiers_in(self._reader)
+        return "".join(
+            _head(metric) + "".join(_line(metric.name, *sample) for sample in samples)
+            for metric, samples in (cache_families(tiers) if tiers else ())
+        )
 
     def _store(self) -> str:
         seen = read_store(self._region.mapping)

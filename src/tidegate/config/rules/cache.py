@@ -42,7 +42,8 @@ def _check_redis(subject: Subject, path: Path, cache: Cache) -> None:
 def _check_room(subject: Subject) -> None:
     workers = subject.gateway.server.workers
     count = len(os.sched_getaffinity(0)) if workers == "auto" else workers
-    wanted = count * sum(cache.memory for cache in subject.gateway.cache.values())
+    caches = subject.gateway.cache.values()
+    wanted = sum(count * cache.memory + (cache.machine or 0) for cache in caches)
     there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     if wanted > _SHARE * there:
         subject.warn(
