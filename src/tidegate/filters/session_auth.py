@@ -22,7 +22,6 @@ looked up once.
 
 import hashlib
 import logging
-import math
 from collections.abc import Awaitable
 from functools import partial
 from typing import Annotated, Any, Literal
@@ -32,7 +31,6 @@ from annotated_types import Ge, Le
 
 from tidegate import Duration, Loaded, Ref, Size, option, required
 from tidegate.cache.cache import Cache
-from tidegate.cache.shelf import Entry
 from tidegate.config.kinds import CookieName, Off
 from tidegate.errors import GatewayError
 from tidegate.filters.sessions.found import Found
@@ -122,21 +120,29 @@ class SessionAuth(TokenAuth):
     def judge(self, token: str, digest: bytes) -> Verdict | Awaitable[Verdict]:
         """At once for a session that is remembered, or remembered not to be there."""
         cache: Cache = self.caches[self.cache]
+        key = self._space + digest
+        value = cache.get_nowait(key, cache)  # itself: nothing is at hand
+        if value is not cache:
+            found = _found(value, digest)
+            return self._unknown if found is None else found.principal
         look_up = partial(self._look_up, token, digest, cache)
-        found = cache.get(self._space + digest, look_up, ttl=self.remember, timeout=self.timeout)
-        if type(found) is not Entry:
-            return self._wait(found, digest, cache)
-        value = found.value  # at hand: there is nothing to await
-        if type(value) is Found and not cache.settings.stale_if_error:
-            return value.principal
-        return self._verdict(value, digest, cache)
+        return self._wait(cache.get(key, look_up, ttl=self.remember, timeout=self.timeout), digest, cache)
 
-    async def _wait(self, found: Awaitable[Any], digest: bytes, cache: Cache) -> Verdict:
+    async def _wait(self, value: Awaitable[Any], digest: bytes, cache: Cache) -> Verdict:
         asked_s = cache.now()
         try:
-            return self._verdict(await found, digest, cache, asked_s)
+            found = _found(await value, digest)
         except GatewayError:
             return self._away  # the link has said why, once
+        if found is None:
+            return self._unknown
+        # What was looked up meanwhile is not old, however long it took. What was known before is given out while it is
+        # looked up again, or because it could not be.
+        if self.on_store_failure == "deny" and found.at_s < asked_s:
+            longest_s = self.remember + cache.settings.stale_while_revalidate
+            if cache.now() - found.at_s > longest_s:
+                return self._away
+        return found.principal
 
     async def _look_up(self, token: str, digest: bytes, cache: Cache, _key: bytes) -> Loaded | None:
         """For the cache: what there is under the token, or that there is nothing."""
@@ -152,13 +158,6 @@ class SessionAuth(TokenAuth):
         # By these it can be forgotten before its time: one session, or all that somebody has.
         return Loaded(found, self.remember, (f"session:{digest.hex()}", f"subject:{found.subject}"))
 
-    def _verdict(self, value: Any, digest: bytes, cache: Cache, asked_s: float = math.inf) -> Verdict:
-        """asked_s: since when the request has waited; what was looked up meanwhile is not old, however long it took."""
-        if value is None:
-            return self._unknown
-        found = value if isinstance(value, Found) else Found.again(value, digest)
-        if self.on_store_failure == "deny" and found.at_s < asked_s:
-            longest_s = self.remember + cache.settings.stale_while_revalidate
-            if cache.now() - found.at_s > longest_s:
-                return self._away  # the cache gives it out only because it could not be looked up again
-        return found.principal
+
+def _found(value: Any, digest: bytes) -> Found | None:
+    return value if value is None or isinstance(value, Found) else Found.again(value, digest)
