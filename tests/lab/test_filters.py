@@ -5,8 +5,9 @@ import asyncio
 import pytest
 
 from tidegate import testing
+from tidegate.errors import GatewayError, Kind
 from tidegate.exchange.views import Response
-from tidegate.lab.filters import AskWhoItIs, Blocks, KeepsRecords, Sessions
+from tidegate.lab.filters import AskWhoItIs, Blocks, Heart, KeepsRecords, Permissions, Sessions
 
 
 @pytest.mark.sanitize
@@ -38,6 +39,43 @@ def test_nobody_waits_for_a_service_that_does_not_answer():
         return await filter_.on_request(testing.request("GET", "/"))
 
     assert asyncio.run(nobody()).status == 503
+
+
+class Pinged:
+    def __init__(self, error):
+        self.error, self.within_s = error, None
+
+    def within(self, seconds):
+        self.within_s = seconds
+        return self
+
+    async def ping(self):
+        if self.error:
+            raise self.error
+
+
+@pytest.mark.parametrize("error", [None, GatewayError(Kind.CONNECTION_READ_TIMEOUT, "late")])
+def test_a_heartbeat_says_whether_redis_answers(error):
+    heart = testing.make(Heart, redis="main", within="30ms")
+    heart.redis_links = {"main": Link(None)}
+    heart.redis_links["main"].control = lane = Pinged(error)
+    answer = asyncio.run(heart.on_request(testing.request("GET", "/beat")))
+    assert (answer and answer.status) == (503 if error else None)
+    assert lane.within_s == 0.03
+
+
+def test_a_record_is_asked_for_where_the_cache_has_none():
+    class Cache:
+        async def get(self, key, load):
+            self.found = key, await load(key)
+
+    cache = Cache()
+    with testing.gateway() as api:
+        api.upstream.answer = lambda request: Response(200, request.target)
+        permissions = testing.make(Permissions, cache="records", service=f"127.0.0.1:{api.port}")
+        permissions.caches = {"records": cache}
+        asyncio.run(permissions.on_request(testing.request("GET", "/shared")))
+    assert cache.found == ("shared", b"/shared")
 
 
 class Lane:

@@ -3,7 +3,7 @@
 import asyncio
 
 from tidegate.lab.stage import until
-from tidegate.lab.timeline import STEP_S, Timeline, by_step
+from tidegate.lab.timeline import STEP_S, Timeline, by_step, slowest_by_step
 from tidegate.process.failure import StartError
 
 
@@ -71,3 +71,8 @@ def test_requests_are_counted_by_step_as_rates():
     assert by_step([0.1, 0.2, 0.6, 1.2, -1.0], 1.0, 0.5) == [4.0, 2.0]
     assert by_step([], 0.3, 0.5) == [0.0]
     assert by_step([0.99], 1.0, 0.25)[-1] == 4.0
+
+
+def test_the_slowest_of_each_step_is_kept():
+    assert slowest_by_step([(0.01, 0.002), (0.09, 0.005), (0.15, 0.001), (9.0, 0.003)], 0.3) == [5.0, 1.0, 3.0]
+    assert slowest_by_step([], 0.05) == [0.0]

@@ -10,7 +10,7 @@ from tidegate.bench.chart import Line, Mark
 from tidegate.process import tasks
 from tidegate.process.failure import StartError
 
-__all__ = ["STEP_S", "Timeline", "by_step"]
+__all__ = ["STEP_S", "Timeline", "by_step", "slowest_by_step"]
 
 STEP_S = 0.05
 
@@ -90,3 +90,12 @@ def by_step(moments_s: Iterable[float], seconds: float, step_s: float = 0.25) ->
         if 0 <= at_s < seconds:
             counts[min(steps - 1, int(at_s / step_s))] += 1 / step_s
     return counts
+
+
+def slowest_by_step(told: Iterable[tuple[float, float]], seconds: float, step_s: float = 0.1) -> list[float]:
+    """The most milliseconds that anything took that began in a step; pairs of when it began and how many seconds."""
+    slowest = [0.0] * max(1, int(seconds / step_s + 0.999))
+    for at_s, took_s in told:
+        at = min(len(slowest) - 1, max(0, int(at_s / step_s)))
+        slowest[at] = max(slowest[at], took_s * 1e3)
+    return slowest

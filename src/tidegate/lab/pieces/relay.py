@@ -15,7 +15,6 @@ It runs on a loop of its own in a thread, on a free port of loopback. Given a TL
 """
 
 import asyncio
-import contextlib
 import socket
 import ssl
 import struct
@@ -112,7 +111,7 @@ class Relay:
         self._do(all_of_them())
 
     async def _listen(self) -> str:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=self._tls)
+        self._server = await asyncio.start_server(self._meet, "127.0.0.1", 0, ssl=self._tls)
         return f"127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
     async def _end(self) -> None:
@@ -122,6 +121,10 @@ class Relay:
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
+
+    def _meet(self, reader: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
+        # A task of ours: of its own asyncio.streams reports those as failed that are cancelled, as links are in the end.
+        tasks.start(self._accept(reader, client), "relay's link")
 
     async def _accept(self, reader: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
         self.accepted += 1
@@ -140,10 +143,8 @@ class Relay:
             tasks.start(self._pass_on(reader, server), "relay to the server"),
             tasks.start(self._pass_on(from_server, client), "relay to the client"),
         ]
-        # Cancelled is how a link ends with the relay; asyncio.streams would report it as a failure.
         try:
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.wait(ways)
+            await asyncio.wait(ways)
         finally:
             for way in ways:
                 way.cancel()
@@ -162,7 +163,7 @@ class Relay:
                 if not data:
                     await sender
                     return
-        except (ConnectionError, ssl.SSLError):
+        except OSError:
             return
         finally:
             sender.cancel()
@@ -185,7 +186,7 @@ class Relay:
                 self.bytes_passed += len(data)
                 writer.write(data)
                 await writer.drain()
-        except (ConnectionError, RuntimeError, ssl.SSLError):
+        except (OSError, RuntimeError):  # whoever is gone, of TLS too
             return
 
 

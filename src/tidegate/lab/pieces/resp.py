@@ -87,7 +87,7 @@ def _kernel_narrows(low: int, high: int) -> bool:
     return True
 
 
-def pack(words: tuple[str | int, ...]) -> bytes:
+def pack(words: tuple[str | int | bytes, ...]) -> bytes:
     """A command as it is sent."""
     return cast(bytes, hiredis.pack_command(cast(Any, words)))  # its types say one word, and it takes many
 
@@ -115,7 +115,7 @@ class Connection:
             raise
         return cls(sock)
 
-    async def ask(self, *words: str | int) -> object:
+    async def ask(self, *words: str | int | bytes) -> object:
         """The answer to one command; an error that is answered is returned. EOFError when the server is gone."""
         loop = asyncio.get_running_loop()
         await loop.sock_sendall(self._sock, pack(words))

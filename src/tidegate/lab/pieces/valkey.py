@@ -70,7 +70,7 @@ class Valkey:
         if self._child is not None:
             await self._child.end(0.0)
 
-    async def ask(self, *words: str | int) -> object:
+    async def ask(self, *words: str | int | bytes) -> object:
         """One command, over one connection for all that the lab itself asks."""
         async with self._turn:
             if self._connection is None:

@@ -11,10 +11,11 @@ from tidegate.lab.scenarios.limiter import Limiter
 from tidegate.lab.scenarios.listen_overflow import ListenOverflow
 from tidegate.lab.scenarios.ports import Ports
 from tidegate.lab.scenarios.slow_auth import SlowAuth
+from tidegate.lab.scenarios.stampede import Stampede
 from tidegate.lab.scenarios.surge import Surge
 
 __all__ = ["SCENARIOS"]
 
-_ALL = (Ports, Limiter, BlockedLoop, CrossedPool, HeavyCall, SlowAuth, ListenOverflow, GcSpikes, Surge)
+_ALL = (Stampede, Ports, Limiter, BlockedLoop, CrossedPool, HeavyCall, SlowAuth, ListenOverflow, GcSpikes, Surge)
 
 SCENARIOS: Mapping[str, Scenario] = {one.name: one() for one in _ALL}

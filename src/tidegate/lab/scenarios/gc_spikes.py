@@ -17,6 +17,7 @@ from tidegate.lab.pieces.program import Ready
 from tidegate.lab.pieces.service import Answer, Request, Service
 from tidegate.lab.scenario import Half, Scenario
 from tidegate.lab.stage import Stage
+from tidegate.lab.timeline import slowest_by_step
 
 __all__ = ["GcSpikes", "worker"]
 
@@ -129,10 +130,8 @@ async def _collector(gateway: Gateway) -> dict[str, float]:
 
 def _half(stage: Stage, load: Load, figures: dict[str, float]) -> Half:
     timeline = stage.timeline
-    slowest = [0.0] * max(1, int(timeline.seconds / 0.1))
-    for one in load.told:
-        at = min(len(slowest) - 1, max(0, int((one.at_s - timeline.began_s) / 0.1)))
-        slowest[at] = max(slowest[at], one.took_s * 1e3)
+    told = ((one.at_s - timeline.began_s, one.took_s) for one in load.told)
+    slowest = slowest_by_step(told, timeline.seconds)
     figures |= {"asked": len(load.told), "lost": load.count(lambda told: not told.is_served)}
     return Half(
         figures=figures,

@@ -132,27 +132,35 @@ class _Acts:
     async def lose_a_worker(self, address: str, pid: int) -> None:
         """One that holds permits is killed."""
         await self.hold(address, HELD)
-        self._stage.timeline.mark("a worker is killed")
+        await self._breathe()
+        self._stage.timeline.mark("worker killed")
         os.kill(pid, signal.SIGKILL)
         await self.let_go()
+        await self._breathe()
 
     async def ask_for_all(self, address: str) -> None:
         """All permits are asked for, and then more."""
-        self._stage.timeline.mark("all permits are asked for")
+        self._stage.timeline.mark("all asked for")
         self.figures["permits"] = await self.hold(address, PERMITS)
         await self.hold(address, REFUSED)
+        await self._breathe()
         await self.let_go()
+        await self._breathe()
+
+    async def _breathe(self) -> None:
+        """What is so now is to be seen in the picture."""
+        await asyncio.sleep(self._stage.seconds / 10)
 
     async def slow_down(self, address: str) -> None:
         """The backend is asked at a constant rate, and slows."""
         self._backend.takes_s = FAST_S
         load = Load(address, per_s=PER_S, target="/rated", fields=TENANT, patience_s=PATIENCE_S)
-        self._stage.timeline.mark("a constant rate")
+        self._stage.timeline.mark("constant rate")
         sending = tasks.start(load.run(self._stage.seconds), "load of the lab")
         await asyncio.sleep(self._stage.seconds / 3)
         self._service.most_in_flight = 0
         self._backend.takes_s = SLOW_S
-        self._stage.timeline.mark(f"{FAST_S * 1e3:g} ms become {SLOW_S * 1e3:g}")
+        self._stage.timeline.mark(f"{FAST_S * 1e3:g} → {SLOW_S * 1e3:g} ms")
         await sending
         self.figures["crowd"] = self._service.most_in_flight
         self.figures["refused"] = load.count(lambda told: told.status in (429, 503))
