@@ -15,6 +15,7 @@ from typing import Any, Self
 
 from tidegate.lab.pieces.gateway import Gateway
 from tidegate.lab.pieces.program import Program
+from tidegate.lab.pieces.relay import Relay
 from tidegate.lab.pieces.service import Handler, Service
 from tidegate.lab.pieces.valkey import Valkey
 from tidegate.lab.timeline import Timeline
@@ -68,6 +69,12 @@ class Stage:
         """An HTTP service of this process, on a free port, or on a unix socket of this name."""
         place = None if path is None else str(self.folder / path)
         return await self._ends.enter_async_context(Service(handler, path=place, backlog=backlog))
+
+    async def relay(self, target: str) -> Relay:
+        """A line to the server at ``target`` that can be made slow, narrow or silent."""
+        relay = Relay(target)
+        self._ends.push_async_callback(asyncio.to_thread, relay.close)
+        return relay
 
     async def program(self, target: str, **arguments: Any) -> Program:
         """``module:function`` in a process of its own."""

@@ -42,6 +42,7 @@ class Relay:
         self.bytes_passed = 0
         self._tls = tls
         self._links: set[_Link] = set()
+        self._clients: set[asyncio.StreamWriter] = set()
         self._free_at = 0.0  # when the capped line has sent what it was given
         self._loop = asyncio.new_event_loop()
         self._passing = threading.Event()
@@ -121,20 +122,26 @@ class Relay:
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
+        for client in self._clients:  # those that came while it ended, and have no link yet
+            _reset(client)
+        await asyncio.sleep(0)  # what is reset is closed in the loop's next turn
 
     def _meet(self, reader: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
-        # A task of ours: of its own asyncio.streams reports those as failed that are cancelled, as links are in the end.
+        # A task of ours: asyncio.streams reports its own as failed when they are cancelled, as links are in the end.
+        self._clients.add(client)
         tasks.start(self._accept(reader, client), "relay's link")
 
     async def _accept(self, reader: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
         self.accepted += 1
         if self.is_refusing:
+            self._clients.discard(client)
             _reset(client)
             return
         host, _, port = self.target.rpartition(":")
         try:
             from_server, server = await asyncio.open_connection(host, int(port))
         except OSError:
+            self._clients.discard(client)
             _reset(client)
             return
         link = _Link(client, server)
@@ -148,6 +155,7 @@ class Relay:
         finally:
             for way in ways:
                 way.cancel()
+            self._clients.discard(client)
             self._links.discard(link)
             link.reset()
 

@@ -135,26 +135,26 @@ class BlockedLoop(Scenario):
     promises = (at_most("lost", 0), at_most("starved", 0), at_least("named", 1), at_least("saturation", 1))
 
     async def as_it_happened(self, stage: Stage) -> Half:
-        with await _distant_redis(stage) as relay:
-            gateway = await stage.program(f"{__name__}:worker", redis=relay.address)
-            address = gateway.facts["address"]
-            orchestrator = _Orchestrator(stage, address, "/health")
-            began_s, before_s = stage.timeline.seconds, gateway.child.cpu_s()
-            load = Load(address, per_s=PER_S, fields=SESSION, patience_s=2.0)
-            await load.run(stage.seconds)
-            used = (gateway.child.cpu_s() - before_s) / (stage.timeline.seconds - began_s)
-            figures = await orchestrator.end()
+        relay = await _distant_redis(stage)
+        gateway = await stage.program(f"{__name__}:worker", redis=relay.address)
+        address = gateway.facts["address"]
+        orchestrator = _Orchestrator(stage, address, "/health")
+        began_s, before_s = stage.timeline.seconds, gateway.child.cpu_s()
+        load = Load(address, per_s=PER_S, fields=SESSION, patience_s=2.0)
+        await load.run(stage.seconds)
+        used = (gateway.child.cpu_s() - before_s) / (stage.timeline.seconds - began_s)
+        figures = await orchestrator.end()
         return _half(stage, {**figures, "lost": load.count(lambda told: not told.is_served), "cpu": 100 * used})
 
     async def through_tidegate(self, stage: Stage) -> Half:
-        with await _distant_redis(stage) as relay:
-            gateway = await stage.gateway(_configuration(relay.address), workers=1)
-            orchestrator = _Orchestrator(stage, gateway.admin, "/health/ready")
-            load = Load(gateway.address, per_s=PER_S, fields=SESSION, patience_s=PATIENCE_S)
-            await load.run(stage.seconds)
-            stage.timeline.mark("a filter blocks")
-            saturation = await _blocked(gateway, max(2.5, stage.seconds / 2))
-            figures = await orchestrator.end()
+        relay = await _distant_redis(stage)
+        gateway = await stage.gateway(_configuration(relay.address), workers=1)
+        orchestrator = _Orchestrator(stage, gateway.admin, "/health/ready")
+        load = Load(gateway.address, per_s=PER_S, fields=SESSION, patience_s=PATIENCE_S)
+        await load.run(stage.seconds)
+        stage.timeline.mark("a filter blocks")
+        saturation = await _blocked(gateway, max(2.5, stage.seconds / 2))
+        figures = await orchestrator.end()
         named = [line for line in gateway.errors() if "kind=loop_stalled" in line and "filter=blocks" in line]
         figures |= {
             "lost": load.count(lambda told: not told.is_served),
@@ -168,7 +168,7 @@ async def _distant_redis(stage: Stage) -> Relay:
     """A server with one session, and a line to it that takes its time."""
     valkey = await stage.valkey()
     await valkey.ask("SET", "session:ann", "ann", "PX", 600_000)
-    relay = Relay(valkey.address)
+    relay = await stage.relay(valkey.address)
     relay.delay_s = AWAY_S / 2
     return relay
 

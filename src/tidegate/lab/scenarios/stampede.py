@@ -221,9 +221,9 @@ class Stampede(Scenario):
             for number in range(LOGINS):
                 key = f"login:{morning}:{number}"
                 await valkey.ask("SET", f"permissions:{key}", record(key))
-        with _line_to(valkey.address) as relay:
-            workers = [await stage.program(f"{__name__}:worker", redis=relay.address) for _ in range(WORKERS)]
-            return await _mornings(stage, relay, Doors([one.facts["address"] for one in workers]))
+        relay = await _line_to(valkey.address, stage)
+        workers = [await stage.program(f"{__name__}:worker", redis=relay.address) for _ in range(WORKERS)]
+        return await _mornings(stage, relay, Doors([one.facts["address"] for one in workers]))
 
     async def through_tidegate(self, stage: Stage) -> Half:
         async def permissions(request: Request) -> Answer:
@@ -231,13 +231,13 @@ class Stampede(Scenario):
 
         valkey = await stage.valkey()
         api = await stage.service(permissions)
-        with _line_to(valkey.address) as relay:
-            gateway = await stage.gateway(_configuration(relay.address, api.address), workers=WORKERS)
-            return await _mornings(stage, relay, Doors([gateway.address] * WORKERS))
+        relay = await _line_to(valkey.address, stage)
+        gateway = await stage.gateway(_configuration(relay.address, api.address), workers=WORKERS)
+        return await _mornings(stage, relay, Doors([gateway.address] * WORKERS))
 
 
-def _line_to(address: str) -> Relay:
-    relay = Relay(address)
+async def _line_to(address: str, stage: Stage) -> Relay:
+    relay = await stage.relay(address)
     relay.bytes_per_s = LINK_BYTES_PER_S
     return relay
 
