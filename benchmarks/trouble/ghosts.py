@@ -50,8 +50,20 @@ unit_delay = "5ms"
 rate = "2000/s"
 burst = 100
 excess = "delay"
+[limits.each]
+concurrency = 3
+queue = 8
+queue_timeout = "50ms"
+key = "endpoint"
+keys = 64
+[limits.soon]
+rate = "2000/s"
+burst = 50
+excess = "delay"
+key = "endpoint"
+keys = 64
 """
-PATHS = ("/few", "/keyed", "/conn", "/turn", "/all")
+PATHS = ("/few", "/keyed", "/conn", "/turn", "/each", "/soon", "/all")
 
 
 def routes(upstream: str) -> str:
