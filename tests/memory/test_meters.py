@@ -67,12 +67,12 @@ def test_two_views_in_one_process_find_each_others_series(region):
     pulse, plane = region.slot(0).take_meters(), region.slot(0).take_meters()
     assert pulse.series_index("route", "a") == plane.series_index("route", "a") == 9
     assert plane.series_index("route", "b") == 10
-    assert pulse.series_index("upstream", "b") == 10
-    assert plane.series_index("upstream", "b") == 10
+    assert pulse.series_index("upstream", "b") == 11
+    assert plane.series_index("upstream", "b") == 11
     assert set(MeterReader(region.mapping).places()) == {
         ("route", "other"), ("upstream", "other"), ("limit", "other"),
         ("redis_command", "other"), ("redis_lane", "other"), ("redis_keys", "other"), ("shed", "other"),
-        ("fleet", "other"),
+        ("fleet", "other"), ("cache", "other"),
         ("route", "a"), ("route", "b"), ("upstream", "b"),
     }  # fmt: skip
 
