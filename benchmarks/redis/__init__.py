@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from benchmarks.redis import burst, large, link, sessions
+from benchmarks.redis import burst, large, link, sessions, stampede
 
 __all__ = ["KNOWN"]
 
@@ -11,4 +11,5 @@ KNOWN: dict[str, Callable[[Sequence[str]], int]] = {
     "redis-link": link.main,
     "redis-ports": burst.main,
     "sessions": sessions.main,
+    "stampede": stampede.main,
 }

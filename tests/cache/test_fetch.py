@@ -139,6 +139,31 @@ def test_when_the_leader_of_the_fleet_fails_another_machine_leads(server: Server
     run(scenario())
 
 
+def test_what_was_read_while_something_was_invalidated_is_read_again_and_not_loaded(server: Server) -> None:
+    async def scenario() -> None:
+        async with workers(server.address, 2) as (one, other):
+            origin = Origin(b"x" * 200_000)
+            await ask(one, "k", origin)
+            await stored(one, 1)
+            remote = other._fetcher.remote
+            assert remote is not None
+            look, looks = remote.look, []
+
+            async def interrupted(key: Any, tags: Any) -> Any:
+                found = await look(key, tags)
+                if not looks:
+                    other.generations.stamp(other._names.everything, 7)  # as when a message was missed
+                looks.append(key)
+                return found
+
+            remote.look = interrupted  # type: ignore[method-assign]
+            assert len(await ask(other, "k", origin)) == 200_000
+            assert len(looks) == 2 and len(origin.asked) == 1
+            assert other.get_nowait("k") is not None
+
+    run(scenario())
+
+
 def test_a_value_that_has_ended_elsewhere_is_given_out_stale_and_fetched_again(server: Server) -> None:
     async def scenario() -> None:
         clock = Clock()

@@ -191,7 +191,9 @@ class Fetcher:
             return entry, None
         return await self._look_afar(key, call, self.remote)
 
-    async def _look_afar(self, key: Key, call: Call, remote: "Remote") -> tuple[Entry | None, Ticket | None]:
+    async def _look_afar(
+        self, key: Key, call: Call, remote: "Remote", *, is_again: bool = False
+    ) -> tuple[Entry | None, Ticket | None]:
         mark = self._maker.mark(key, call.tags)
         try:
             found, ticket = await remote.look(key, call.tags)
@@ -202,8 +204,11 @@ class Fetcher:
             remote.errors += 1
             return None, None
         entry, is_good = self._maker.of_found(key, value, found, mark)
-        if not is_good or (call.older is not None and not _is_newer(entry, call.older)):
+        if call.older is not None and not _is_newer(entry, call.older):
             return None, ticket
+        if not is_good:
+            # Something that may concern it was invalidated while it was read: what is there now is asked for once more.
+            return (None, ticket) if is_again else await self._look_afar(key, call, remote, is_again=True)
         self._keep(entry)
         if self._machine is not None:
             await self._machine.put(entry, found.value, self._maker.now())
