@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import socketserver
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -248,6 +250,29 @@ def test_while_redis_is_away_it_is_as_was_chosen(choice: str, status: int) -> No
             server.start()
             server.ask("SET", "session:b2", json.dumps(ANN))
             until_status(gw, 200, cookie("b2"))
+
+
+@pytest.mark.parametrize(
+    "reply", [b"-LOADING the dataset is in memory soon\r\n", b"-NOAUTH log in first\r\n", b"garbage\r\n"]
+)
+def test_server_that_serves_nobody_is_a_503(reply: bytes) -> None:
+    class Says(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            while self.request.recv(4096):
+                self.wfile.write(reply)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Says) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            with gateway(f"127.0.0.1:{server.server_address[1]}", timeout="5s") as gw:
+                answer = gw.get("/", cookie("a1"))
+                assert (answer.status, answer.json()["type"]) == (503, "urn:tidegate:store_unavailable")
+                assert gw.get("/open").status == 200
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def test_server_that_is_not_there_at_the_start_is_a_503_until_it_is() -> None:
