@@ -75,7 +75,7 @@ def test_incidents_are_listed():
 def test_an_incident_that_there_is_not_is_said():
     done = tidegate("lab", "run", "flood")
     assert done.returncode == 2
-    assert "no incident is called 'flood'; there are ports, limiter" in done.stderr
+    assert "no incident is called 'flood'; there are stampede, ports" in done.stderr
     both = tidegate("lab", "run", "ports", "--short", "--full")
     assert (both.returncode, "only one of them" in both.stderr) == (2, True)
 
@@ -83,13 +83,26 @@ def test_an_incident_that_there_is_not_is_said():
 def test_an_incident_is_played_and_reported(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(scenarios, "SCENARIOS", {"leak": Leak()})
     page, document = tmp_path / "lab.html", tmp_path / "lab.json"
-    asked = ["lab", "run", "all", "--runs", "2", "--report", str(page), "--json", str(document)]
+    asked = [
+        "lab",
+        "run",
+        "all",
+        "--runs",
+        "2",
+        "--report",
+        str(page),
+        "--json",
+        str(document),
+        "--out",
+        str(tmp_path / "d"),
+    ]
     assert main(asked) == 0
     out, err = capsys.readouterr()
     assert "Tidegate kept every promise in 2 of 2" in out
     assert err.splitlines()[-1] == "leak, 2 of 2: through Tidegate"
     assert json.loads(document.read_text())["scenarios"][0]["is_good"] is True
     assert page.read_text().count("<svg") == 2
+    assert sorted(one.name for one in (tmp_path / "d").iterdir()) == ["leak-happened.svg", "leak-through.svg"]
 
 
 def test_a_promise_that_does_not_hold_is_a_failure(monkeypatch, capsys, tmp_path):
@@ -98,6 +111,9 @@ def test_a_promise_that_does_not_hold_is_a_failure(monkeypatch, capsys, tmp_path
     assert json.loads(capsys.readouterr().out)["is_good"] is False
     assert main(["lab", "run", "leak", "--report", str(tmp_path / "no" / "where")]) == 1
     assert "cannot write" in capsys.readouterr().err
+    (tmp_path / "file").touch()
+    assert main(["lab", "run", "leak", "--out", str(tmp_path / "file")]) == 1
+    assert "cannot write to" in capsys.readouterr().err
 
 
 def test_without_a_server_the_way_to_one_is_said_and_it_has_failed(tmp_path):

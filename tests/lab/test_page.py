@@ -20,13 +20,6 @@ def test_it_tells_the_incident_and_shows_both_halves():
     assert not re.findall(r'(?:src|href)="(?!#)', made)
 
 
-def test_both_halves_have_one_scale():
-    made, _ = read(page(played(Leak(happened=400)), 0))
-    happened, through = re.findall(r"<svg.*?</svg>", made, re.DOTALL)
-    assert ">400</text>" in happened
-    assert ">400</text>" in through
-
-
 def test_what_did_not_hold_and_what_did_not_run_is_said():
     _, text = read(page(played(Leak(through=1), Leak(trouble="no Valkey: install one")), 0))
     assert "at most 0 ✗" in text

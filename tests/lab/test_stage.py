@@ -33,8 +33,8 @@ def test_pieces_end_with_the_half_even_when_it_fails():
                 assert (await ask(service.address)).body == b"hello"
                 assert is_there(program.child.pid)
                 folder = stage.folder
-                await stage.service(hello, path="no/such/directory")
-        except FileNotFoundError:
+                await stage.program("tidegate.lab.nothing:nowhere")
+        except StartError:
             return program.child.pid, folder, await ask(service.address)
 
     pid, folder, told = asyncio.run(play())

@@ -50,6 +50,7 @@ def run(
     short: Annotated[bool, typer.Option("--short", help="One of 1.5 s.")] = False,
     runs: Annotated[int, typer.Option(help="How often each is played.", min=1, max=1000)] = 1,
     report: Annotated[Path | None, typer.Option(help="Write a page with pictures, for people.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Draw both halves of each (SVG) into this directory.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write one JSON document; - prints it.")] = None,
 ) -> None:
     """Play incidents on this machine, as they happened and through Tidegate; exit code 1: a promise did not hold."""
@@ -61,11 +62,17 @@ def run(
     chosen = [name for given in names for name in (SCENARIOS if given == "all" else [given])]
     incidents = [SCENARIOS[name] for name in dict.fromkeys(_known(chosen, SCENARIOS, "incident"))]
     length = Length.FULL if full else Length.SHORT if short else Length.USUAL
-    _play_incidents(incidents, length, runs, report, json_file)
+    _play_incidents(incidents, length, runs, report=report, out=out, json_file=json_file)
 
 
 def _play_incidents(
-    incidents: Sequence[Incident], length: Length, runs: int, report: Path | None, json_file: Path | None
+    incidents: Sequence[Incident],
+    length: Length,
+    runs: int,
+    *,
+    report: Path | None,
+    out: Path | None,
+    json_file: Path | None,
 ) -> None:
     import json
     import sys
@@ -95,8 +102,24 @@ def _play_incidents(
         _write(json_file, text)
     if report is not None:
         _write(report, page(played, began_unix_s))
+    if out is not None:
+        _draw_halves(played, out)
     if not all(one.is_good for one in played):
         raise typer.Exit(EXIT_FAILED)
+
+
+def _draw_halves(played: Sequence[Played], directory: Path) -> None:
+    from tidegate.lab.picture import pictures
+
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StartError(f"cannot write to {directory}: {error.strerror or error}") from error
+    for one in played:
+        for run in one.runs[-1:]:
+            happened, through = pictures(run)
+            _write(directory / f"{one.scenario.name}-happened.svg", happened)
+            _write(directory / f"{one.scenario.name}-through.svg", through)
 
 
 def _write(path: Path, text: str) -> None:

@@ -10,6 +10,7 @@
     scenarios/ the incidents, one a file
     play       a scenario from its beginning to its end, so many times
     document   what came of it, as JSON
+    picture    both halves of it, drawn
     page       as one page of HTML for somebody who was not there
     summary    in the terminal
 

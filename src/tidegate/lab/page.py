@@ -7,17 +7,15 @@ from collections.abc import Iterator, Sequence
 from html import escape
 
 from tidegate import __version__
-from tidegate.bench.chart import Panel, draw
 from tidegate.bench.sheet import sheet, table
 from tidegate.lab.document import machine
 from tidegate.lab.figure import Verdict, told
+from tidegate.lab.picture import pictures
 from tidegate.lab.play import Played, Run
-from tidegate.lab.scenario import Half
 from tidegate.lab.summary import verdict
 
 __all__ = ["page"]
 
-_SIZE = (470.0, 200.0)
 _STYLE = """
 .halves { display: flex; flex-wrap: wrap; gap: .5rem; }
 .halves svg { flex: 1 1 26rem; min-width: 0; border: 1px solid #eee; }
@@ -58,30 +56,14 @@ def _section(played: Played) -> Iterator[str]:
     yield f'<p class="{"good" if played.is_good else "bad"}">{escape(verdict(played))}</p>'
     yield f"<p>{escape(scenario.incident)}</p>"
     for run in played.runs[-1:]:
-        yield from _pictures(run)
+        yield '<div class="halves">'
+        yield from pictures(run)
+        yield "</div>"
         yield from _figures(played, run)
         for note in (*run.happened.notes, *run.through.notes):
             yield f'<p class="note">{escape(note)}</p>'
     yield f'<p class="quiet"><b>In the small.</b> {escape(scenario.miniature)}</p>'
     yield f'<p class="quiet"><b>Through Tidegate.</b> {escape(scenario.remedy)}</p>'
-
-
-def _pictures(run: Run) -> Iterator[str]:
-    """Both halves side by side, each quantity on one scale: what is small beside what killed has to look it."""
-    most = [max(map(_greatest, pair)) for pair in zip(run.happened.panels, run.through.panels, strict=True)]
-    yield '<div class="halves">'
-    yield _picture("As it happened", run.happened, most)
-    yield _picture("Through Tidegate", run.through, most)
-    yield "</div>"
-
-
-def _picture(title: str, half: Half, most: Sequence[float]) -> str:
-    panels = [panel._replace(most=bound) for panel, bound in zip(half.panels, most, strict=True)]
-    return draw(title, "", panels, half.seconds, marks=half.marks, size=_SIZE)
-
-
-def _greatest(panel: Panel) -> float:
-    return max((value for line in panel.lines for value in line.values), default=0.0)
 
 
 def _figures(played: Played, run: Run) -> Iterator[str]:

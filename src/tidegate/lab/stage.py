@@ -65,10 +65,9 @@ class Stage:
         """A Valkey or Redis server that keeps nothing."""
         return await self._ends.enter_async_context(Valkey(self._place("valkey")))
 
-    async def service(self, handler: Handler, *, path: str | None = None, backlog: int = 1024) -> Service:
-        """An HTTP service of this process, on a free port, or on a unix socket of this name."""
-        place = None if path is None else str(self.folder / path)
-        return await self._ends.enter_async_context(Service(handler, path=place, backlog=backlog))
+    async def service(self, handler: Handler) -> Service:
+        """An HTTP service of this process, on a free port."""
+        return await self._ends.enter_async_context(Service(handler))
 
     async def relay(self, target: str) -> Relay:
         """A line to the server at ``target`` that can be made slow, narrow or silent."""

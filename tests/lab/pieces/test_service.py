@@ -47,17 +47,3 @@ def test_who_leaves_is_not_in_flight_any_more():
     statuses, most, _ = asyncio.run(leave())
     assert statuses == [200, 200]
     assert most == 3
-
-
-def test_it_listens_at_a_unix_socket(tmp_path):
-    async def serve():
-        async with Service(echo, path=str(tmp_path / "s")) as service:
-            reader, writer = await asyncio.open_unix_connection(str(tmp_path / "s"))
-            writer.write(b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n")
-            answer = await reader.read()
-            writer.close()
-            return service.address, answer
-
-    address, answer = asyncio.run(serve())
-    assert address == f"unix:{tmp_path}/s"
-    assert answer.endswith(b"Connection: close\r\n\r\nGET / None")

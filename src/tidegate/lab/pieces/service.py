@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Self, cast
@@ -34,6 +33,8 @@ class Answer:
     body: bytes = b"ok"
 
 
+_BACKLOG = 1024
+
 Handler = Callable[[Request], Awaitable[Answer]]
 
 
@@ -44,15 +45,13 @@ class Service:
     it was ever handed. ``connections``: all that were ever opened to it.
     """
 
-    def __init__(self, handler: Handler, *, path: str | None = None, backlog: int = 1024) -> None:
+    def __init__(self, handler: Handler) -> None:
         self.handler = handler
         self.address = ""
         self.in_flight = 0
         self.most_in_flight = 0
         self.taken = 0
         self.connections = 0
-        self._path = path
-        self._backlog = backlog
         self._open: set[_Exchanges] = set()
         self._server: asyncio.Server | None = None
 
@@ -61,12 +60,8 @@ class Service:
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
-        if self._path is not None:
-            self._server = await loop.create_unix_server(self._accept, self._path, backlog=self._backlog)
-            self.address = f"unix:{self._path}"
-        else:
-            self._server = await loop.create_server(self._accept, "127.0.0.1", 0, backlog=self._backlog)
-            self.address = f"127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        self._server = await loop.create_server(self._accept, "127.0.0.1", 0, backlog=_BACKLOG)
+        self.address = f"127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -112,9 +107,6 @@ class _Exchanges(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
-        sock = transport.get_extra_info("socket")
-        if sock is not None and sock.family != socket.AF_UNIX:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._service._open.add(self)  # noqa: SLF001 - the service's own connection
 
     def connection_lost(self, _: Exception | None) -> None:
