@@ -7,7 +7,7 @@ import pytest
 from tidegate import testing
 from tidegate.errors import GatewayError, Kind
 from tidegate.exchange.views import Response
-from tidegate.lab.filters import AskWhoItIs, Blocks, Heart, KeepsRecords, Permissions, Sessions
+from tidegate.lab.filters import AskWhoItIs, Blocks, Heart, KeepsRecords, Permissions
 
 
 @pytest.mark.sanitize
@@ -78,33 +78,6 @@ def test_a_record_is_asked_for_where_the_cache_has_none():
     assert cache.found == ("shared", b"/shared")
 
 
-class Lane:
-    def __init__(self, session, ttl_s):
-        self.session, self.left_s, self.extended = session, ttl_s, []
-
-    async def get(self, key):
-        return self.session
-
-    async def ttl_s(self, key):
-        return self.left_s
-
-    async def expire(self, key, ttl_s):
-        self.extended.append((key, ttl_s))
-
-
 class Link:
     def __init__(self, lane):
         self.data = lane
-
-
-@pytest.mark.parametrize(
-    ("session", "ttl_s", "status", "extended"),
-    [(None, None, 401, []), (b"ann", 60.0, None, [("session:a", 3600.0)]), (b"ann", 7200.0, None, [])],
-)
-def test_a_session_is_found_and_extended_when_it_ends_soon(session, ttl_s, status, extended):
-    sessions = testing.make(Sessions, redis="main")
-    lane = Lane(session, ttl_s)
-    sessions.redis_links = {"main": Link(lane)}
-    answer = asyncio.run(sessions.on_request(testing.request("GET", "/", headers={"X-Session": "a"})))
-    assert (answer and answer.status) == status
-    assert lane.extended == extended

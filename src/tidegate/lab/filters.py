@@ -1,4 +1,4 @@
-"""Filters that workers run for the lab: what the originals did on each request, done well and done wrong."""
+"""Filters that workers run for the lab: what the originals did on each request, and what no filter must do."""
 
 from __future__ import annotations
 
@@ -9,23 +9,7 @@ from typing import Annotated
 from tidegate import Duration, Filter, Request, Response, option, required
 from tidegate.errors import GatewayError
 
-__all__ = ["AskWhoItIs", "Blocks", "Heart", "KeepsRecords", "Permissions", "Sessions"]
-
-
-class Sessions(Filter):
-    """Finds a session in Redis and makes it last longer, with three commands, without holding the loop."""
-
-    redis: str = required("name of the [redis.NAME] that holds the sessions")
-
-    async def on_request(self, request: Request) -> Response | None:
-        """Get the token, get its time to live, extend it."""
-        key = f"session:{request.headers.get('x-session', '')}"
-        lane = self.redis_links[self.redis].data
-        if await lane.get(key) is None:
-            return Response.problem(401, "There is no such session")
-        if (await lane.ttl_s(key) or 0.0) < 3600.0:
-            await lane.expire(key, 3600.0)
-        return None
+__all__ = ["AskWhoItIs", "Blocks", "Heart", "KeepsRecords", "Permissions"]
 
 
 class Blocks(Filter):

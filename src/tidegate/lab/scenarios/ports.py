@@ -15,16 +15,19 @@ from tidegate.lab.pieces.valkey import Valkey
 from tidegate.lab.scenario import Half, Scenario
 from tidegate.lab.stage import Stage
 from tidegate.lab.timeline import by_step
+from tidegate.redis.connection import Greeting
 from tidegate.redis.lane import LaneSettings
 from tidegate.redis.node import LANES, NodeSettings
 from tidegate.redis.single import SingleLink
 
 __all__ = ["OriginalPool", "Ports", "time_wait"]
 
-PORTS = 600
+PORTS = 520
 IDLE, OPEN = 50, 500
 BURST = 1_000
 PAUSE_S = 0.05
+BURSTS_MIN = 6
+TIMEOUT_S = 60.0
 
 Update = Callable[[int], Awaitable[object]]
 
@@ -95,7 +98,7 @@ class _Bursts:
         connections, reads, commands = await self._server()
         timeline.watch("waiting", lambda: max(0, time_wait(self._valkey.port) - before))
         end_s = loop.time() + self._stage.seconds
-        while loop.time() < end_s:
+        while loop.time() < end_s or self.asked < BURSTS_MIN * BURST:
             await asyncio.gather(*(self._one(update, number) for number in range(self.asked, self.asked + BURST)))
             self.asked += BURST
             await asyncio.sleep(PAUSE_S)
@@ -163,7 +166,7 @@ class Ports(Scenario):
     miniature = (
         f"Bursts of {BURST:,} updates at once from as many coroutines, to a real server on loopback, through the pool "
         f"of the incident ({IDLE} idle, {OPEN} open, nobody waits). The kernel gives ports of loopback back after a "
-        f"second, not after a minute, so the pool has {PORTS} ports instead of the 28,232 of a Linux machine: a 47th. "
+        f"second, not after a minute, so the pool has {PORTS} ports instead of the 28,232 of a Linux machine: a 54th. "
         "They are narrowed for its own sockets; no setting of the machine is changed, and nobody else has fewer."
     )
     remedy = (
@@ -203,8 +206,9 @@ class Ports(Scenario):
 
     async def through_tidegate(self, stage: Stage) -> Half:
         valkey = await stage.valkey()
-        lane = LaneSettings(timeout_s=30.0, wait_timeout_s=30.0)
-        settings = NodeSettings(lanes=dict.fromkeys(LANES, lane))
+        # A slow machine is no failure: what is counted are updates that are lost, not those that wait.
+        lane = LaneSettings(timeout_s=TIMEOUT_S, wait_timeout_s=TIMEOUT_S)
+        settings = NodeSettings(Greeting(connect_timeout_s=TIMEOUT_S), lanes=dict.fromkeys(LANES, lane))
         link = SingleLink("lab", Address(host="127.0.0.1", port=valkey.port), settings, _hush)
         bursts = _Bursts(stage, valkey)
         try:
