@@ -246,6 +246,33 @@ def test_what_is_set_is_found_by_others_and_what_was_being_fetched_is_not(server
     run(scenario())
 
 
+@pytest.mark.parametrize("how", ["invalidate", "invalidate_tag", "set"])
+def test_what_a_worker_found_in_redis_while_another_changed_it_is_not_kept(server: Server, how: str) -> None:
+    async def scenario() -> None:
+        async with workers(server.address, 2, flights=Landing()) as (one, other):
+            await ask(one, "k", Origin(b"old"), tags=("t",))
+            await stored(one, 1)
+            remote, seen = one._fetcher.remote, []
+            assert remote is not None
+            change = getattr(remote, "fence" if how == "set" else how)
+
+            async def overtaken(*args: Any) -> Any:
+                seen.append(await ask(other, "k", Origin(b"never")))
+                return await change(*args)
+
+            setattr(remote, change.__name__, overtaken)
+            await {
+                "invalidate": lambda: one.invalidate("k"),
+                "invalidate_tag": lambda: one.invalidate_tag("t"),
+                "set": lambda: one.set("k", b"new"),
+            }[how]()
+            assert seen == [b"old"]
+            for worker in (other, one):
+                assert await ask(worker, "k", Origin(b"new")) == b"new"
+
+    run(scenario())
+
+
 def test_values_that_the_codec_does_not_take_are_an_error_of_their_load(server: Server) -> None:
     async def scenario() -> None:
         async with workers(server.address, 1) as (one,):

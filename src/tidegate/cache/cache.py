@@ -144,27 +144,29 @@ class Cache(Shelf):
         Raises GatewayError when others could not be told, as `invalidate` does.
         """
         slot = self._names.slot_of_key(key)
-        stamp = self._stamp(slot)
+        self._begin_invalidation(slot)
         await self._fetcher.put(key, Loaded(value, ttl, _tuple(tags)))
-        await self._tell(slot, stamp)
+        await self._tell(slot)
 
     async def invalidate(self, key: Key) -> None:
         """The value of ``key`` is given to nobody who asks from now on.
 
-        On this machine that holds at once, whatever happens. Raises GatewayError when Redis could not be told, and
-        others go on with what they have.
+        Raises GatewayError when Redis could not be told: what this machine has is gone all the same, but others go on
+        with what they have, and what Redis has is found again when it is back.
         """
         self._space.drop(key)
-        stamp = self._stamp(self._names.slot_of_key(key))
+        slot = self._names.slot_of_key(key)
+        self._begin_invalidation(slot)
         await self._fetcher.drop(key)
-        await self._tell(self._names.slot_of_key(key), stamp)
+        await self._tell(slot)
 
     async def invalidate_tag(self, tag: str) -> None:
         """The same for all values under this tag."""
-        stamp = self._stamp(self._names.slot_of_tag(tag))
+        slot = self._names.slot_of_tag(tag)
+        self._begin_invalidation(slot)
         if self._fetcher.remote is not None:
             await self._fetcher.remote.invalidate_tag(tag)
-        await self._tell(self._names.slot_of_tag(tag), stamp)
+        await self._tell(slot)
 
     def pin(self, key: Key) -> None:
         """The value of ``key``, once it is there, makes room for no other; pinned ones have half of ``memory``."""
@@ -244,14 +246,15 @@ class Cache(Shelf):
         remote, bus = self._fetcher.remote, self._bus
         return None if remote is None or bus is None else remote.statistics()._replace(gaps=bus.gaps)
 
-    def _stamp(self, slot: int) -> int:
+    def _begin_invalidation(self, slot: int) -> None:
         self._invalidations += 1
-        stamp = secrets.randbits(64)
-        self.generations.stamp(slot, stamp)
-        return stamp
+        self.generations.stamp(slot, secrets.randbits(64))
 
-    async def _tell(self, slot: int, stamp: int) -> None:
+    async def _tell(self, slot: int) -> None:
+        """After Redis has changed: what other workers found there since the invalidation began is not good either."""
         if self._bus is not None:
+            stamp = secrets.randbits(64)
+            self.generations.stamp(slot, stamp)
             await self._bus.tell(slot, stamp)
 
     def _connect(self, settings: Settings, link: "Link | None") -> None:
