@@ -28,9 +28,10 @@ __all__ = ["RATE", "Sampled", "sample"]
 RATE = 25
 """Samples a second: with native frames a worker stands still for less than 3 % of the time (`docs/profile.md`)."""
 
-_ENDING_S = 20.0  # to look up symbols and write
+_BEGINNING_S = 60.0  # to read symbols, on a machine that has little time for it
+_ENDING_S = 20.0  # to write
 _LOOK_S = 0.02
-_AFTER_S = 5
+_AFTER_S = 5  # beyond its time, which it counts from when it begins to sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,8 @@ def sample(
         is_native = ctrl_c.is_pressed or not all(one.process.returncode for one in spies)
         if not is_native:
             spies = _run([found, "record", *options], pids, seconds, Path(folder), ctrl_c)
+        if ctrl_c.is_pressed and all(one.process.returncode for one in spies):
+            raise StartError("ended by Ctrl-C before anything was seen")
         if all(one.process.returncode for one in spies):
             raise StartError(_refusal([one.reason() for one in spies]))
         notes = [one.reason() for one in spies if one.process.returncode]
@@ -107,9 +110,8 @@ def _run(argv: list[str], pids: Sequence[int], seconds: float, folder: Path, ctr
     try:
         for pid in pids:
             spies.append(_start(argv, pid, folder))  # noqa: PERF401 - each is to be ended whatever becomes of the next
-        end_s = time.monotonic() + seconds
-        while time.monotonic() < end_s and not ctrl_c.is_pressed and any(_runs(one) for one in spies):
-            time.sleep(_LOOK_S)
+        _wait(lambda: any(map(_begins, spies)), _BEGINNING_S, ctrl_c)
+        _wait(lambda: any(map(_runs, spies)), seconds, ctrl_c)
     finally:
         _end(spies)
     return spies
@@ -128,8 +130,24 @@ def _start(argv: list[str], pid: int, folder: Path) -> _Spy:
     return _Spy(pid, process, output, said)
 
 
+def _wait(goes_on: Callable[[], bool], seconds: float, ctrl_c: CtrlC) -> None:
+    end_s = time.monotonic() + seconds
+    while goes_on() and time.monotonic() < end_s and not ctrl_c.is_pressed:
+        time.sleep(_LOOK_S)
+
+
 def _runs(spy: _Spy) -> bool:
     return spy.process.poll() is None
+
+
+def _begins(spy: _Spy) -> bool:
+    """Whether it reads symbols still: it takes no SIGINT then, but would die of it with nothing seen."""
+    try:
+        status = Path(f"/proc/{spy.process.pid}/status").read_text()
+    except OSError:
+        return False
+    caught = next((int(line.split()[1], 16) for line in status.splitlines() if line.startswith("SigCgt:")), 0)
+    return _runs(spy) and not caught >> (signal.SIGINT - 1) & 1
 
 
 def _end(spies: list[_Spy]) -> None:
@@ -145,7 +163,7 @@ def _end(spies: list[_Spy]) -> None:
         for one in spies:
             if _runs(one):
                 one.process.kill()
-                one.process.wait()
+            if one.process.wait() < 0:
                 with contextlib.suppress(OSError):
                     os.kill(one.pid, signal.SIGCONT)
 
