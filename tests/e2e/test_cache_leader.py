@@ -34,6 +34,8 @@ class Slow(Filter):
     place: str = required("directory of both files")
 
     async def on_request(self, request: Request) -> Response | None:
+        if request.path == "/who":
+            return Response(200, str(os.getpid()).encode())
         name = request.path.split("/")[1]
         return Response(200, await self.caches[name].get(request.path, self.find_out))
 
@@ -109,9 +111,23 @@ respond = {{}}
 
 
 @pytest.fixture(autouse=True)
-def _anew(place):
+def _anew(gateway, place):
+    """Both workers serve, and nobody has fetched anything."""
+    eventually(lambda: len({who(gateway.listener) for _ in range(10)} - {None}) == 2, "both workers serve")
     (place / "asked").write_text("")
     (place / "go").unlink(missing_ok=True)
+
+
+def who(address):
+    """The pid of a worker, by a connection of its own; None when that was reset."""
+    connection = http.client.HTTPConnection(address, timeout=60)
+    try:
+        connection.request("GET", "/who")
+        return connection.getresponse().read()
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()
 
 
 def asked(place):
