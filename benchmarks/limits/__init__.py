@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from benchmarks.limits import bad_keys, charges, heavy, races, refusals
+from benchmarks.limits import bad_keys, charges, fleet, heavy, races, refusals
 
 __all__ = ["KNOWN"]
 
@@ -11,6 +11,7 @@ KNOWN: dict[str, Callable[[], int]] = {
     "limits-exactness": races.exactness,
     "limits-charges": charges.charges,
     "limits-heavy": heavy.heavy_and_light,
+    "fleet-limits": fleet.fleet,
     "bad-keys": bad_keys.bad_keys,
     "refusals": refusals.refusals,
 }

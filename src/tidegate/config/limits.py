@@ -194,6 +194,13 @@ class Limit(Section):
         ),
     ] = "machine"
     store: Annotated[str | None, Ref("redis"), Doc("The `redis` that a fleet shares (with `scope`).")] = None
+    mode: Annotated[
+        Literal["lease", "exact"],
+        Doc(
+            "How a fleet counts: from what was borrowed, which is quick and may be exceeded by a second's worth, or by "
+            "asking the `store` for each request, all such limits of a step as one."
+        ),
+    ] = "lease"
     on_store_failure: Annotated[
         Literal["share", "allow", "deny"],
         Doc(

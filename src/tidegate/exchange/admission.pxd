@@ -5,7 +5,7 @@ from libc.stdint cimport int64_t, uint64_t
 from tidegate.exchange.relay cimport Relay
 from tidegate.exchange.views cimport Response
 from tidegate.limits.group cimport Group
-from tidegate.limits.limit cimport Limit, Member, Moment
+from tidegate.limits.limit cimport Member, Moment
 from tidegate.upstream.endpoint cimport Endpoint
 
 cdef class Admission(Relay):
@@ -20,7 +20,7 @@ cdef class Admission(Relay):
     cdef str tier(self)
     cdef unsigned traffic_class(self) noexcept          # how important it is, 0 the most: by what is known of it so far
     cdef bint passes(self, Group group, Member* members)        # False: answered, or it waits for its turn
-    cdef bint waits_for_lease(self, Limit limit, Member* member, const Moment* now) except? True
+    cdef bint waits_for_lease(self, Group group, int number, Member* members, const Moment* now) except? True
     cdef void count(self, Group group, Member* members, int64_t wait_ns)
     cdef void turn_away(self, Group group, int number, Member* members)
     cdef int longest_wait(self, Group group, Member* members, int64_t wait_ns)

@@ -75,7 +75,7 @@ cdef class Admission(Relay):
         refused = self.edge.look(&asked, None, &now, self.edge_members, True)
         if refused != NOBODY_REFUSED and (<Limit>self.edge.limits[refused]).is_pending(&self.edge_members[refused], &now):
             # It gets 404: for that the store is not waited for, but those who come next have what it says.
-            (<Limit>self.edge.limits[refused]).borrow(&self.edge_members[refused], &now)
+            self.edge.borrow(refused, &now, self.edge_members)
             return True
         if refused == NOBODY_REFUSED:
             # What answers is at hand: nobody waits for that.
@@ -148,7 +148,8 @@ cdef class Admission(Relay):
         if refused == NOBODY_REFUSED:
             return True
         if (<Limit>group.limits[refused]).is_pending(&self.contract_members[refused], &now):
-            (<Limit>group.limits[refused]).borrow(&self.contract_members[refused], &now)
+            if not (<Limit>group.limits[refused]).is_exact:
+                group.borrow(refused, &now, self.contract_members)
             return True             # it is asked once more, and perhaps the store has answered by then
         self.contract = group       # that has refused: who asked is counted when it ends
         self.turn_away(group, refused, self.contract_members)
@@ -226,8 +227,7 @@ cdef class Admission(Relay):
                 refused = self.longest_wait(group, members, wait_ns)    # it would not live to see its turn
         if refused != NOBODY_REFUSED and (<Limit>group.limits[refused]).is_pending(&members[refused], &now):
             group.release(members, group.count)
-            if self.waits_for_lease(<Limit>group.limits[refused], &members[refused], &now):
-                self.queued_for = refused
+            if self.waits_for_lease(group, refused, members, &now):
                 return False
             if not (<Limit>group.limits[refused]).is_pending(&members[refused], &now):
                 return self.passes(group, members)      # there is an answer now, whoever has given it
@@ -250,14 +250,16 @@ cdef class Admission(Relay):
         (<DelayQueue>self.context.delays).put(self, now.now_ns + wait_ns)
         return False
 
-    cdef bint waits_for_lease(self, Limit limit, Member* member, const Moment* now) except? True:
+    cdef bint waits_for_lease(self, Group group, int number, Member* members, const Moment* now) except? True:
         """Whether it looks again in a millisecond; if not, the machine has decided alone where the store would have."""
-        limit.borrow(member, now)
+        cdef Limit limit = <Limit>group.limits[number]
+        group.borrow(number, now, members)
         if self.lease_by_ns == 0:
             self.lease_by_ns = now.now_ns + limit.latency_cap_ns
         if now.now_ns >= self.lease_by_ns:
-            limit.decide(member)
+            limit.decide(&members[number])
             return False
+        self.queued_for = number
         self.left_sync(EXCHANGES_ASYNC_LIMIT)
         self.stage = WAITING
         self.waits_for = LEASE

@@ -2,16 +2,24 @@
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.object cimport PyObject
+from libc.stdint cimport uint64_t
 
 from tidegate.exchange.state cimport ExchangeState, client_address
 from tidegate.filters.key_auth cimport Identity
 from tidegate.limits.keys cimport Asked
 
+cdef uint64_t serials = 0
+
 
 cdef void fill_asked(ExchangeState x, Asked* asked):
     """All of it belongs to the exchange, and is there for as long as nothing of that changes."""
+    global serials
     cdef bytes address = client_address(x)
     cdef Identity identity = x.identity
+    if x.serial == 0:
+        serials += 1
+        x.serial = serials
+    asked.serial = x.serial
     asked.raw = x.raw.at
     asked.head = &x.request
     asked.client.at = PyBytes_AS_STRING(address)

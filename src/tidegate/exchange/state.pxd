@@ -104,6 +104,7 @@ cdef class ExchangeState(Asker):
     cdef int64_t queued_ns                  # since when, whatever queues it went through; 0: not at all
     cdef object waiter                      # its place in the queue for one
     cdef int queued_for                     # number of that limit in its group
+    cdef uint64_t serial                    # of the exchange in this worker; 0: nobody has wanted to know
     cdef int64_t lease_by_ns                # until when it waits for a store, whatever limits it asks; 0: it has not yet
     cdef bytes refused_by                   # name of the limit
     cdef dict costs                         # what filters said that it takes, by name of the limit; None: nothing

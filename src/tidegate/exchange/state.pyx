@@ -102,6 +102,7 @@ cdef class ExchangeState(Asker):
         self.has_queued = False
         self.queued_ns = 0
         self.lease_by_ns = 0
+        self.serial = 0
         self.waiter = None
         self.refused_by = None
         self.costs = None

@@ -24,6 +24,8 @@ cdef class Group:
     # ``acquire`` takes permits, ``charge`` follows in the same stretch, and each leaves all as it was when one refuses.
     # ``wait_ns``: the longest of theirs.
     cdef int look(self, const Asked* asked, str tier, const Moment* now, Member* members, bint is_charged_next) noexcept
+    # Has the store of limit ``number`` asked, which refuses for want of credits.
+    cdef int borrow(self, int number, const Moment* now, Member* members) except -1
     cdef int acquire(self, Member* members, unsigned class_) noexcept
     cdef int charge(self, const Moment* now, Member* members, int64_t* wait_ns) noexcept
     cdef void refund(self, const Moment* now, Member* members, int count) noexcept

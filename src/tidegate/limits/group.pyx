@@ -45,6 +45,7 @@ cdef class Group:
         cdef Limit limit
         cdef Member* member
         cdef bint is_missing
+        cdef int pending = NOBODY_REFUSED
         cdef int i
         for i in range(self.count):
             if members[i].standing != HELD:
@@ -70,17 +71,39 @@ cdef class Group:
             if limit.kind == CONCURRENCY:
                 continue
             if limit.kind == LEASED:
-                member.fleet = limit.fleet_key.of(asked, &is_missing)
+                limit.name_lease(member, asked)
             member.cost = limit.cost_of(asked, member.which, <CostMean>self.means[i])
             if is_charged_next and self.is_single:
                 continue
             if limit.look(member, now) < 0:
+                if not limit.is_dry and limit.is_pending(member, now):
+                    # A store is asked only for who is refused by nobody else.
+                    pending = i if pending == NOBODY_REFUSED else pending
+                    continue
                 if not limit.is_dry:
                     return i
                 member.standing = WOULD_REFUSE
                 if limit.kind == LEASED:
                     limit.borrow(member, now)       # for those who come next: on paper nobody waits
-        return NOBODY_REFUSED
+        return pending
+
+    cdef int borrow(self, int number, const Moment* now, Member* members) except -1:
+        """Has the store of a limit asked that refuses for want of credits; all that is asked for each request, as one."""
+        cdef Limit limit = <Limit>self.limits[number]
+        cdef list tickets = []
+        cdef int i
+        if not limit.is_exact:
+            return limit.borrow(&members[number], now)
+        lender = limit.lender
+        for i in range(self.count):
+            limit = <Limit>self.limits[i]
+            if limit.is_exact and members[i].fingerprint != 0 and members[i].standing == PASSED_BY:
+                ticket = limit.ticket(&members[i], now)
+                if ticket is not None:
+                    tickets.append(ticket)
+        if tickets:
+            lender.take_all(tickets)
+        return 0
 
     cdef int acquire(self, Member* members, unsigned class_) noexcept:
         cdef Limit limit

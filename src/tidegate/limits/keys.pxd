@@ -54,6 +54,7 @@ cdef struct Asked:
     Run digest                  # of the key presented
     KeptPrint* with_client      # of the connection; NULL: it brings requests of many clients
     KeptPrint* with_identity    # … of who asks; NULL: not known
+    uint64_t serial             # of the exchange in this worker, for what is asked anew for each; 0: there is none
     PyObject* costs             # what filters said that it takes: a dict by name of the limit; NULL: nothing
 
 cdef struct Part:

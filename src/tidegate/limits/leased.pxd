@@ -26,6 +26,8 @@ cdef class LeasedLimit:
     cdef void settle(self, uint64_t fingerprint, int64_t now_ns, int64_t cost) noexcept nogil
     # Has somebody ask the store, unless somebody does.
     cdef int borrow(self, uint64_t fingerprint, uint64_t fleet, int64_t now_ns, int64_t cost) except -1
+    # Whether the caller is the one to ask for so much.
+    cdef bint marks(self, uint64_t fingerprint, int64_t now_ns, int64_t cost) noexcept nogil
     # Nobody waits any longer: what the machine may do without the store is done.
     cdef int decide(self, uint64_t fingerprint, uint64_t fleet, int64_t cost) except -1
     cdef int64_t _refusal_ns(self, uint64_t fingerprint, int64_t now_ns, int64_t cost) noexcept nogil

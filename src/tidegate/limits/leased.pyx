@@ -72,11 +72,12 @@ cdef class LeasedLimit:
         if cost > 0 and lease_take(&self.table.table, fingerprint, now_ns // MILLISECOND_NS, cost) < 0 and left > 0:
             lease_take(&self.table.table, fingerprint, now_ns // MILLISECOND_NS, left if left < cost else cost)
 
-    cdef int borrow(self, uint64_t fingerprint, uint64_t fleet, int64_t now_ns, int64_t cost) except -1:
+    cdef bint marks(self, uint64_t fingerprint, int64_t now_ns, int64_t cost) noexcept nogil:
         cdef int64_t now_ms = now_ns // MILLISECOND_NS
-        if self.lender is not None and lease_ask(
-            &self.table.table, fingerprint, now_ms, now_ms + ASKED_MS, cost
-        ):
+        return lease_ask(&self.table.table, fingerprint, now_ms, now_ms + ASKED_MS, cost)
+
+    cdef int borrow(self, uint64_t fingerprint, uint64_t fleet, int64_t now_ns, int64_t cost) except -1:
+        if self.lender is not None and self.marks(fingerprint, now_ns, cost):
             self.lender.borrow(self.which, fingerprint, fleet, cost)
             self.low = self.lender.low(self.which)      # it changes with the number of nodes
         return 0

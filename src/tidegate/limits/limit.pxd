@@ -51,6 +51,8 @@ cdef struct Member:
     double cost                 # what is charged; of a quota it is whole
     # of a fleet's limit
     uint64_t fleet              # the key's fingerprint in the store, the same for all nodes
+    uint64_t tag                # that of its first part, by which keys of one tenant are together in the store
+    uint64_t lease              # where the credits are: the key's fingerprint, or one of this request alone
     int64_t epoch               # whose credits were taken
 
 cdef struct Override:
@@ -76,6 +78,10 @@ cdef class Limit:
     cdef readonly Cost cost
     # whom it allows what; the first is for everybody else
     cdef readonly list allowed              # rate.RateLimit, quota.QuotaLimit or leased.LeasedLimit
+    cdef readonly bint is_exact             # … of which the store is asked for each request
+    cdef RequestKey tag_key
+    cdef uint64_t salt                      # tells requests of this worker from those of others
+    cdef readonly object lender             # fleet.lender.Lender; None: nobody borrows
     cdef readonly int64_t latency_cap_ns    # … for how long at most one waits for its store
     cdef readonly list allowances           # fleet.allowance.RateAllowance or QuotaAllowance, of a fleet's limit
     cdef object rules_owner
@@ -115,6 +121,10 @@ cdef class Limit:
     # Of a fleet's limit that refuses: whether it is worth to look again, as the store may have more. Has it asked.
     cdef bint is_pending(self, Member* member, const Moment* now) noexcept
     cdef int borrow(self, Member* member, const Moment* now) except -1
+    # What a fleet's limit is asked for, and where its credits are.
+    cdef void name_lease(self, Member* member, const Asked* asked) noexcept nogil
+    # Of one that is asked for each request: what the store is asked, once; None: it is, or there is enough.
+    cdef object ticket(self, Member* member, const Moment* now)
     cdef int decide(self, Member* member) except -1         # … without the store, as nobody waits any longer
     # A permit to be in flight; False: all are taken.
     cdef bint acquire(self, Member* member) noexcept

@@ -19,6 +19,7 @@ class Limit:
     allowances: list[RateAllowance] | list[QuotaAllowance]
     lease_table: LeaseTable
     latency_cap_ns: int
+    is_exact: bool
     kind: int
     is_dry: bool
     charges_failures: bool

@@ -29,6 +29,8 @@ from tidegate.memory.mapping cimport Mapping
 from tidegate.memory.quotas cimport QuotaTable
 from tidegate.memory.rates cimport RateTable
 
+import os
+
 from tidegate.config.allotment import SET_BYTES
 from tidegate.config.values import parse_rate
 from tidegate.limits.fleet.allowance import QuotaAllowance, RateAllowance
@@ -67,6 +69,9 @@ cdef class Limit:
             self.kind = LEASED
             self.fleet_key = RequestKey(FLEET_SECRET, name, settings.key_parts)
             self.allowances = []
+            self.tag_key = RequestKey(FLEET_SECRET, "(tag)", settings.key_parts[:1])
+            self.is_exact = settings.mode == "exact"
+            self.salt = int.from_bytes(os.urandom(8), "little")
             self.latency_cap_ns = round(settings.latency_cap * 1e9)
             table = LeaseTable(mapping, place.at * SET_BYTES, place.units - 1)
         elif self.kind == RATE:
@@ -185,7 +190,7 @@ cdef class Limit:
         if self.kind == RATE:
             return (<RateLimit>self.allowed[member.which]).peek(member.fingerprint, now.now_ns, member.cost)
         if self.kind == LEASED:
-            return (<LeasedLimit>self.allowed[member.which]).peek(member.fingerprint, now.now_ns, <int64_t>member.cost)
+            return (<LeasedLimit>self.allowed[member.which]).peek(member.lease, now.now_ns, <int64_t>member.cost)
         if (<QuotaLimit>self.allowed[member.which]).peek(
             member.fingerprint, now.now_ns // MILLISECOND_NS, now.wall_ms, <int64_t>member.cost, &member.window
         ) >= 0:
@@ -199,7 +204,7 @@ cdef class Limit:
             )
         if self.kind == LEASED:
             return (<LeasedLimit>self.allowed[member.which]).charge(
-                member.fingerprint, member.fleet, now.now_ns, <int64_t>member.cost, &member.epoch
+                member.lease, member.fleet, now.now_ns, <int64_t>member.cost, &member.epoch
             )
         if (<QuotaLimit>self.allowed[member.which]).charge(
             member.fingerprint, now.now_ns // MILLISECOND_NS, now.wall_ms, <int64_t>member.cost, &member.window
@@ -215,7 +220,7 @@ cdef class Limit:
             (<RateLimit>self.allowed[member.which]).refund(member.fingerprint, now.now_ns, member.arrival_ns, cost)
         elif self.kind == LEASED:
             (<LeasedLimit>self.allowed[member.which]).refund(
-                member.fingerprint, now.now_ns, member.epoch, <int64_t>cost
+                member.lease, now.now_ns, member.epoch, <int64_t>cost
             )
         else:
             (<QuotaLimit>self.allowed[member.which]).refund(&member.window, <int64_t>cost)
@@ -224,27 +229,57 @@ cdef class Limit:
         if self.kind == RATE:
             (<RateLimit>self.allowed[member.which]).settle(member.fingerprint, now.now_ns, cost)
         elif self.kind == LEASED:
-            (<LeasedLimit>self.allowed[member.which]).settle(member.fingerprint, now.now_ns, <int64_t>cost)
+            (<LeasedLimit>self.allowed[member.which]).settle(member.lease, now.now_ns, <int64_t>cost)
         else:
             (<QuotaLimit>self.allowed[member.which]).settle(
                 member.fingerprint, now.now_ns // MILLISECOND_NS, now.wall_ms, <int64_t>cost
             )
 
+    cdef void name_lease(self, Member* member, const Asked* asked) noexcept nogil:
+        cdef bint is_missing
+        cdef uint64_t mixed
+        member.fleet = self.fleet_key.of(asked, &is_missing)
+        member.tag = self.tag_key.of(asked, &is_missing)
+        member.lease = member.fingerprint
+        if self.is_exact:
+            # splitmix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014).
+            mixed = (member.fingerprint ^ self.salt) + asked.serial * <uint64_t>0x9E3779B97F4A7C15
+            mixed = (mixed ^ mixed >> 30) * <uint64_t>0xBF58476D1CE4E5B9
+            mixed = (mixed ^ mixed >> 27) * <uint64_t>0x94D049BB133111EB
+            member.lease = mixed ^ mixed >> 31
+
+    cdef object ticket(self, Member* member, const Moment* now):
+        cdef LeasedLimit allowed = <LeasedLimit>self.allowed[member.which]
+        if self.lender is None or member.cost <= 0 or self.look(member, now) != LEASE_PENDING:
+            return None
+        if not allowed.marks(member.lease, now.now_ns, <int64_t>member.cost):
+            return None
+        return self.lender.ticket(member.which, member.lease, member.fleet, member.tag, <int64_t>member.cost)
+
     cdef bint is_pending(self, Member* member, const Moment* now) noexcept:
         return self.kind == LEASED and self.look(member, now) == LEASE_PENDING
 
     cdef int borrow(self, Member* member, const Moment* now) except -1:
+        if self.is_exact:
+            ticket = self.ticket(member, now)
+            if ticket is not None:
+                self.lender.take_all([ticket])
+            return 0
         return (<LeasedLimit>self.allowed[member.which]).borrow(
-            member.fingerprint, member.fleet, now.now_ns, <int64_t>member.cost
+            member.lease, member.fleet, now.now_ns, <int64_t>member.cost
         )
 
     cdef int decide(self, Member* member) except -1:
-        return (<LeasedLimit>self.allowed[member.which]).decide(
-            member.fingerprint, member.fleet, <int64_t>member.cost
-        )
+        if self.is_exact and self.lender is not None:
+            self.lender.decide_ticket(
+                self.lender.ticket(member.which, member.lease, member.fleet, member.tag, <int64_t>member.cost)
+            )
+            return 0
+        return (<LeasedLimit>self.allowed[member.which]).decide(member.lease, member.fleet, <int64_t>member.cost)
 
     def lend_by(self, lender):
         cdef LeasedLimit one
+        self.lender = lender
         for one in self.allowed:
             one.lend_by(lender)
 

@@ -54,7 +54,7 @@ cdef int64_t left_of(Limit limit, Member* member, const Moment* now, int64_t* re
     elif limit.kind == RATE:
         left = (<RateLimit>limit.allowed[member.which]).remaining(member.fingerprint, now.now_ns, reset_ns)
     elif limit.kind == LEASED:
-        left = (<LeasedLimit>limit.allowed[member.which]).left(member.fingerprint, now.now_ns)
+        left = (<LeasedLimit>limit.allowed[member.which]).left(member.lease, now.now_ns)
     else:
         left = (<QuotaLimit>limit.allowed[member.which]).peek(
             member.fingerprint, now.now_ns // MILLISECOND_NS, now.wall_ms, 0, &member.window
@@ -84,7 +84,10 @@ cdef object peek_at(Limit limit, const Asked* asked, str tier, const Moment* now
         remaining = left_of(limit, &member, now, &reset_ns)
         return Peek(limit.name, remaining > 0, shown, 1, remaining, 0 if remaining > 0 else None, 0, limit.is_dry)
     member.cost = limit.cost_of(asked, member.which, None)
-    verdict = limit.look(&member, now)
+    if limit.kind == LEASED:
+        member.lease = member.fingerprint
+    # Where its store would have to be asked, nobody refuses yet.
+    verdict = 0 if limit.is_pending(&member, now) else limit.look(&member, now)
     remaining = left_of(limit, &member, now, &reset_ns)
     wait_s = None if verdict == NEVER else (verdict if verdict > 0 else -verdict) / SECOND_NS
     return Peek(

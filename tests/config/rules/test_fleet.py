@@ -29,6 +29,11 @@ def test_rate_that_a_fleet_shares_has_no_finding(options: str) -> None:
         ('rate = "1/s"\nscope = "fleet"', 'scope: of "fleet" needs `store`'),
         ('rate = "1/s"\nstore = "main"', 'store: has no effect without scope = "fleet"'),
         ('rate = "1/s"\non_store_failure = "deny"', 'on_store_failure: has no effect without scope = "fleet"'),
+        ('rate = "1/s"\nmode = "exact"', 'mode: has no effect without scope = "fleet"'),
+        (
+            'rate = "1/s"\nmode = "exact"\ndry_run = true\nscope = "fleet"\nstore = "main"',
+            'dry_run: cannot be with mode = "exact"',
+        ),
         ('rate = "1/s"\nlatency_cap = "5ms"', 'latency_cap: has no effect without scope = "fleet"'),
         ('concurrency = 5\nscope = "fleet"\nstore = "main"', 'scope: cannot be "fleet" of what is under way'),
         (
@@ -50,6 +55,28 @@ def test_what_a_fleet_cannot_count_is_found(options: str, finding: str) -> None:
     found = told(shared(options))
     assert len(found) == 1
     assert found[0].startswith(f"limits.a.{finding}")
+
+
+EXACT = 'rate = "1/s"\nscope = "fleet"\nmode = "exact"'
+
+
+def together(store: str, *limits: str) -> str:
+    listed = "".join(f"[limits.l{number}]\n{EXACT}\n{options}\n" for number, options in enumerate(limits))
+    names = [f"l{number}" for number in range(len(limits))]
+    return f"{LISTENER}{UPSTREAM}{store}{listed}{ROUTE}limits = {names}\n"
+
+
+def test_limits_that_are_asked_as_one_need_one_store_and_in_a_cluster_one_slot() -> None:
+    by_ip = 'store = "main"\nkey = ["client.ip", "path"]'
+    accepted(together(STORE, by_ip, 'store = "main"'))
+    cluster = f"{STORE}cluster = true\n"
+    accepted(together(cluster, by_ip, 'store = "main"\nkey = "client.ip"'))
+    found = told(together(cluster, by_ip, 'store = "main"\nkey = "path"'))
+    assert len(found) == 1
+    assert found[0].startswith("routes[0].limits: asks l0 and l1 as one, which are in different slots")
+    assert "client.ip and path" in found[0]
+    found = told(together(f'{STORE}[redis.other]\nurl = "redis://127.0.0.2"\n', by_ip, 'store = "other"'))
+    assert found == ["routes[0].limits: asks main and other as one, by l0 and l1: they need one `store`"]
 
 
 def test_store_that_is_not_there_is_found_with_the_one_that_was_meant() -> None:

@@ -1,17 +1,19 @@
 """Limits of a whole fleet: what they need, and what cannot be counted together."""
 
+from collections.abc import Collection
+
 from tidegate.config.findings import Path
 from tidegate.config.limit_cost import parse_cost
 from tidegate.config.limits import Limit
 from tidegate.config.rules.subject import Subject
 
-__all__ = ["check_fleet"]
+__all__ = ["check_fleet", "check_fleet_step"]
 
 
 def check_fleet(subject: Subject, path: Path, limit: Limit) -> None:
     """A fleet's limit has a store, and asks nothing that is known at one gateway alone."""
     if not limit.is_fleet:
-        for option in ("store", "on_store_failure", "latency_cap"):
+        for option in ("store", "mode", "on_store_failure", "latency_cap"):
             if subject.says((*path, option)):
                 subject.find((*path, option), 'has no effect without scope = "fleet"')
         return
@@ -25,5 +27,34 @@ def check_fleet(subject: Subject, path: Path, limit: Limit) -> None:
         subject.find((*path, "charge"), 'cannot be "on_failure" of a fleet: what has failed is known at one gateway')
     if parse_cost(limit.cost).is_measured:
         subject.find((*path, "cost"), f'"{limit.cost}" is known late, when what was borrowed is gone: use a number')
+    if limit.mode == "exact" and limit.dry_run:
+        subject.find((*path, "dry_run"), 'cannot be with mode = "exact": on paper no store is waited for')
     if limit.is_asked_at_endpoints:
         subject.find((*path, "key"), "cannot be of endpoints: each gateway has its own")
+
+
+def check_fleet_step(subject: Subject, place: Path, names: Collection[str]) -> None:
+    """Limits that are asked as one are asked of one store, and where that is a cluster, of one slot.
+
+    Args:
+        subject: The configuration.
+        place: Where the names are said.
+        names: Of the limits of one step of a request.
+    """
+    limits = {name: subject.gateway.limits[name] for name in names if name in subject.gateway.limits}
+    exact = {name: limit for name, limit in limits.items() if limit.is_fleet and limit.mode == "exact"}
+    stores = sorted({limit.store or "" for limit in exact.values()})
+    if len(stores) > 1:
+        subject.find(
+            place, f"asks {' and '.join(stores)} as one, by {' and '.join(sorted(exact))}: they need one `store`"
+        )
+    elif stores and stores[0] in subject.gateway.redis and subject.gateway.redis[stores[0]].cluster:
+        firsts = {(limit.key or ("nothing",))[0] for limit in exact.values()}
+        if len(firsts) > 1:
+            listed = " and ".join(sorted(exact))
+            told = " and ".join(sorted(firsts))
+            subject.find(
+                place,
+                f"asks {listed} as one, which are in different slots of the cluster {stores[0]}: their keys begin with "
+                f"{told}; let them begin with the same",
+            )

@@ -11,7 +11,7 @@ from tidegate.config.limits import ENDPOINT_STEP_MAX, PERMITS_MAX, STEP_MAX, All
 from tidegate.config.rules.adaptive import check_adaptive
 from tidegate.config.rules.fields import check_said
 from tidegate.config.rules.filters import identifies
-from tidegate.config.rules.fleet import check_fleet
+from tidegate.config.rules.fleet import check_fleet, check_fleet_step
 from tidegate.config.rules.subject import Subject
 from tidegate.config.schema import Route
 from tidegate.config.values import parse_rate
@@ -259,6 +259,11 @@ def _check_steps(subject: Subject) -> None:
         reached = of_upstreams if route.filters else {upstream: of_upstreams.get(upstream, set())}
         _check_step(subject, place, edge, of_listeners)
         _check_step(subject, place, set(route.limits) - edge, reached)
+        steps = [edge | names for names in of_listeners.values()] + [
+            (set(route.limits) - edge) | names for names in reached.values()
+        ]
+        for step in {frozenset(step) for step in steps}:
+            check_fleet_step(subject, place, step)
         _check_endpoints(subject, place, route, reached)
 
 

@@ -70,6 +70,11 @@ class RateAllowance:
         """K: credits in the store's bucket when it is full."""
         return max(math.floor(self.burst) + 1, math.floor(self.per_s * HORIZON_S)) if self.count else 0
 
+    @property
+    def burst_and_one(self) -> int:
+        """What may be had at once where nothing is lent ahead, as the store is asked for each request."""
+        return math.floor(self.burst) + 1 if self.count else 0
+
     def chunk(self, nodes: int) -> int:
         """Credits that a node asks for at a time: its part of what comes within the horizon, and one at least."""
         return max(1, math.ceil(self.per_s * HORIZON_S / max(1, nodes)))

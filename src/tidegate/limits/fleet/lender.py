@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from tidegate.config.limits import Limit as Settings
 from tidegate.errors import GatewayError
 from tidegate.limits.fleet.allowance import QuotaAllowance, RateAllowance, pause_ms
+from tidegate.limits.fleet.exact import Ticket, ask_for_all
 from tidegate.limits.fleet.loans import Loan, Question, ask
 from tidegate.limits.fleet.nodes import Nodes
 from tidegate.memory.leases import EPOCH_MS, LeaseTable
@@ -107,6 +108,7 @@ class Lender:
     ) -> None:
         self.name = name
         self._policy = settings.on_store_failure
+        self._is_exact = settings.mode == "exact"
         self._allowances = allowances
         self._table = table
         self._link = link
@@ -121,8 +123,8 @@ class Lender:
         self._timer: asyncio.TimerHandle | None = None
 
     def low(self, which: int) -> int:
-        """With less than this left of the current epoch more is borrowed."""
-        return self._allowances[which].low(self.nodes.count)
+        """With less than this left of the current epoch more is borrowed; 0: only for who is there."""
+        return 0 if self._is_exact else self._allowances[which].low(self.nodes.count)
 
     def borrow(self, which: int, fingerprint: int, fleet: int, least: int) -> None:
         """Asks the store for credits of a key, at least so many; the caller has the mark to do so.
@@ -139,6 +141,37 @@ class Lender:
     def decide(self, which: int, fingerprint: int, fleet: int, cost: int) -> None:
         """Somebody has waited for the store as long as he may: the machine lends to itself, or refuses."""
         self._lend_to_oneself(which, fingerprint, self._key(fleet), cost)
+
+    def allowance(self, which: int) -> RateAllowance | QuotaAllowance:
+        """What number ``which`` of the limit allows."""
+        return self._allowances[which]
+
+    def ticket(self, which: int, lease: int, fleet: int, tag: int, cost: int) -> Ticket:
+        """What this limit is asked for one request; keys of one ``tag`` are together in the store."""
+        return Ticket(self, which, lease, fleet, f"tidegate:{{{tag:016x}}}:{self.name}:{fleet:016x}", cost)
+
+    def take_all(self, tickets: list[Ticket]) -> None:
+        """Asks the store for what all these want together."""
+        self.nodes.begin()
+        tasks.start(self._take_all(tickets), f"take of limit {self.name}")
+
+    def decide_ticket(self, ticket: Ticket) -> None:
+        """What a request may use without the store, as ``on_store_failure`` says; it has waited as long as it may."""
+        now_ms = self._now_ms()
+        if any(self._table.credits(ticket.lease, now_ms)):
+            return  # somebody has decided already
+        lent, until_ms = ticket.cost, now_ms + CLOSED_MS
+        if self._policy == "deny" or not self._allowances[ticket.which].count:
+            lent = 0
+        elif self._policy == "share":
+            most, window_ms = self._allowances[ticket.which].share(self.nodes.count)
+            most = max(0, most - self._table.held(ticket.fleet, now_ms)[0])
+            lent, until_ms = self._table.share(ticket.fleet, now_ms, now_ms + window_ms, ticket.cost, most)
+        if lent == ticket.cost:
+            self.counts.self_lent += lent
+            self._put(ticket.which, ticket.lease, ticket.key, now_ms // EPOCH_MS, lent, own=lent)
+        else:
+            self._close(ticket.lease, now_ms, until_ms - now_ms)
 
     def close(self) -> None:
         """Gives nothing back any more; what is lent lapses."""
@@ -210,6 +243,41 @@ class Lender:
         if owed.used:
             self._owe(fingerprint, key, which, used=owed.used, since_ms=owed.since_ms)
         return None
+
+    async def _take_all(self, tickets: list[Ticket]) -> None:
+        began_ms = self._now_ms()
+        link = self._link()
+        self.counts.asked += 1
+        verdict = None
+        if link is not None:
+            held = [one.lender.held(one.fleet, began_ms) for one in tickets]
+            verdict = await ask_for_all(link.control.within(ANSWER_S), tickets, held)
+        self.is_store_away = verdict is None
+        if verdict is None:
+            self.counts.failed += 1
+            for one in tickets:
+                one.lender.decide_ticket(one)
+        elif verdict.refused >= 0:
+            tickets[verdict.refused].lender.refuse(tickets[verdict.refused], verdict.told_ms)
+        else:
+            for one, (window, ends_ms) in zip(tickets, verdict.windows, strict=True):
+                one.lender.grant(one, began_ms, window, ends_ms)
+
+    def refuse(self, ticket: Ticket, told_ms: int) -> None:
+        """The store has not so much, and would in ``told_ms``."""
+        self._close(ticket.lease, self._now_ms(), told_ms)
+
+    def grant(self, ticket: Ticket, began_ms: int, window: int, ends_ms: int) -> None:
+        """The store has been asked at ``began_ms`` and has it; of a quota, in a window that ends ``ends_ms`` later."""
+        self.counts.borrowed += ticket.cost
+        self._put(ticket.which, ticket.lease, ticket.key, began_ms // EPOCH_MS, ticket.cost, window=window)
+        if window:
+            self._table.hold(ticket.fleet, self._now_ms(), began_ms + ends_ms, ticket.cost)
+
+    def held(self, fleet: int, now_ms: int) -> tuple[int, int]:
+        """What this machine has of a quota's window, of which the store is asked each time; in how many ms it ends."""
+        has, until_ms = self._table.held(fleet, now_ms)
+        return has, until_ms - now_ms
 
     def _lend_to_oneself(self, which: int, fingerprint: int, key: str, least: int) -> None:
         """What the machine may use without the store, as ``on_store_failure`` says."""

