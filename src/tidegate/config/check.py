@@ -140,9 +140,10 @@ def _allot(subject: Subject, previous: Mapping[str, Place]) -> Mapping[str, Plac
                 f"in all, and these want {sum(learners.values())}",
             )
             continue
+        limit = subject.gateway.limits[name]
         subject.find(
             ("limits", name),
-            f"has no room left for its {subject.gateway.limits[name].keys} keys: server.limits_memory is "
+            f"has no room left{f' for its {limit.keys} keys' if limit.key else ''}: server.limits_memory is "
             f"{format_size(memory)}, of which rates have half, quotas and concurrency a quarter each",
         )
     return places

@@ -113,6 +113,11 @@ def test_limits_that_need_more_memory_than_there_is_are_found() -> None:
     text = '[server]\nlimits_memory = "1MiB"\n' + limited('rate = "1/s"\nkey = "path"\nkeys = 1000000')
     (found,) = told(text)
     assert found.startswith("limits.a: has no room left for its 1000000 keys")
+    (found,) = told(
+        text.replace('rate = "1/s"', "concurrency = 1").replace("1000000", "1024")
+        + '[limits.b]\nconcurrency = 1\n[[routes]]\nname = "other"\npath = "/other"\nrespond = {}\nlimits = ["b"]\n'
+    )
+    assert found.startswith("limits.b: has no room left: server.limits_memory is 1MiB")
 
 
 def test_override_for_a_key_names_its_digest_and_a_finding_does_not_show_it() -> None:
