@@ -10,6 +10,7 @@ missed: workers of one machine that all hear the same change the generations onc
 """
 
 import asyncio
+import contextlib
 import hashlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
@@ -71,7 +72,9 @@ class Bus:
         ]
         self.heard = self.gaps = 0
         self.is_current = False
-        """Whether it has asked which version there is."""
+        """Whether it has heard which version there is."""
+        self.asked = asyncio.Event()
+        """Set when it has asked for the first time, with or without an answer."""
 
     async def tell(self, slot: int, stamp: int) -> None:
         """Tells all machines that what this slot is about was invalidated. Raises GatewayError when Redis is away."""
@@ -109,7 +112,11 @@ class Bus:
 
     async def _look(self) -> None:
         """Asks which version there is, again and again, and at once after a subscription was made again."""
-        await self._is_wanted.wait()
+        with contextlib.suppress(
+            TimeoutError
+        ):  # without a server there is no subscription, and it is asked all the same
+            async with asyncio.timeout(LOOK_S):
+                await self._is_wanted.wait()
         while True:
             self._is_wanted.clear()
             before = self._version
@@ -119,6 +126,7 @@ class Bus:
                 version = -1
             if version >= 0:
                 await self._compare(before, version)
+            self.asked.set()
             try:
                 async with asyncio.timeout(LOOK_S):
                     await self._is_wanted.wait()

@@ -138,6 +138,16 @@ class Cache(Shelf):
         found = await asyncio.gather(*(self.get(key, load, ttl=ttl, tags=tags, timeout=timeout) for key in wanted))
         return dict(zip(wanted, found, strict=True))
 
+    async def preload(self, keys: Iterable[Key]) -> int:
+        """Finds values in other tiers before anybody asks; how many there were.
+
+        What other machines have invalidated is heard of first: it would be forgotten again.
+        """
+        if self._bus is not None:
+            await self._bus.asked.wait()
+        found = await self.get_many(keys)
+        return sum(value is not None for value in found.values())
+
     async def set(self, key: Key, value: Any, *, ttl: float | None = None, tags: Iterable[str] = ()) -> None:
         """Puts a value in, known from elsewhere; what is being fetched for this key is not kept.
 

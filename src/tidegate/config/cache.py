@@ -39,6 +39,10 @@ class Cache(Section):
         Literal["bytes", "json"],
         Doc('What values are in Redis: "bytes" as they are, or "json" of objects, which workers keep as objects.'),
     ] = "bytes"
+    preload: Annotated[
+        tuple[str, ...],
+        Doc("Keys that a worker looks for on the machine and in Redis before it is ready."),
+    ] = ()
     single_flight: Annotated[
         Literal["worker", "machine", "fleet"],
         Doc("For whom a value is fetched once: each worker, all workers of a machine, or all machines of the Redis."),

@@ -27,6 +27,7 @@ from typing import NamedTuple
 
 from tidegate.cache.caches import Caches
 from tidegate.config.bounds import clients_of_a_worker, descriptor_limit
+from tidegate.edge.preload import preload
 from tidegate.edge.preparation import Preparation, give_up, give_up_upstreams
 from tidegate.limits.fleet.stores import FleetStores
 from tidegate.memory.single_flight import SingleFlight
@@ -118,6 +119,7 @@ cdef class Server:
         self.prepared[snapshot.number] = preparation.made
         if self.active is None:
             self._activate(preparation.made)
+            await preload(self.caches, preparation.made.filters, self.context.error_log.say)
 
     def forget(self, number):
         """Drops what was prepared for a snapshot that will not become active."""

@@ -76,6 +76,13 @@ class Filter:
     def prepare(self) -> None:
         """Called once, when the options have their values, before the first exchange; raise to refuse the snapshot."""
 
+    async def preload(self) -> None:
+        """Called once in each worker that starts, before it is ready, with its links and caches: for filling these.
+
+        It is given a minute; one that fails is said, and the worker serves all the same. A filter that comes with a
+        reload is not asked.
+        """
+
     def close(self) -> None:
         """Called once, when no snapshot has it any more and its last exchange has ended: for threads and files."""
 

@@ -28,6 +28,14 @@ def test_what_needs_redis_and_has_none_is_told() -> None:
     assert message.startswith("cache.prices.redis: no redis is named")
 
 
+def test_a_preload_that_has_nowhere_to_look_is_told() -> None:
+    text = '[cache.prices]\npreload = ["a"]\n'
+    (message,) = told(PLAIN + text)
+    assert message.startswith("cache.prices.preload: has no effect")
+    accepted(PLAIN + text + 'machine = "1MiB"\n')
+    accepted(REDIS + text + 'redis = "main"\n')
+
+
 def test_a_wait_that_is_longer_than_any_fetch_is_told() -> None:
     (message,) = told(PLAIN + '[cache.prices]\nwait = "31s"\n')
     assert message.startswith("cache.prices.wait: is longer than")

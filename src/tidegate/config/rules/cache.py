@@ -25,6 +25,8 @@ def check_cache(subject: Subject) -> None:
                 f"{format_duration(cache.stale_while_revalidate)} anyway",
             )
         _check_redis(subject, path, cache)
+        if cache.preload and cache.redis is None and cache.machine is None:
+            subject.warn((*path, "preload"), "has no effect without `machine` or `redis`: there is nowhere to look")
     _check_room(subject)
 
 
