@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import socketserver
@@ -12,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
+import msgspec
 import pytest
 from tests.redis.servers import Server, serving
 
@@ -165,6 +167,23 @@ def test_session_is_looked_up_once_however_many_come(server: Server, relay: Rela
         assert gets(server) == before + 1
 
 
+def test_session_that_another_worker_has_found_is_as_good(server: Server) -> None:
+    """It comes from the machine's tier as JSON."""
+
+    async def travel(gw: Gateway) -> None:
+        cache = gw._server.caches["sessions"]
+        ((key, entry),) = cache.entries.items()
+        await cache.set(key, msgspec.json.decode(msgspec.json.encode(entry.value)), ttl=3600.0)
+
+    with gateway(server.address, headers={"X-User": "user", "X-None": "none"}) as gw:
+        assert gw.get("/", cookie("a1")).status == 200
+        asyncio.run_coroutine_threadsafe(travel(gw), gw.loop).result(FAR_S)
+        before = gets(server)
+        assert gw.get("/", cookie("a1") | {"X-None": "x"}).status == 200
+        assert gets(server) == before
+        assert [(got.get("X-User"), got.get("X-None")) for got in gw.upstream.received] == [("ann", None)] * 2
+
+
 def test_session_that_is_not_there_is_remembered_for_a_while(server: Server) -> None:
     with gateway(server.address, cache={"negative_ttl": "1h"}) as gw:
         assert gw.get("/", cookie("later")).status == 401
@@ -297,6 +316,14 @@ def test_server_that_is_not_there_at_the_start_is_a_503_until_it_is() -> None:
 )
 def test_options_that_cannot_be_meant_are_findings(options: dict[str, Any], finding: str) -> None:
     with pytest.raises(ValueError, match=finding), gateway("127.0.0.1:1", **options):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("cache", "finding"), [({"redis": "main"}, "sessions are there already"), ({"machine": "16MiB"}, 'codec = "json"')]
+)
+def test_cache_that_cannot_keep_sessions_is_a_finding(cache: dict[str, Any], finding: str) -> None:
+    with pytest.raises(ValueError, match=finding), gateway("127.0.0.1:1", cache=cache):
         pass
 
 

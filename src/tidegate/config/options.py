@@ -10,7 +10,8 @@ markers of :mod:`tidegate.config.kinds`. The declarations become a :class:`Secti
 treat the options of a filter as those of the gateway itself; :func:`make` turns checked values into an instance.
 
 What concerns several options is checked by a method ``check_options(self)``, if the class has one: it is called on an
-instance while the configuration is checked, and the text of a ValueError it raises becomes the finding.
+instance while the configuration is checked, and the text of a ValueError it raises becomes the finding. In the same way
+``check_tables(self, gateway)`` checks the tables that options refer to, in the whole of what the file says.
 """
 
 import dataclasses

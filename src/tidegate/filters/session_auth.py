@@ -24,18 +24,21 @@ import hashlib
 import logging
 from collections.abc import Awaitable
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 from annotated_types import Ge, Le
 
 from tidegate import Duration, Loaded, Ref, Size, option, required
-from tidegate.cache.cache import Cache
 from tidegate.config.kinds import CookieName, Off
 from tidegate.errors import GatewayError
 from tidegate.filters.sessions.found import Found
 from tidegate.filters.sessions.store import Renewal, SessionStore, UnusableSession
 from tidegate.filters.tokens.auth import TokenAuth, Verdict
+
+if TYPE_CHECKING:
+    from tidegate.cache.cache import Cache
+    from tidegate.config.schema import Gateway
 
 __all__ = ["SessionAuth"]
 
@@ -88,6 +91,19 @@ class SessionAuth(TokenAuth):
         if self.subject is None and not self.headers:
             raise ValueError("a session would say nothing: it needs `subject` or `headers`")
 
+    def check_tables(self, gateway: "Gateway") -> None:
+        """The cache can keep sessions."""
+        cache = gateway.cache.get(self.cache)
+        if cache is None:
+            return  # which has been found already
+        if cache.redis is not None:
+            raise ValueError(
+                f"[cache.{self.cache}] has `redis`: sessions are there already, and how old one is that another "
+                "machine has found is not known here"
+            )
+        if cache.machine is not None and cache.codec != "json":
+            raise ValueError(f'[cache.{self.cache}] has `machine`, and so needs `codec = "json"`: sessions are objects')
+
     def prepare(self) -> None:
         """Makes what all requests share; nothing is connected before the first of them."""
         super().prepare()
@@ -128,7 +144,7 @@ class SessionAuth(TokenAuth):
         look_up = partial(self._look_up, token, digest, cache)
         return self._wait(cache.get(key, look_up, ttl=self.remember, timeout=self.timeout), digest, cache)
 
-    async def _wait(self, value: Awaitable[Any], digest: bytes, cache: Cache) -> Verdict:
+    async def _wait(self, value: Awaitable[Any], digest: bytes, cache: "Cache") -> Verdict:
         asked_s = cache.now()
         try:
             found = _found(await value, digest)
@@ -144,7 +160,7 @@ class SessionAuth(TokenAuth):
                 return self._away
         return found.principal
 
-    async def _look_up(self, token: str, digest: bytes, cache: Cache, _key: bytes) -> Loaded | None:
+    async def _look_up(self, token: str, digest: bytes, cache: "Cache", _key: bytes) -> Loaded | None:
         """For the cache: what there is under the token, or that there is nothing."""
         try:
             session = await self._store.look_up(token)

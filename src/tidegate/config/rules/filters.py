@@ -119,6 +119,8 @@ def _options(subject: Subject, path: Path, cls: type, use: FilterUse, directory:
         instance: Any = make(cls, plain)
         if hasattr(instance, "check_options"):
             instance.check_options()
+        if hasattr(instance, "check_tables"):
+            instance.check_tables(subject.gateway)
     except Exception as error:  # noqa: BLE001 - code of somebody else runs: whatever it raises is a finding
         reason = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
         subject.find(path, reason)
