@@ -63,7 +63,7 @@ class JwtAuth(TokenAuth):
         86_400.0, "age until which keys are believed while they cannot be read"
     )
     refetch_interval: Annotated[float, Duration()] = option(
-        30.0, "least time between readings because of an unknown key or a failure"
+        30.0, "least time between readings because of an unknown key, longest pause after a failure"
     )
     timeout: Annotated[float, Duration()] = option(
         3.0, "how long a reading of keys may take, and a request wait for it"

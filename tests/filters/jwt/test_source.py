@@ -158,6 +158,20 @@ def test_after_a_failure_there_is_a_pause(publisher: Publisher) -> None:
     run(main())
 
 
+def test_pauses_after_failures_double_up_to_the_interval(publisher: Publisher) -> None:
+    async def main() -> None:
+        publisher.document = OSError("away")
+        tried = []
+        for second in range(40):
+            await publisher.keys.newer()
+            if len(tried) < publisher.keys.readings:
+                tried.append(second)
+            publisher.now_s += 1.0
+        assert tried == [0, 1, 3, 7, 15, 25, 35]
+
+    run(main())
+
+
 def test_who_gives_up_ends_nobody_elses_reading(publisher: Publisher) -> None:
     async def main() -> None:
         publisher.gate.clear()

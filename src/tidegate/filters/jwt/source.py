@@ -65,7 +65,8 @@ class ReadKeys:
         load: Reads the JWK Set; it may block. OSError and ValueError say that it could not be had.
         refresh_s: Age at which they are read again.
         stale_s: Age until which they are believed while they cannot be read.
-        retry_s: Least time between two readings that were not due: after a failure, and because of unknown keys.
+        retry_s: Least time between two readings because of unknown keys, and longest pause after a failure: these begin
+            with a second and double.
         clock: Monotonic seconds.
     """
 
@@ -90,7 +91,7 @@ class ReadKeys:
         self._keys: KeySet | None = None
         self._read_at = self._tried_at = -math.inf
         self._due_at = -math.inf
-        self._failed = False
+        self._failures = 0  # in a row
         self.readings = 0
 
     def current(self) -> KeySet | None:
@@ -103,7 +104,8 @@ class ReadKeys:
     @property
     def may_have_newer(self) -> bool:
         """Whether a reading is under way, or may begin although none is due."""
-        return self._reading is not None or self._clock() - self._tried_at >= self._retry_s
+        now = self._clock()
+        return self._reading is not None or now >= self._due_at or now - self._tried_at >= self._retry_s
 
     async def newer(self) -> KeySet | None:
         """Those there are after the reading that is under way, or begins now if one may."""
@@ -128,8 +130,10 @@ class ReadKeys:
         try:
             found = KeySet.of_jwks(self._load())
         except Exception as error:  # noqa: BLE001 - a thread has nobody else to tell
-            if not self._failed:
-                self._failed = True
+            # Who starts together with his publisher does not stand still for a whole interval because of that.
+            self._due_at = self._tried_at + min(self._retry_s, 2.0**self._failures)
+            self._failures = min(self._failures + 1, 16)
+            if self._failures == 1:
                 logger.warning(
                     "keys of tokens cannot be read from %s: %s", self._name, error, extra={"kind": "keys_unavailable"}
                 )
@@ -139,8 +143,8 @@ class ReadKeys:
             self._read_at = self._clock()
             # Not all workers, and not all gateways, in the same moment.
             self._due_at = self._read_at + self._refresh_s * random.uniform(0.9, 1.0)
-            if self._failed:
-                self._failed = False
+            if self._failures:
+                self._failures = 0
                 logger.warning("keys of tokens are read from %s again", self._name, extra={"kind": "keys_available"})
         with self._lock:
             self._reading = None
