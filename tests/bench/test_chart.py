@@ -73,3 +73,11 @@ def test_ticks_are_round_and_reach_the_greatest():
         found = ticks(most)
         assert found[-1] >= most * 0.999
         assert 3 <= len(found) <= 7
+
+
+def test_words_of_marks_that_stand_close_are_not_written_over_each_other():
+    marks = [Mark(1.0, "logins"), Mark(1.2, "all at once"), Mark(1.3, "and more"), Mark(9.0, "later")]
+    made = draw("T", "", [Panel("P", "u", [Line("a", [1.0, 2.0], "blue")])], 10.0, marks=marks)
+    rows = {words: y for y, words in re.findall(r'<text x="[\d.]+" y="([\d.]+)" fill="#777777">([^<]+)</text>', made)}
+    assert len({rows["logins"], rows["all at once"], rows["and more"]}) == 3
+    assert rows["later"] == rows["logins"]

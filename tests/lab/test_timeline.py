@@ -67,6 +67,21 @@ def test_marks_have_their_moment():
     assert at_s >= 0
 
 
+def test_what_was_before_the_beginning_is_forgotten():
+    async def restart():
+        timeline = Timeline()
+        timeline.watch("always", lambda: 5.0)
+        await until(lambda: timeline.seconds > 4 * STEP_S, "some steps have passed")
+        timeline.mark("early")
+        timeline.restart()
+        assert (timeline.marks, timeline.most("always")) == ([], 0.0)
+        await until(lambda: timeline.most("always") == 5, "the gauge is read again")
+        timeline.close()
+        return len(timeline.line("always", "blue").values) * STEP_S - timeline.seconds
+
+    assert asyncio.run(restart()) <= STEP_S
+
+
 def test_requests_are_counted_by_step_as_rates():
     assert by_step([0.1, 0.2, 0.6, 1.2, -1.0], 1.0, 0.5) == [4.0, 2.0]
     assert by_step([], 0.3, 0.5) == [0.0]

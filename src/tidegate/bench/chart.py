@@ -127,10 +127,14 @@ def _panel(
     for value in ticks(seconds, 6):
         if value <= seconds:
             yield _text(value / seconds * width, height + 15, f"{value:g} s", 'text-anchor="middle"')
+    rows = [height + 28, 9.0, 21.0]  # below the axis, or, where that would be written over another, inside
+    ends = [0.0] * len(rows)
     for mark in marks:
         x = mark.at_s / seconds * width
         yield f'<line x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="{height:g}" stroke="{INK}" stroke-dasharray="2 3"/>'
-        yield _text(x + 3, height + 28, mark.text, f'fill="{COLOURS["grey"]}"')
+        row = next((at for at, end in enumerate(ends) if end <= x), len(rows) - 1)
+        ends[row] = x + 3 + 6.2 * len(mark.text)
+        yield _text(x + 3, rows[row], mark.text, f'fill="{COLOURS["grey"]}"')
     yield f'<clipPath id="p{number}"><rect y="-2" width="{width:g}" height="{height + 3:g}"/></clipPath>'
     yield f'<g clip-path="url(#p{number})" fill="none" stroke-width="1.6" stroke-linejoin="round">'
     for line in panel.lines:

@@ -8,10 +8,10 @@ from __future__ import annotations
 import asyncio
 import enum
 from collections.abc import Callable
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from tidegate.lab.pieces.gateway import Gateway
 from tidegate.lab.pieces.program import Program
@@ -24,6 +24,8 @@ from tidegate.process.failure import StartError
 __all__ = ["Length", "Stage", "until"]
 
 PATIENCE_S = 60.0
+
+Piece = TypeVar("Piece")
 
 
 class Length(enum.Enum):
@@ -59,15 +61,15 @@ class Stage:
 
     async def gateway(self, text: str, *, workers: int = 2) -> Gateway:
         """A gateway of this configuration, ready; server, logs and listener are written for it."""
-        return await self._ends.enter_async_context(Gateway(self._place("gateway"), text, workers=workers))
+        return await self._started(Gateway(self._place("gateway"), text, workers=workers))
 
     async def valkey(self) -> Valkey:
         """A Valkey or Redis server that keeps nothing."""
-        return await self._ends.enter_async_context(Valkey(self._place("valkey")))
+        return await self._started(Valkey(self._place("valkey")))
 
     async def service(self, handler: Handler) -> Service:
         """An HTTP service of this process, on a free port."""
-        return await self._ends.enter_async_context(Service(handler))
+        return await self._started(Service(handler))
 
     async def relay(self, target: str) -> Relay:
         """A line to the server at ``target`` that can be made slow, narrow or silent."""
@@ -77,7 +79,12 @@ class Stage:
 
     async def program(self, target: str, **arguments: Any) -> Program:
         """``module:function`` in a process of its own."""
-        return await self._ends.enter_async_context(Program(target, arguments))
+        return await self._started(Program(target, arguments))
+
+    async def _started(self, piece: AbstractAsyncContextManager[Piece]) -> Piece:
+        started = await self._ends.enter_async_context(piece)
+        self.timeline.restart()  # to start pieces is no part of what is drawn
+        return started
 
     def _place(self, name: str) -> Path:
         number = sum(1 for _ in self.folder.glob(f"{name}-*"))

@@ -34,6 +34,13 @@ class Timeline:
         """How long the half has lasted."""
         return self._loop.time() - self.began_s
 
+    def restart(self) -> None:
+        """The half begins now: what was read and marked while its pieces were started is forgotten."""
+        self.began_s = self._loop.time()
+        self.marks.clear()
+        for values in self._values.values():
+            values.clear()
+
     def watch(self, name: str, gauge: Callable[[], float]) -> None:
         """Reads ``gauge`` from now on; it must not wait."""
         self._gauges[name] = gauge
