@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from tests.cache.caches import Clock, Landing, Origin, cache, stored
 from tests.redis.links import FAR_S, background, lanes, link_to, run, until
-from tests.redis.servers import Server
+from tests.redis.servers import Server, serving
 
 from tidegate import Loaded
 from tidegate.cache.cache import Cache
@@ -280,6 +280,20 @@ def test_values_that_the_codec_does_not_take_are_an_error_of_their_load(server: 
                 await ask(one, "k", Origin({"an": "object"}))
 
     run(scenario())
+
+
+def test_a_server_that_takes_no_lease_keeps_nobody_from_fetching() -> None:
+    with serving() as server:
+        server.ask("CONFIG", "SET", "maxmemory", "1")  # full: it answers reads and refuses writes
+
+        async def scenario() -> None:
+            async with workers(server.address, 1, single_flight="fleet") as (one,):
+                origin = Origin()
+                assert await ask(one, "k", origin) == b"value"
+                assert len(origin.asked) == 1
+                await until(lambda: one.statistics().redis.errors >= 2)  # type: ignore[union-attr]
+
+        run(scenario())
 
 
 def test_without_redis_everybody_fetches_for_himself_and_goes_on() -> None:

@@ -151,7 +151,11 @@ class Fetcher:
         try:
             entry, ticket = await self._look(key, call)
             while entry is None and ticket is not None and held is None and self._is_for_fleet(call):
-                held = await self._take_lease(key)
+                try:
+                    held = await self._take_lease(key)
+                except (GatewayError, ReplyError):  # it cannot say, or takes nothing: every machine for itself
+                    self._count_error()
+                    break
                 if held is None:  # another machine fetches it, or has just fetched it
                     entry, ticket = await self._look(key, call)
             if entry is not None:
@@ -261,13 +265,16 @@ class Fetcher:
                 if complete is not None:
                     await self._send(remote, entry, data, complete)
         except (GatewayError, ReplyError, ValueError):
-            if remote is not None:
-                remote.errors += 1
+            self._count_error()
         finally:
             if flight is not None:
                 flight.land()
             if held is not None:
                 await held.release()
+
+    def _count_error(self) -> None:
+        if self.remote is not None:
+            self.remote.errors += 1
 
     async def _send(self, remote: "Remote", entry: Entry, data: bytes, ticket: Ticket) -> None:
         await remote.store(
