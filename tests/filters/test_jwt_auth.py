@@ -57,6 +57,7 @@ def test_token_lets_in_as_whom_it_says(key_file: str) -> None:
         for wrong, reason in (
             ({"iss": "eve"}, "token_issuer"), ({"aud": "web"}, "token_audience"), ({"exp": 1}, "token_expired"),
             ({"iss": None}, "token_claim_missing"), ({"sub": None}, "token_claim"), ({"sub": 7}, "token_claim"),
+            ({"exp": 10**400}, "token_claim"),
         ):  # fmt: skip
             answer = gw.get("/", bearer(ISSUER.token(**claims | wrong)))
             assert (answer.status, answer.json()["type"]) == (401, f"urn:tidegate:{reason}")

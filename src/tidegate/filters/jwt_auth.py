@@ -182,7 +182,7 @@ class JwtAuth(TokenAuth):
             expires = claims.get("exp")
             until_s = time.time() + _WITHOUT_END_S if expires is None else float(expires) + self.leeway
             principal = self._reader.read(claims, digest, until_s)
-        except ValueError:
+        except (ValueError, OverflowError):  # the latter: an `exp` beyond all numbers
             return self._refusals["token_claim"]
         if self.known_tokens and math.isfinite(until_s) and keys is self._known_by:
             self._known.put(digest, principal)
