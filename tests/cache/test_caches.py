@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from tests.cache.caches import Origin
-from tests.redis.links import link_to, run, until
+from tests.redis.links import FAR_S, background, link_to, run, until
 from tests.redis.servers import Server
 
 from tidegate import Filter, Request, Response, testing
@@ -62,6 +63,26 @@ def test_caches_of_redis_follow_their_settings(server: Server) -> None:
             await until(lambda: server.ask("EXISTS", "other:{k}"))
             caches.configure({"a": Settings()})
             assert caches["a"].statistics().redis is None
+            caches.close()
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("after", [{}, {"a": Settings(redis="main", prefix="other:")}])
+def test_who_waits_for_a_cache_that_a_reload_takes_away_gets_his_value(
+    server: Server, after: dict[str, Settings]
+) -> None:
+    async def scenario() -> None:
+        async with link_to(server.address) as link:
+            caches = Caches(Generations(bytearray(GENERATIONS_SIZE)), {"main": link})
+            caches.configure({"a": Settings(redis="main", prefix="before:")})
+            origin = Origin()
+            origin.hold()
+            waiting = [background(caches["a"].get(key, origin.load)) for key in ("k", "k", "l")]
+            await until(lambda: len(origin.asked) == 2)
+            caches.configure(after)
+            origin.release()
+            assert await asyncio.wait_for(asyncio.gather(*waiting), FAR_S) == [b"value"] * 3
             caches.close()
 
     run(scenario())

@@ -213,11 +213,15 @@ class Cache(Shelf):
             redis=self._redis_statistics(),
         )
 
-    def close(self) -> None:
-        """Ends what is under way and forgets everything."""
+    def retire(self) -> None:
+        """Hears nothing more and forgets everything; who waits, from a snapshot before, gets what he waits for."""
         self._disconnect()
-        self._flights.close()
         self._space.clear()
+
+    def close(self) -> None:
+        """The same, and ends what is under way."""
+        self.retire()
+        self._flights.close()
 
     # -- inside ---------------------------------------------------------------------------------------------------
 

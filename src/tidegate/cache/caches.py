@@ -100,7 +100,7 @@ class Caches(Mapping[str, "Cache"]):
         """Goes on with the caches of another snapshot; its links have been configured before."""
         for name in [name for name, cache in self._caches.items() if not _is_same(cache, settings.get(name))]:
             self.report()
-            self._caches.pop(name).close()
+            self._caches.pop(name).retire()
             self._reports.pop(name, None)
         for name in [name for name in self._machines if name not in settings or settings[name].machine is None]:
             self._machines.pop(name).close()
