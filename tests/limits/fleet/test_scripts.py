@@ -93,6 +93,17 @@ def test_nodes_are_those_that_were_heard_lately(server: Server) -> None:
     run(scenario())
 
 
+def test_nodes_that_a_clock_ahead_has_heard_are_not_counted_for_as_long(server: Server) -> None:
+    now_ms = int(server.ask("TIME")[0]) * 1000
+    server.ask("ZADD", "ahead", now_ms + 3_600_000, "gone", now_ms + 30_000, "near")
+
+    async def scenario() -> None:
+        async with link_to(server.address) as link:
+            assert await count_nodes.run(link.control, ["ahead"], ["a", 60_000]) == 2
+
+    run(scenario())
+
+
 ASKS = st.tuples(
     st.integers(0, 3_000_000),  # us since the one before
     st.integers(0, 5),
