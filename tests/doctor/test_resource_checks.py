@@ -84,6 +84,19 @@ def test_a_value_for_whose_end_everybody_waits():
     assert found(patient(gateway=late), "caches")[0][:2] == ("note", "cache.sessions")
 
 
+def test_what_workers_share_has_to_fit_into_the_file_system_in_memory():
+    shared = configured(TEXT + '[cache.sessions]\nmachine = "1GiB"\n')
+    docker = machine(tmpfs=Tmpfs("/dev/shm", 64 << 20, 64 << 20))
+    assert found(patient(gateway=shared, machine=docker), "caches") == [
+        ("serious", "cache", "their machine tier may have 1,024.0 MiB, /dev/shm has 64.0 MiB")
+    ]
+    assert found(patient(gateway=shared, machine=machine(tmpfs=Tmpfs("/dev/shm", 2 * GIB, GIB))), "caches") == []
+    assert "not told" in unseen(patient(gateway=shared, machine=machine(tmpfs=None)), "caches")[0]
+    small = machine(memory_total=2 * GIB, tmpfs=Tmpfs("/dev/shm", 2 * GIB, GIB))
+    ((severity, _, seen),) = found(patient(gateway=shared, machine=small), "caches")
+    assert severity == "serious" and seen.endswith("for 2 workers and 1,024.0 MiB that they share")
+
+
 def test_a_value_that_each_worker_fetches():
     alone = configured(TEXT + '[cache.sessions]\nsingle_flight = "worker"\n')
     assert found(patient(gateway=alone), "caches") == [

@@ -201,14 +201,28 @@ def check_caches(facts: Facts) -> Iterator[Finding | Unseen]:
     """What the caches of all workers may take, and whether everybody waits when a value ends."""
     if facts.gateway is None:
         return
-    total = facts.machine.memory_total
-    wanted = facts.workers * sum(cache.memory for cache in facts.gateway.cache.values())
+    total, tmpfs = facts.machine.memory_total, facts.machine.tmpfs
+    shared = sum(cache.machine or 0 for cache in facts.gateway.cache.values())
+    wanted = facts.workers * sum(cache.memory for cache in facts.gateway.cache.values()) + shared
+    if shared and tmpfs is None:
+        yield Unseen("caches", "how large the file system in memory is, where their machine tier lies, is not told")
+    elif tmpfs is not None and shared > tmpfs.size:
+        yield Finding(
+            check="caches",
+            severity="serious",
+            subject="cache",
+            seen=f"their machine tier may have {in_mebibytes(shared)}, {tmpfs.path} has {in_mebibytes(tmpfs.size)}",
+            why="values that find no room are fetched from their origin again and again, by all who ask",
+            mend=f"mount -o remount,size=… {tmpfs.path} (docker run --shm-size), or a smaller machine of [cache.NAME]",
+            incident="stampede",
+        )
     if total is not None and wanted > total / 2:
         yield Finding(
             check="caches",
             severity="serious",
             subject="cache",
-            seen=f"{in_mebibytes(wanted)} of {in_mebibytes(total)} that this machine has, for {facts.workers} workers",
+            seen=f"{in_mebibytes(wanted)} of {in_mebibytes(total)} that this machine has, for {facts.workers} workers"
+            + (f" and {in_mebibytes(shared)} that they share" if shared else ""),
             why="each worker fills its own, and the kernel kills one when nothing is left",
             mend="less memory for [cache.NAME], or fewer workers",
             incident="stampede",
