@@ -12,6 +12,7 @@ from tests.memory.store.stores import MIB, Clock, Process, Said, opened, run, sh
 
 from tidegate.errors import GatewayError, Kind
 from tidegate.memory.store import SMALL_MAX, Store
+from tidegate.memory.store import store as module
 
 LATE_S = 1e9
 
@@ -97,6 +98,27 @@ def test_deletion_is_seen_at_once_here(place):
             assert store.get(b"k", 0.0) is None
             assert await store.put(b"k", b"w", b"", LATE_S)
             assert store.get(b"k", 0.0).value == b"w"
+
+    run(main())
+
+
+def test_more_deletions_than_are_remembered_empty_the_store(place, monkeypatch):
+    """A writer that is stuck for long: what was invalidated may not come back when it does."""
+
+    async def main():
+        said = Said()
+        with opened(place, say=said) as store:
+            await asyncio.gather(*(store.put(b"%d" % i, b"v", b"", LATE_S) for i in range(6)))
+            monkeypatch.setattr(module, "_DELETIONS_MAX", 3)
+            waiting = [store.delete(b"%d" % i) for i in range(5)]
+            assert store.statistics().is_away
+            assert all(store.get(b"%d" % i, 0.0) is None for i in range(6))
+            assert all(await asyncio.gather(*waiting))
+            await until(lambda: not store.statistics().is_away)
+            assert said.kinds == ["store_rebuilt"]
+            assert store.statistics().entries == 0
+            assert await store.put(b"5", b"new", b"", LATE_S)
+            assert store.get(b"5", 0.0).value == b"new"
 
     run(main())
 
