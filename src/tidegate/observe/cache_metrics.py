@@ -1,15 +1,13 @@
 """Metrics of caches, from what workers copy into the shared region."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from tidegate.cache.report import CACHE_EVENTS, bytes_of
 from tidegate.memory.meters import MeterReader
-from tidegate.observe.metric_names import Metric
+from tidegate.observe.metric_names import Families, Metric, Samples
 
 __all__ = ["AGE", "BYTES", "CACHE", "WAITING", "Tier", "cache_families", "tiers_in"]
-
-_Samples = list[tuple[dict[str, str], float]]
 
 EVENTS = Metric(
     "tidegate_cache_events_total",
@@ -62,9 +60,9 @@ def tiers_in(reader: MeterReader) -> list[Tier]:
     return found
 
 
-def cache_families(tiers: Iterable[Tier]) -> Iterator[tuple[Metric, _Samples]]:
+def cache_families(tiers: Iterable[Tier]) -> Families:
     """Each family with its samples."""
-    samples: dict[Metric, _Samples] = {metric: [] for metric in CACHE}
+    samples: dict[Metric, Samples] = {metric: [] for metric in CACHE}
     for one in tiers:
         label = {"cache": one.cache}
         samples[EVENTS] += [({**label, "tier": one.tier, "event": event}, n) for event, n in one.events.items()]

@@ -15,7 +15,7 @@ from tidegate.limits.adaptive.shared import remembered_of, rows_of
 from tidegate.limits.keys import RequestKey
 from tidegate.memory.adaptive import row_name
 from tidegate.memory.region import Region
-from tidegate.observe.metric_names import Metric
+from tidegate.observe.metric_names import Families, Metric
 
 __all__ = ["LEARNED", "Learned", "learned_families", "learned_in"]
 
@@ -128,7 +128,7 @@ def _endpoints(region: Region, snapshot: Snapshot, name: str, limit: Limit) -> d
     return {row_name(name, key.fingerprint_of_text(address.encode())): address for address in addresses}
 
 
-def learned_families(learned: list[Learned]) -> Iterator[tuple[Metric, list[tuple[dict[str, str], float]]]]:
+def learned_families(learned: list[Learned]) -> Families:
     """The metrics with their samples; keys that are no endpoints are in `/status` only."""
     shown = [one for one in learned if one.key is None or one.is_endpoint]
     labels = {one: {"limit": one.name, "endpoint": one.key or ""} for one in shown}

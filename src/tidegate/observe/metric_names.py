@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple, TypeAlias
+
+from tidegate.memory.meters import SeriesTotals
 
 
 class Metric(NamedTuple):
@@ -14,6 +17,13 @@ class Metric(NamedTuple):
     meaning: str
     counters: tuple[tuple[str, dict[str, str]], ...] = ()
     scale: float = 1.0  # the meter counts this many of the metric's units
+
+
+Samples: TypeAlias = list[tuple[dict[str, str], float | SeriesTotals]]
+"""Of one family: labels and value; of a histogram, the series that it is drawn from."""
+
+Families: TypeAlias = Iterable[tuple[Metric, Samples]]
+"""What a module tells of one matter, in the order of the exposition. One without samples is there all the same."""
 
 
 def _plain(name: str, type_: str, counter: str, meaning: str) -> Metric:

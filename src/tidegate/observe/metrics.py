@@ -23,7 +23,7 @@ from tidegate.observe.cache_metrics import cache_families, tiers_in
 from tidegate.observe.error_log import ErrorLog
 from tidegate.observe.limit_rooms import LimitRooms
 from tidegate.observe.log_writer import LogWriter
-from tidegate.observe.metric_names import Metric
+from tidegate.observe.metric_names import Families, Metric
 from tidegate.observe.redis_metrics import redis_families
 from tidegate.observe.store_metrics import store_families
 from tidegate.observe.vital_metrics import vital_families
@@ -88,8 +88,7 @@ class Metrics:
         yield self._workers()
         yield self._control()
         if self._vitals is not None:
-            for metric, samples in vital_families(self._vitals):
-                yield _head(metric) + "".join(_line(metric.name, *sample) for sample in samples)
+            yield from _rendered(vital_families(self._vitals))
         by_kind: dict[str, dict[str, list[tuple[int, int]]]] = {kind: {} for kind in names.SERIES}
         for slot in range(self._region.slots):
             for (kind, name), places in self._reader.places(slot).items():
@@ -98,10 +97,12 @@ class Metrics:
         yield self._counts(names.LIMIT_REQUESTS, "limit", VERDICTS, by_kind.get("limit", {}))
         yield self._counts(names.SHED_REQUESTS, "shed", SHED_REASON_NAMES, by_kind.get("shed", {}))
         yield self._fleets(by_kind.get("fleet", {}))
-        yield self._learned()
-        yield from redis_families(self._reader, by_kind, _histogram, _line, _head)
-        yield self._caches()
-        yield self._store()
+        yield from self._learned()
+        yield from _rendered(redis_families(self._reader, by_kind))
+        tiers = tiers_in(self._reader)
+        yield from _rendered(cache_families(tiers) if tiers else ())
+        store = read_store(self._region.mapping)
+        yield from _rendered(() if store is None else store_families(store))
         yield self._rooms()
         for kind, metrics in names.SERIES.items():
             families = [[_head(metric)] for metric in metrics]
@@ -136,32 +137,13 @@ class Metrics:
                 text += _line(names.FLEET_NODES.name, {"limit": name}, round(nodes / workers))
         return text
 
-    def _caches(self) -> str:
-        tiers = tiers_in(self._reader)
-        return "".join(
-            _head(metric) + "".join(_line(metric.name, *sample) for sample in samples)
-            for metric, samples in (cache_families(tiers) if tiers else ())
-        )
-
-    def _store(self) -> str:
-        seen = read_store(self._region.mapping)
-        if seen is None:
-            return ""
-        return "".join(
-            _head(metric) + "".join(_line(metric.name, *sample) for sample in samples)
-            for metric, samples in store_families(seen)
-        )
-
-    def _learned(self) -> str:
+    def _learned(self) -> Iterator[str]:
         snapshot = None if self._snapshot is None else self._snapshot()
         if snapshot is None or all(limit.adaptive is None for limit in snapshot.gateway.limits.values()):
-            return ""
+            return
         from tidegate.observe.learned import learned_families, learned_in
 
-        return "".join(
-            _head(metric) + "".join(_line(metric.name, *sample) for sample in samples)
-            for metric, samples in learned_families(learned_in(self._region, snapshot))
-        )
+        yield from _rendered(learned_families(learned_in(self._region, snapshot)))
 
     def _rooms(self) -> str:
         rooms = {} if self._limit_rooms is None else self._limit_rooms.rooms
@@ -258,6 +240,21 @@ def _head(metric: Metric) -> str:
     return f"# HELP {metric.name} {meaning}\n# TYPE {metric.name} {metric.type}\n"
 
 
+def _rendered(families: Families) -> Iterator[str]:
+    for metric, samples in families:
+        yield _head(metric) + "".join(_sample(metric, labels, value) for labels, value in samples)
+
+
+def _sample(metric: Metric, labels: dict[str, str], value: float | SeriesTotals) -> str:
+    if isinstance(value, SeriesTotals):
+        return _histogram(metric, _inside(labels), value)
+    return _line(metric.name, labels, value)
+
+
+def _inside(labels: dict[str, str]) -> str:
+    return ",".join(f'{label}="{text.translate(_ESCAPES)}"' for label, text in labels.items())
+
+
 def _summed(metric: Metric, counters: Mapping[str, int]) -> str:
     text = _head(metric)
     for counter, labels in metric.counters:
@@ -281,7 +278,7 @@ def _histogram(metric: Metric, label: str, one: SeriesTotals) -> str:
 
 
 def _line(name: str, labels: dict[str, str], value: float) -> str:
-    inside = ",".join(f'{label}="{text.translate(_ESCAPES)}"' for label, text in labels.items())
+    inside = _inside(labels)
     return f"{name}{'{' + inside + '}' if inside else ''} {value}\n"
 
 

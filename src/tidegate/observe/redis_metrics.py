@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 
 from tidegate.memory.meters import MeterReader, SeriesTotals
-from tidegate.observe.metric_names import Metric
+from tidegate.observe.metric_names import Families, Metric, Samples
 from tidegate.redis.report import LANE_EVENTS
 
 __all__ = ["REDIS", "redis_families"]
 
 _Places = Mapping[str, list[tuple[int, int]]]
-_Samples = list[tuple[Metric, dict[str, str], float]]
 
 COMMANDS = Metric(
     "tidegate_redis_commands_total",
@@ -59,64 +58,49 @@ REDIS = (COMMANDS, DURATION, EVENTS, LANE_BYTES, CONNECTIONS, IN_FLIGHT, WAITING
 """Every metric of this module, in the order of the exposition."""
 
 
-def redis_families(
-    reader: MeterReader,
-    by_kind: Mapping[str, _Places],
-    histogram: Callable[[Metric, str, SeriesTotals], str],
-    line: Callable[[str, dict[str, str], float], str],
-    head: Callable[[Metric], str],
-) -> Iterator[str]:
-    """The families of links, one at a time.
+def redis_families(reader: MeterReader, by_kind: Mapping[str, _Places]) -> Families:
+    """The families of links.
 
     Args:
         reader: Of the shared meters.
         by_kind: Where series lie: kind → name → places.
-        histogram: Writes the samples of a histogram with given labels.
-        line: Writes one sample.
-        head: Writes what stands before a family.
     """
-    samples: _Samples = []
-    histograms = [head(DURATION)]
+    samples: dict[Metric, Samples] = {metric: [] for metric in REDIS}
     for name, places in by_kind.get("redis_command", {}).items():
         one = reader.read("redis_command", name, places)
         labels = _labels(name, "command")
         if any(one.classes):
-            for result, count in zip(("ok", "error"), one.classes, strict=False):
-                samples.append((COMMANDS, {**labels, "result": result}, count))
-            inside = ",".join(f'{label}="{text}"' for label, text in labels.items())
-            histograms.append(histogram(DURATION, inside, one))
-    samples += _of_lanes(reader, by_kind.get("redis_lane", {}))
+            samples[COMMANDS] += [
+                ({**labels, "result": result}, count)
+                for result, count in zip(("ok", "error"), one.classes, strict=False)
+            ]
+            samples[DURATION].append((labels, one))
+    for name, places in by_kind.get("redis_lane", {}).items():
+        _add_lane(samples, reader, name, places)
     for name, places in by_kind.get("redis_keys", {}).items():
         one = reader.read("redis_keys", name, places)
         labels = _labels(name, "keys")
         if one.classes[0]:
-            samples.append((KEY_COMMANDS, labels, one.classes[0]))
-            samples.append((KEY_BYTES, {**labels, "direction": "in"}, one.bytes_in))
-            samples.append((KEY_BYTES, {**labels, "direction": "out"}, one.bytes_out))
-    for metric in REDIS:
-        if metric is DURATION:
-            yield "".join(histograms)
-        else:
-            yield head(metric) + "".join(
-                line(metric.name, labels, n) for known, labels, n in samples if known is metric
-            )
+            samples[KEY_COMMANDS].append((labels, one.classes[0]))
+            samples[KEY_BYTES] += _bytes(labels, one)
+    return samples.items()
 
 
-def _of_lanes(reader: MeterReader, lanes: _Places) -> _Samples:
-    samples: _Samples = []
-    for name, places in lanes.items():
-        one = reader.read("redis_lane", name, places)
-        if name == "other" and not any(one.classes):
-            continue  # nothing is other yet
-        labels = _labels(name, "lane")
-        samples += [
-            (EVENTS, {**labels, "event": event}, count) for event, count in zip(LANE_EVENTS, one.classes, strict=True)
-        ]
-        samples.append((LANE_BYTES, {**labels, "direction": "in"}, one.bytes_in))
-        samples.append((LANE_BYTES, {**labels, "direction": "out"}, one.bytes_out))
-        gauges = zip((CONNECTIONS, WAITING, IN_FLIGHT), reader.gauges(places), strict=True)
-        samples += [(metric, labels, value) for metric, value in gauges]
-    return samples
+def _add_lane(samples: dict[Metric, Samples], reader: MeterReader, name: str, places: list[tuple[int, int]]) -> None:
+    one = reader.read("redis_lane", name, places)
+    if name == "other" and not any(one.classes):
+        return  # nothing is other yet
+    labels = _labels(name, "lane")
+    samples[EVENTS] += [
+        ({**labels, "event": event}, count) for event, count in zip(LANE_EVENTS, one.classes, strict=True)
+    ]
+    samples[LANE_BYTES] += _bytes(labels, one)
+    for metric, value in zip((CONNECTIONS, WAITING, IN_FLIGHT), reader.gauges(places), strict=True):
+        samples[metric].append((labels, value))
+
+
+def _bytes(labels: dict[str, str], one: SeriesTotals) -> Samples:
+    return [({**labels, "direction": "in"}, one.bytes_in), ({**labels, "direction": "out"}, one.bytes_out)]
 
 
 def _labels(name: str, second: str) -> dict[str, str]:

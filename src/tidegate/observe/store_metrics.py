@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from tidegate.memory.store_report import StoreTotals
-from tidegate.observe.metric_names import Metric
+from tidegate.observe.metric_names import Families, Metric
 
 __all__ = ["STORE", "store_families"]
-
-_Samples = list[tuple[dict[str, str], float]]
 
 ENTRIES = Metric(
     "tidegate_store_entries", "gauge", ("size",), "values in the machine store: `small` ones, and `large` over 64 KiB"
@@ -46,7 +42,7 @@ STORE = (ENTRIES, BYTES, REMOVALS, WRITES, STUCK, DAMAGES)
 """Every metric of this module, in the order of the exposition."""
 
 
-def store_families(seen: StoreTotals) -> Iterator[tuple[Metric, _Samples]]:
+def store_families(seen: StoreTotals) -> Families:
     """Each family with its samples.
 
     Args:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from tidegate.observe.kernel import LinkFigures
-from tidegate.observe.metric_names import Metric
+from tidegate.observe.metric_names import Families, Metric
 from tidegate.observe.sample import Sample, UpstreamSample
 from tidegate.observe.vitals import Vitals
 
@@ -126,7 +126,7 @@ VITALS: tuple[Metric, ...] = (*OF_GATEWAY, *_OF_UPSTREAM, *OF_LINKS, *_OF_MACHIN
 """Every one of them, in the order of the exposition."""
 
 
-def vital_families(vitals: Vitals) -> Iterator[tuple[Metric, list[tuple[dict[str, str], float]]]]:
+def vital_families(vitals: Vitals) -> Families:
     """Each metric with its samples: labels and value. One whose value is not known has none."""
     sample = vitals.sample
     if sample is None:
