@@ -326,6 +326,19 @@ def test_who_finds_the_contract_full_when_his_endpoint_is_free_waits_for_that_an
         assert plane.region.inflight().rows_that_count() == 0
 
 
+def test_dry_run_counts_what_it_would_let_in_at_each_endpoint_and_refuses_nobody() -> None:
+    upstream = 'limits = ["each"]\nbalance = "round_robin"'
+    limit = ONE_EACH + "dry_run = true\n"
+    with group(2, limit, upstream=upstream) as (plane, endpoints), holding(plane, endpoints) as held:
+        for _ in range(6):
+            held.ask()
+        assert verdicts(plane, "each") == {"admitted": 2, "would_refuse": 4}
+        assert plane.region.inflight().rows_that_count() == 2
+        for number in range(6):
+            assert held.answer(number) == 200
+        until(lambda: plane.region.inflight().rows_that_count() == 0, "all have ended")
+
+
 WAITS_AT_ENDPOINT = {
     "permit": ('[limits.each]\nconcurrency = 1\nqueue = 2\nkey = "endpoint"\n', 503),
     "turn": ('[limits.each]\nrate = "1/h"\nburst = 2\nexcess = "delay"\nkey = "endpoint"\n', 429),
