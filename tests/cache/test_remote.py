@@ -7,6 +7,7 @@ import os
 from typing import Any
 
 import pytest
+from tests.cache.caches import Landing, Leading
 from tests.redis.links import background, link_to, run, until
 from tests.redis.servers import Server
 
@@ -130,6 +131,46 @@ def test_one_large_value_is_read_at_a_time_in_pieces_and_as_fast_as_it_may(serve
             assert all(what is not None and what.value == value for what, _ in found)
             assert len(waits) == 2 * -(-(300_000 - 4096) // (32 << 10)), "the first 4 KiB came with the look"
             assert max(waits) > 0.3, "the rate would have been asked for"
+
+    run(scenario())
+
+
+def test_workers_of_a_machine_read_large_values_one_after_the_other(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> None:
+        flights, values = Landing(), {key: os.urandom(200_000) for key in "abcd"}
+        async with link_to(server.address) as link, link_to(server.address) as other_link:
+            reading, most = set[int](), 0
+
+            class Watched(Pacing):
+                __slots__ = ("number",)
+
+                def take(self, now: float, size: int) -> float:
+                    nonlocal most
+                    reading.add(self.number)
+                    most = max(most, len(reading))
+                    return 0.0
+
+            workers = []
+            for number, one in enumerate((link, other_link)):
+                pacing = Watched(None)
+                pacing.number = number
+                workers.append(remote(one, "alone:", piece=8 << 10, pacing=pacing, flights=flights))
+            for key, value in values.items():
+                await put(workers[0], key, value)
+                reading.clear()
+            most = 0
+            land = Leading.land
+
+            def landing(self: Leading) -> bool:
+                reading.clear()
+                return land(self)
+
+            monkeypatch.setattr(Leading, "land", landing)
+            found = await asyncio.gather(*(one.look(key, ()) for one in workers for key in values))
+            assert [what.value for what, _ in found if what is not None] == [*values.values()] * 2
+            assert most == 1 and not flights.flying
 
     run(scenario())
 

@@ -88,6 +88,18 @@ def test_pinned_ones_stay_and_have_half_of_the_room() -> None:
     assert "a" not in one._entries and "b" in one._entries
 
 
+def test_a_pinned_one_that_grows_too_large_is_one_like_the_others() -> None:
+    one = space(300)
+    one.pin("a")
+    one.put(entry("a", 1))
+    one.put(entry("a", 151))
+    assert one.statistics()[:2] == (1, 151) and one.statistics().pinned == 0
+    one.put(entry("a", 150))
+    one.drop("a")
+    one.put(entry("a", 150))
+    assert one.statistics().pinned == 1
+
+
 def test_one_that_is_there_already_can_be_pinned() -> None:
     one = space(1000)
     one.put(entry("a", 100))

@@ -70,6 +70,7 @@ class Cache(Shelf):
         self._chance = chance or random.Random()
         self._space = Space(self.entries, settings.memory)
         self._machine = machine
+        self._machine_flights = flights
         self._maker = Maker(self._names, self.generations, self.now, self._chance)
         codec = codec_named(settings.codec)
         self._fetcher = Fetcher(
@@ -290,6 +291,7 @@ class Cache(Shelf):
             large_value=settings.large_value,
             piece=settings.redis_in_flight,
             pacing=Pacing(settings.redis_bytes_per_s),
+            flights=self._machine_flights,
         )
         if is_new:
             forget = self._space.clear if self._machine is None else None

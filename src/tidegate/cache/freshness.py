@@ -77,10 +77,13 @@ class Lifetimes:
             is_negative: Whether it says that there is no value.
         """
         fresh_until = now + left_s
-        stale_s = 0.0 if is_negative else self.stale_while_revalidate_s
-        error_s = 0.0 if is_negative else max(stale_s, self.stale_if_error_s)
-        early_s = 0.0 if is_negative else _SURELY * self.eagerness * load_s
-        early_from = min(fresh_until, max(now, fresh_until - early_s))
+        if is_negative:
+            return Times(loaded_at, fresh_until, fresh_until, fresh_until, fresh_until)
+        early_from = fresh_until - _SURELY * self.eagerness * load_s
+        if early_from < now:
+            early_from = min(now, fresh_until)
+        stale_s = self.stale_while_revalidate_s
+        error_s = max(stale_s, self.stale_if_error_s)
         return Times(loaded_at, early_from, fresh_until, fresh_until + stale_s, fresh_until + error_s)
 
 

@@ -19,7 +19,6 @@ from tidegate.cache.codec import Codec
 from tidegate.cache.freshness import Lifetimes
 from tidegate.cache.names import wire
 from tidegate.cache.shelf import Entry, Key
-from tidegate.cache.sizes import ENTRY_BYTES, size_of
 from tidegate.cache.statistics import MachineStatistics
 from tidegate.errors import GatewayError, Kind, Source
 from tidegate.memory.generations import GENERATIONS_SIZE, Generations
@@ -30,9 +29,10 @@ __all__ = ["MachineTier", "directory_for"]
 
 
 class _Meta(msgspec.Struct, frozen=True, array_like=True):
-    """What is known of a value; ``fresh_until`` on the store's clock."""
+    """What is known of a value; ``fresh_until`` on the store's clock, ``size`` at hand."""
 
     fresh_until: float
+    size: int
     load_s: float
     is_negative: bool
     tags: tuple[str, ...]
@@ -85,10 +85,10 @@ class MachineTier:
                 meta = _decode(stored.meta)
                 if self.generations.read(meta.slots) == meta.marks:
                     self._hits += 1
-                    value = None if meta.is_negative else codec.decode(bytes(stored.value))
+                    data = stored.value if type(stored.value) is bytes else bytes(stored.value)
+                    value = None if meta.is_negative else codec.decode(data)
                     times = lifetimes.rest(now, now, meta.fresh_until - boot, meta.load_s, is_negative=meta.is_negative)
-                    size = ENTRY_BYTES + size_of(value)
-                    return Entry(key, value, size, times, now, meta.tags, meta.slots, meta.marks, meta.load_s)
+                    return Entry(key, value, meta.size, times, now, meta.tags, meta.slots, meta.marks, meta.load_s)
             except (msgspec.MsgspecError, ValueError, IndexError):
                 pass  # of another version: it is as good as none
         self._misses += 1
@@ -99,7 +99,13 @@ class MachineTier:
         boot = boot_s()
         meta = _encode(
             _Meta(
-                boot + entry.fresh_until - now, entry.load_s, entry.value is None, entry.tags, entry.slots, entry.marks
+                boot + entry.fresh_until - now,
+                entry.size,
+                entry.load_s,
+                entry.value is None,
+                entry.tags,
+                entry.slots,
+                entry.marks,
             )
         )
         if len(meta) > META_MAX:

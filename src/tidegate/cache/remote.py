@@ -1,8 +1,8 @@
 """The tier in Redis: what one machine has fetched, all others find.
 
 A look-up asks for the beginning of a value only, and so learns how long it is before it asks for the rest. What is
-longer than ``large_value`` is read in pieces on the lane for large values, one such value at a time and no faster than
-the budget says: a shared record of 20 MB never fills a link that others need.
+longer than ``large_value`` is read in pieces on the lane for large values, one such value at a time on a machine, and
+no faster than the budget says: a shared record of 20 MB never fills a link that others need.
 
 What is written is guarded. A key has a *fence*, and a tag a *stamp*: random words that an invalidation changes. Whoever
 loads has read them before, in the look-up that found nothing; his value is stored only if the fence is still the same,
@@ -12,10 +12,11 @@ All keys of one value are in one slot of a cluster.
 """
 
 import asyncio
+import contextlib
 import secrets
 import zlib
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from tidegate.cache.envelope import HEAD_MAX, Found, Head, Ticket, open_envelope, seal
@@ -26,12 +27,14 @@ from tidegate.cache.statistics import RemoteStatistics
 from tidegate.redis.scripts import Script
 
 if TYPE_CHECKING:
+    from tidegate.cache.fetch import MachineFlights
     from tidegate.redis.link import Link
 
 __all__ = ["Remote"]
 
 _STEP: Final = 1 << 20
 _LARGE_KNOWN: Final = 4096  # large keys whose size is remembered
+_ALONE_S: Final = 30.0  # after which another may, if the one who reads has been stopped
 _FENCE_S: Final = 900.0  # longer than any fetch that may have begun before it
 LIFE_MAX_S: Final = 30 * 86400.0
 """How long a value is kept at the most; stamps of tags are kept for as long, and so end after the values under them."""
@@ -58,7 +61,7 @@ class Remote:
         large_value: Bytes from which on a value is a large one.
         piece: Bytes of a large value that are on their way at once.
         pacing: The rate that large values keep.
-        one_at_a_time: Held while a large value is read or written.
+        flights: Of the machine: of all its workers one reads or writes a large value at a time. Without them, of each.
     """
 
     def __init__(
@@ -69,7 +72,7 @@ class Remote:
         large_value: int,
         piece: int,
         pacing: Pacing,
-        one_at_a_time: asyncio.Lock | None = None,
+        flights: "MachineFlights | None" = None,
     ) -> None:
         self.link = link
         self._prefix = wire(prefix)
@@ -77,7 +80,8 @@ class Remote:
         self._large_value = large_value
         self._piece = piece
         self._pacing = pacing
-        self._one_at_a_time = one_at_a_time or asyncio.Lock()
+        self._flights = flights
+        self._one_at_a_time = asyncio.Lock()
         self._large: OrderedDict[Key, int] = OrderedDict()
         self._hits = self._misses = self._large_reads = self._stored = self._fenced = 0
         self._bytes_in = self._bytes_out = self.errors = 0
@@ -221,7 +225,7 @@ class Remote:
 
     async def _read_large(self, key: Key, begin: bytes, at: int, head: Head) -> bytes | None:
         """The whole value, of which the beginning is there; None when it was replaced meanwhile."""
-        async with self._one_at_a_time:
+        async with self._alone():
             self._large_reads += 1
             whole = bytearray(head.size)
             got = len(begin) - at
@@ -245,13 +249,26 @@ class Remote:
         beside = self.key(key, f":{secrets.token_hex(8)}")
         names = [self.key(key), self.key(key, ":fence"), beside]
         whole = memoryview(value)
-        async with self._one_at_a_time:
+        async with self._alone():
             await self.link.bulk.call("SET", beside, sealed, "PX", life_ms)
             for at in range(0, len(value), self._piece):
                 piece = whole[at : at + self._piece]
                 await self._pace(len(piece))
                 await self.link.bulk.call("APPEND", beside, piece)
             return await _STORE_LARGE.run(self.link.bulk, names, (fence,))
+
+    @contextlib.asynccontextmanager
+    async def _alone(self) -> AsyncIterator[None]:
+        """While no other caller of this machine reads or writes a large value over this link."""
+        async with self._one_at_a_time:
+            flight, name = None, b"large values of %b" % self.link.name.encode()
+            while self._flights is not None and (flight := self._flights.lead(name, _ALONE_S)) is None:
+                await self._flights.wait(name)
+            try:
+                yield
+            finally:
+                if flight is not None:
+                    flight.land()
 
     async def _pace(self, size: int) -> None:
         wait_s = self._pacing.take(asyncio.get_running_loop().time(), size)

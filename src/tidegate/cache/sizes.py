@@ -10,6 +10,7 @@ ENTRY_BYTES: Final = 512
 """An entry without its value: the object, its key, its places in two tables. Measured: 420 to 520."""
 
 _DEPTH: Final = 64
+_PLAIN: Final = (bytes, str, int, float)
 
 
 def size_of(value: Any, depth: int = _DEPTH) -> int:
@@ -18,7 +19,7 @@ def size_of(value: Any, depth: int = _DEPTH) -> int:
     Of objects that are no builtin containers only the outermost counts.
     """
     size = sys.getsizeof(value)
-    if depth == 0 or isinstance(value, bytes | str | int | float):
+    if type(value) is bytes or depth == 0 or isinstance(value, _PLAIN):
         return size
     if isinstance(value, Mapping):
         return size + sum(size_of(key, depth - 1) + size_of(one, depth - 1) for key, one in value.items())

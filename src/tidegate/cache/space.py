@@ -61,11 +61,14 @@ class Space:
         key = entry.key
         self._sketch.count(key)
         place = self._place_of(key)
+        if place is self._pinned and not self._has_room_among_pinned(entry.size - place[key].size):
+            entry.uses += self._remove(place, key).uses
+            place = None
         if place is not None:
             entry.uses += place[key].uses
             self._bytes[id(place)] += entry.size - place[key].size
             place[key] = entry
-        elif key in self._pins and self._bytes[id(self._pinned)] + entry.size <= PINNED_SHARE * self.max_bytes:
+        elif key in self._pins and self._has_room_among_pinned(entry.size):
             self._add(self._pinned, entry)
         else:
             self._add(self._line, entry)
@@ -99,8 +102,7 @@ class Space:
         place = self._place_of(key)
         if place is not None and place is not self._pinned:
             entry = self._remove(place, key)
-            has_room = self._bytes[id(self._pinned)] + entry.size <= PINNED_SHARE * self.max_bytes
-            self._add(self._pinned if has_room else place, entry)
+            self._add(self._pinned if self._has_room_among_pinned(entry.size) else place, entry)
 
     def unpin(self, key: Key) -> None:
         """It is one like the others again."""
@@ -143,6 +145,9 @@ class Space:
             if key in place:
                 return place
         return None
+
+    def _has_room_among_pinned(self, size: int) -> bool:
+        return self._bytes[id(self._pinned)] + size <= PINNED_SHARE * self.max_bytes
 
     def _add(self, place: "dict[Key, Entry]", entry: Entry) -> None:
         place[entry.key] = entry

@@ -59,7 +59,7 @@ class Cache(Section):
         int | None,
         Size(smallest=4096),
         Off(),
-        Doc("How fast large values are read and written, by each worker; absent or `off`: as fast as the link is."),
+        Doc("How fast large values are read and written, by a machine; absent or `off`: as fast as the link is."),
     ] = None
     ttl: Annotated[float, Duration(), Doc("How long a value is fresh, where a caller does not say.")] = 60.0
     jitter: Annotated[
