@@ -15,10 +15,18 @@ from typing import Any
 
 import msgspec
 import pytest
+from tests.cache.caches import Clock
+from tests.cache.caches import cache as cache_with
+from tests.redis.links import link_to, run
 from tests.redis.servers import Server, serving
 
 from tidegate import Filter, Request, Response, testing
+from tidegate.cache.cache import Cache
+from tidegate.config.options import make
 from tidegate.filters.session_auth import SessionAuth
+from tidegate.filters.tokens.auth import Refusal, Verdict
+from tidegate.filters.tokens.principal import Principal
+from tidegate.redis.link import Link
 from tidegate.testing.gateway import Gateway
 from tidegate.testing.relay import Relay
 
@@ -66,6 +74,19 @@ def gateway(
     use = testing.use(SessionAuth, **{"redis": "main", "cache": "sessions"} | LONG | options)
     with testing.gateway(use, route=route, listener=listener, config=tables) as gw:
         yield gw
+
+
+def filter_on(sessions: Cache, link: Link, remember: float = 60.0) -> SessionAuth:
+    """The filter in a worker that has this cache and this link."""
+    made = make(SessionAuth, {"redis": "main", "cache": "sessions", "remember": remember, "timeout": FAR_S})
+    made.caches, made.redis_links = {"sessions": sessions}, {"main": link}
+    made.prepare()
+    return made
+
+
+async def judged(by: SessionAuth, token: str) -> Verdict:
+    verdict = by.judge(token, hashlib.sha256(token.encode()).digest())
+    return verdict if isinstance(verdict, Principal | Refusal) else await verdict
 
 
 def cookie(token: str) -> dict[str, str]:
@@ -198,6 +219,22 @@ def test_revoked_session_lets_in_no_longer_than_it_is_remembered(server: Server)
         assert gw.get("/", cookie("gone")).status == 200
         server.ask("DEL", "session:gone")
         until_status(gw, 401, cookie("gone"))
+
+
+def test_who_believes_for_longer_keeps_nothing_alive_for_others(server: Server) -> None:
+    async def scenario() -> None:
+        clock = Clock()
+        async with link_to(server.address) as link:
+            shared = cache_with(clock)
+            long, short = filter_on(shared, link, 3600.0), filter_on(shared, link, 60.0)
+            server.ask("SET", "session:c3", json.dumps(ANN))
+            assert all([isinstance(await judged(one, "c3"), Principal) for one in (long, short)])
+            server.ask("DEL", "session:c3")
+            clock.now += 100.0
+            assert isinstance(await judged(long, "c3"), Principal)
+            assert isinstance(await judged(short, "c3"), Refusal)
+
+    run(scenario())
 
 
 @pytest.mark.parametrize("tag", ["subject:eve", f"session:{hashlib.sha256(b'out').hexdigest()}"])

@@ -119,8 +119,10 @@ class SessionAuth(TokenAuth):
             largest=self.max_value,
             timeout_s=self.timeout,
         )
-        # Filters that read sessions otherwise may share the cache, and find nothing of this one's.
+        # Filters that read sessions otherwise, or believe them for longer, may share the cache, and find nothing of
+        # this one's.
         meaning = (
+            self.remember,
             self.redis,
             self.prefix,
             sorted(self.headers.items()),
