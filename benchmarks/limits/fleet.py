@@ -15,9 +15,9 @@ from benchmarks.ports import free_port
 from tidegate.limits.fleet.allowance import RateAllowance
 
 NODES, RATE, TIMES = 10, 1000, 10
-QUIET_S, TROUBLED_S = 60, 40
-KILLED_AT_S, BACK_AT_S = 12, 22
-WARM_S = 3  # until all are connected and know of each other
+QUIET_S, TROUBLED_S = 60, 32
+KILLED_AT_S, BACK_AT_S = 8, 18
+WARM_S = 3  # so that a minute may begin anywhere
 
 
 def fleet() -> int:
@@ -52,14 +52,26 @@ def run(seconds: float, events: tuple[tuple[float, str], ...]) -> tuple[list[dic
     """What each node tells, when they began, and how many questions the store was asked."""
     port = free_port()
     store = start(port)
-    began = time.monotonic() + 1
     per_s = RATE * TIMES / NODES
     words = [sys.executable, "-m", "benchmarks.limits.fleet_node", str(port)]
     nodes = [
-        subprocess.Popen([*words, f"n{i}", str(RATE), str(per_s), str(began + seconds)], stdout=subprocess.PIPE)
+        subprocess.Popen(
+            [*words, f"n{i}", str(NODES), str(RATE), str(per_s)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
         for i in range(NODES)
     ]
     try:
+        for node in nodes:
+            assert node.stdout is not None
+            node.stdout.readline()  # it is ready
+        began = time.monotonic() + 1
+        for node in nodes:
+            assert node.stdin is not None
+            node.stdin.write(f"{began} {began + seconds}\n".encode())
+            node.stdin.flush()
         for at_s, event in events:
             time.sleep(max(0.0, began + at_s - time.monotonic()))
             if event == "kill":

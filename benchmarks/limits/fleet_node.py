@@ -68,9 +68,14 @@ class Node:
         self.refused += self.verdict() == PENDING
         self.longest_s = max(self.longest_s, time.monotonic() - began)
 
+    async def is_ready(self, nodes: int) -> None:
+        """Returns when it is connected and knows how many there are."""
+        self.nodes.begin()
+        while self.nodes.count < nodes:  # noqa: ASYNC110 - nobody announces it
+            await asyncio.sleep(0.05)
+
     async def run(self, until_s: float, per_s: float) -> None:
         """Requests at random moments until then."""
-        self.nodes.begin()
         chance, due = random.Random(self.nodes.name), 0.0
         while time.monotonic() < until_s:
             await asyncio.sleep(chance.uniform(0.5, 1.5) * STEP_S)
@@ -82,12 +87,16 @@ class Node:
         await asyncio.sleep(2 * CAP_S)
 
 
-def main(port: int, name: str, rate: float, per_s: float, until_s: float) -> None:
-    """Runs and prints what became of the requests, as JSON."""
+def main(port: int, name: str, nodes: int, rate: float, per_s: float) -> None:
+    """Says that it is ready, hears until when to run, and prints what became of the requests, as JSON."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
 
         async def scenario() -> Node:
             node = Node(port, name, rate)
+            await node.is_ready(nodes)
+            print("ready", flush=True)
+            began_s, until_s = map(float, (await asyncio.to_thread(sys.stdin.readline)).split())
+            await asyncio.sleep(began_s - time.monotonic())
             await node.run(until_s, per_s)
             return node
 
@@ -98,5 +107,5 @@ def main(port: int, name: str, rate: float, per_s: float, until_s: float) -> Non
 
 
 if __name__ == "__main__":
-    port, name, rate, per_s, until_s = sys.argv[1:]
-    main(int(port), name, float(rate), float(per_s), float(until_s))
+    port, name, nodes, rate, per_s = sys.argv[1:]
+    main(int(port), name, int(nodes), float(rate), float(per_s))

@@ -25,8 +25,8 @@ class Bucket:
         returned, used, since_ms = (*owed, 0, 0, 0)[:3]
         arrival, room = self.arrival, interval * holds
         if used > 0:
-            arrival = min(max(arrival, now - since_ms * 1000) + used * interval, now + room)
-        arrival = min(max(arrival - returned * interval, now), now + room)
+            arrival = min(max(max(arrival, now - since_ms * 1000) + used * interval, now), now + 2 * room)
+        arrival = min(max(arrival - returned * interval, now), now + 2 * room)
         lent = min(wanted, math.floor((now + room - arrival) / interval + 1e-6))
         if lent < least:
             lent = 0

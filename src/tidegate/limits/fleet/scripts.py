@@ -15,8 +15,9 @@ _RATE: Final = """
 local function rate_of(key, interval, holds)
   local one = {interval = interval, room = interval * holds, holds = holds}
   one.arrival = tonumber(redis.call('GET', key) or '0')
-  -- Of a rate that has been lowered, or a clock that was set back, no more is owed than a whole bucket.
-  function one.settle() one.arrival = math.min(math.max(one.arrival, now_us), now_us + one.room) end
+  -- A bucket may be owed beyond an empty one, by what nodes let in by themselves. More is a rate that was lowered, or a
+  -- clock that was set back, and would keep a key out for as long as that.
+  function one.settle() one.arrival = math.min(math.max(one.arrival, now_us), now_us + 2 * one.room) end
   function one.left() return math.floor((now_us + one.room - one.arrival) / interval + 1e-6) end
   function one.missing_ms(wanted)
     return math.max(0, math.ceil((wanted * interval - (one.room - (one.arrival - now_us))) / 1000))
@@ -98,11 +99,11 @@ _BORROW_RATE: Final = """
 -- {credits lent: none or least to wanted, ms until there would be as many as wanted}
 local rate = rate_of(KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]))
 local least, wanted = tonumber(ARGV[3]), tonumber(ARGV[4])
--- What nodes let in by themselves, while the store was away, took up room as it came.
+-- What nodes let in by themselves, while the store was away or slow, took up room as it came.
 local used = tonumber(ARGV[6])
 if used > 0 then
   rate.arrival = math.max(rate.arrival, now_us - tonumber(ARGV[7]) * 1000) + used * rate.interval
-  rate.arrival = math.min(rate.arrival, now_us + rate.room)
+  rate.settle()
 end
 rate.arrival = rate.arrival - tonumber(ARGV[5]) * rate.interval
 rate.settle()
