@@ -148,8 +148,7 @@ async def work(case: Case, address: str, region: Region, slot: int, directory: P
     flights = SingleFlight(region.mapping, region.secret, slot)
     cache = Cache("bench", settings(case), region.generations(), link=link, flights=flights, machine=machine)
     # A machine that has just begun hears which version there is, and believes nothing from before.
-    while cache.statistics().redis.gaps == 0:  # type: ignore[union-attr] # noqa: ASYNC110 - nobody announces it
-        await asyncio.sleep(0.01)
+    await cache.preload(())
     writing = write(cache, case.sessions) if slot == 0 else write(cache, 0)
     (waits, late, beats), _ = await asyncio.gather(
         play(case, lambda: cache.get(KEY, load), link.control.ping),
