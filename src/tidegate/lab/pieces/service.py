@@ -54,6 +54,7 @@ class Service:
         self.connections = 0
         self._open: set[_Exchanges] = set()
         self._server: asyncio.Server | None = None
+        self._is_over = False
 
     def __repr__(self) -> str:
         return f"<Service {self.address}: {self.in_flight} in flight, {self.taken} taken>"
@@ -65,6 +66,7 @@ class Service:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        self._is_over = True
         if self._server is not None:
             self._server.close()
         self.drop()
@@ -83,6 +85,13 @@ class Service:
     def _accept(self) -> _Exchanges:
         self.connections += 1
         return _Exchanges(self)
+
+    def _welcome(self, exchanges: _Exchanges) -> None:
+        """Keeps a connection, unless it was accepted while the service ended."""
+        if self._is_over:
+            exchanges.transport.abort()
+        else:
+            self._open.add(exchanges)
 
     async def serve(self, request: Request) -> Answer:
         """One request, counted."""
@@ -107,7 +116,7 @@ class _Exchanges(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
-        self._service._open.add(self)  # noqa: SLF001 - the service's own connection
+        self._service._welcome(self)  # noqa: SLF001 - the service's own connection
 
     def connection_lost(self, _: Exception | None) -> None:
         self._service._open.discard(self)  # noqa: SLF001 - the service's own connection
