@@ -90,11 +90,14 @@ def _garbage(handler: http.server.BaseHTTPRequestHandler) -> None:
     handler.close_connection = True
 
 
-def test_publisher_that_says_a_byte_now_and_then_is_left() -> None:
+@pytest.mark.parametrize(
+    "begun", [b"", b"HTTP/1.1 200 OK\r\nX: ", b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n"]
+)
+def test_publisher_that_says_a_byte_now_and_then_is_left(begun: bytes) -> None:
     ended = threading.Event()
 
     def drip(handler: http.server.BaseHTTPRequestHandler) -> None:
-        handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+        handler.wfile.write(begun)
         while not ended.wait(0.01):
             try:
                 handler.wfile.write(b"x")
