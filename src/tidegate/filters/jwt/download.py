@@ -73,6 +73,9 @@ def download(url: str, *, ca: str | None, timeout_s: float) -> bytes:
     except http.client.HTTPException as error:
         _check_time(ends_at)
         raise ValueError(f"answered no HTTP: {type(error).__name__}: {error}") from None
+    except OSError:
+        _check_time(ends_at)  # which may be why: what comes after the socket was shut down is a reset
+        raise
     finally:
         if ending is not None:
             ending.cancel()
