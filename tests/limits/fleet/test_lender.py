@@ -201,8 +201,12 @@ def test_quota_that_the_store_has_forgotten_is_told_to_it_again() -> None:
 def test_share_of_a_quota_is_what_is_left_of_the_part_of_a_node() -> None:
     async def scenario() -> None:
         with serving() as server:
-            async with lending(server, QuotaAllowance(60, DAY_MS, "first_use"), name="one") as (lender, limit):
-                server.ask("ZADD", "tidegate:nodes", 4 * 10**12, "another")
+            quota = QuotaAllowance(60, DAY_MS, "first_use")
+            async with (
+                lending(server, quota, name="one") as (lender, limit),
+                lending(server, quota, name="two") as (two, _),
+            ):
+                two.nodes.begin()
                 lender.nodes.begin()
                 await until(lambda: lender.nodes.count == 2)
                 assert [await verdict(limit) for _ in range(10)] == [0] * 10
