@@ -68,6 +68,28 @@ def test_caches_of_redis_follow_their_settings(server: Server) -> None:
     run(scenario())
 
 
+def test_a_cache_that_is_gone_goes_on_as_long_as_somebody_may_ask(server: Server) -> None:
+    async def scenario() -> None:
+        async with link_to(server.address) as link:
+            caches = Caches(Generations(bytearray(GENERATIONS_SIZE)), {"main": link})
+            settings, origin = Settings(redis="main", prefix="kept:", ttl=500.0), Origin()
+            caches.configure({"a": settings})
+            one = caches["a"]
+            await one.get("k", origin.load)
+            bus = one._bus
+            caches.configure({}, kept={"a", "never was"})
+            assert caches["a"] is one and list(caches) == ["a"]
+            assert one.settings == settings and one._bus is bus, "it still hears what is invalidated"
+            assert await one.get("k", origin.load) == b"value" and len(origin.asked) == 1
+            caches.configure({"a": replace(settings, ttl=5.0)}, kept={"a"})
+            assert caches["a"] is one and one.settings.ttl == 5.0, "it came back, with what is in it"
+            caches.configure({})
+            assert "a" not in caches and one._bus is None
+            caches.close()
+
+    run(scenario())
+
+
 @pytest.mark.parametrize("after", [{}, {"a": Settings(redis="main", prefix="other:")}])
 def test_who_waits_for_a_cache_that_a_reload_takes_away_gets_his_value(
     server: Server, after: dict[str, Settings]

@@ -128,6 +128,25 @@ def test_close_ends_everything_at_once() -> None:
             assert peer.is_closed()
 
 
+def test_link_and_cache_that_a_reload_removes_answer_until_the_last_exchange_that_has_them_ended() -> None:
+    asks = (
+        '[filters.asks]\nclass = "tests.plane.reload_filters:AsksLate"\n'
+        '[redis.gone]\nurl = "redis://127.0.0.1:1"\n[cache.gone]\nredis = "gone"\n'
+    )
+    with Upstream() as upstream:
+        old = one_upstream(upstream, route='filters = ["asks"]', more=asks)
+        with Plane(old, server='filter_packages = ["tests"]') as plane, plane.connect() as client:
+            client.send(GET)
+            with upstream.accept() as server:
+                server.request()
+                plane.reload(LOCAL)
+                plane.reload(LOCAL.replace('"here" }', '"there" }'))
+                server.send(OK)
+                answer = client.answer()
+                assert (answer.status, answer.get("X-Link"), answer.get("X-Cache")) == (200, "gone", "gone")
+            until(lambda: not plane.server.links and not plane.server.caches, "nobody can ask for them any more")
+
+
 def test_server_shows_what_it_does() -> None:
     with Plane(LOCAL) as plane, plane.connect() as client:
         client.send(GET)

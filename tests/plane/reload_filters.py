@@ -3,7 +3,7 @@
 import tidegate
 from tidegate import Request, ResponseHead, option
 
-__all__ = ["CLOSED", "Marked", "Refuses"]
+__all__ = ["CLOSED", "AsksLate", "Marked", "Refuses"]
 
 CLOSED: list[int] = []
 
@@ -30,3 +30,12 @@ class Refuses(tidegate.Filter):
     def prepare(self) -> None:
         """Raises."""
         raise ValueError("not today")
+
+
+class AsksLate(tidegate.Filter):
+    """Asks its link and its cache by name when the upstream has answered, and not before."""
+
+    def on_response(self, request: Request, response: ResponseHead) -> None:
+        """Leaves the names of what it found."""
+        response.headers["X-Link"] = self.redis_links["gone"].name
+        response.headers["X-Cache"] = self.caches["gone"].name

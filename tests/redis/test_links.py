@@ -38,6 +38,28 @@ def test_a_reload_keeps_the_links_whose_settings_stay(server: Server) -> None:
     run(scenario())
 
 
+def test_a_link_that_is_gone_answers_by_its_name_as_long_as_somebody_may_ask(server: Server) -> None:
+    async def scenario() -> None:
+        region = Region.create(1)
+        links = Links(region.slot(0).take_meters(), Log().say)
+        main = Redis(url=f"redis://{server.address}")
+        links.configure({"main": main})
+        link = links["main"]
+        links.configure({}, kept={"main", "never was"})
+        assert links["main"] is link and list(links) == ["main"]
+        assert await links["main"].data.ping() == b"PONG"
+        links.configure({"main": main}, kept={"main"})
+        assert links["main"] is link, "it came back, and is the same"
+        links.configure({"main": Redis(url=f"redis://{server.address}/1")}, kept={"main"})
+        assert links["main"] is not link, "what has a name in the newest snapshot is that one"
+        links.configure({})
+        assert "main" not in links
+        links.close()
+        region.close()
+
+    run(scenario())
+
+
 def test_what_is_counted_reaches_shared_memory_by_itself(server: Server) -> None:
     async def scenario() -> None:
         region = Region.create(1)

@@ -1,13 +1,14 @@
 """The caches of one worker, by their names in the configuration.
 
 They belong to the worker, not to a snapshot: a reload changes the settings of one that is there and leaves what is in
-it. Only with another ``codec`` or ``prefix``, or with or without ``machine``, it is another one.
+it. Only with another ``codec`` or ``prefix``, or with or without ``machine``, it is another one. One that is gone goes
+on as it was until the last exchange of a snapshot that has it has ended: it may not have asked yet.
 """
 
 import asyncio
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
@@ -31,7 +32,7 @@ REPORT_S: Final = 1.0
 
 
 class Caches(Mapping[str, "Cache"]):
-    """``caches["prices"]`` is the cache of ``[cache.prices]``; KeyError when the active snapshot has none.
+    """``caches["prices"]`` is the cache of ``[cache.prices]``; KeyError when no snapshot with exchanges has one.
 
     Args:
         generations: Where all workers see what is invalidated.
@@ -96,8 +97,15 @@ class Caches(Mapping[str, "Cache"]):
                     "cache_without_machine", f"cache {name} goes on without the machine's tier: {error}", cache=name
                 )
 
-    def configure(self, settings: Mapping[str, Settings]) -> None:
-        """Goes on with the caches of another snapshot; its links have been configured before."""
+    def configure(self, settings: Mapping[str, Settings], kept: Collection[str] = ()) -> None:
+        """Goes on with the caches of another snapshot; its links have been configured before.
+
+        Args:
+            settings: Of that snapshot.
+            kept: Names that exchanges of older snapshots may still ask for; they go on with the settings they have.
+        """
+        old = {name: cache.settings for name, cache in self._caches.items() if name in kept}
+        settings = {**old, **settings}
         for name in [name for name, cache in self._caches.items() if not _is_same(cache, settings.get(name))]:
             self.report()
             self._caches.pop(name).retire()

@@ -2,8 +2,8 @@
 
 A snapshot is *prepared* beside the active one (``preparation``), and becomes *active* when the shared word names it: exchanges
 look at the word when they begin, and a worker that has none looks ten times a second. What the new snapshot does not have is
-closed at the switch; the old plan and its filters go when the last exchange that began on it has ended. Pools belong to the
-worker and outlive snapshots.
+closed at the switch; the old plan, its filters, and the links and caches that it alone names go when the last exchange that
+began on it has ended. Pools belong to the worker and outlive snapshots.
 """
 
 from libc.stdint cimport uint64_t
@@ -146,8 +146,9 @@ cdef class Server:
         workers = self.region.workers
         self.active = made
         self.context.plan = made.plan
-        self.links.configure(made.plan.gateway.redis)
-        self.caches.configure(made.plan.gateway.cache)
+        older = [self.prepared.pop(number) for number in list(self.prepared) if number < made.number]
+        self.retiring += older
+        self._configure_links_and_caches()
         self.stores.begin({limit.store for limit in made.plan.gateway.limits.values() if limit.is_fleet})
         self.context.shedder.configure(made.plan.gateway.shed, made.plan.gateway.classes.names)
         max_open = clients_of_a_worker(made.plan.gateway, workers, descriptor_limit())
@@ -161,18 +162,26 @@ cdef class Server:
                 listener.count_by_address()
         for upstream in made.upstreams.values():
             upstream.activate()
-        for number in [number for number in self.prepared if number < made.number]:
-            older = self.prepared.pop(number)
-            give_up_upstreams(older, [*self.prepared.values(), *self.under_way])
-            self.retiring.append(older)
+        for one in older:
+            give_up_upstreams(one, [*self.prepared.values(), *self.under_way])
         self._end_retired()
         if self.is_started:
             self._watch_certificates()
 
+    def _configure_links_and_caches(self):
+        """Those of the active snapshot, and by their names those that exchanges of older ones have yet to ask."""
+        gateway = self.active.plan.gateway
+        older = [made.plan.gateway for made in self.retiring]
+        self.links.configure(gateway.redis, {name for one in older for name in one.redis})
+        self.caches.configure(gateway.cache, {name for one in older for name in one.cache})
+
     def _end_retired(self):
-        for older in [older for older in self.retiring if older.plan.exchanges == 0]:
+        ended = [older for older in self.retiring if older.plan.exchanges == 0]
+        for older in ended:
             self.retiring.remove(older)
             give_up(older, self._holders())
+        if ended:
+            self._configure_links_and_caches()
 
     def _look_after_snapshots(self, now_ms):
         if self.active is not None and self.region.snapshot_number != self.active.number:

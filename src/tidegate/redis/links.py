@@ -1,13 +1,14 @@
 """The links of one worker, by their names in the configuration.
 
 They belong to the worker, not to a snapshot: one whose settings a reload leaves as they are keeps its connections. One
-that is changed or gone lives on for a while, for those who are in the middle of something.
+that is gone answers by its name until the last exchange of a snapshot that has it has ended: it may not have asked yet.
+After that, and when it is changed, it lives on for a while, for those who are in the middle of something.
 
 What links count is copied to the worker's meters in shared memory once a second.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
 from tidegate.config.redis import Redis
@@ -24,7 +25,7 @@ GRACE_S: Final = 30.0
 
 
 class Links(Mapping[str, "Link"]):
-    """``links["main"]`` is the link of ``[redis.main]``; KeyError when the active snapshot has none.
+    """``links["main"]`` is the link of ``[redis.main]``; KeyError when no snapshot with exchanges has one.
 
     Args:
         meters: The worker's.
@@ -51,9 +52,16 @@ class Links(Mapping[str, "Link"]):
     def __len__(self) -> int:
         return len(self._links)
 
-    def configure(self, settings: Mapping[str, Redis]) -> None:
-        """Goes on with the links of another snapshot. Nothing is connected before it is used."""
-        for name in [name for name, known in self._settings.items() if settings.get(name) != known]:
+    def configure(self, settings: Mapping[str, Redis], kept: Collection[str] = ()) -> None:
+        """Goes on with the links of another snapshot. Nothing is connected before it is used.
+
+        Args:
+            settings: Of that snapshot.
+            kept: Names that exchanges of older snapshots may still ask for; they stay as they are.
+        """
+        gone = [name for name in self._settings if name not in settings and name not in kept]
+        changed = [name for name, one in settings.items() if self._settings.get(name, one) != one]
+        for name in (*gone, *changed):
             self._retire(name)
         for name, one in settings.items():
             if name not in self._links:
