@@ -27,6 +27,7 @@ BOUNDED_LABELS = {"route", "upstream", "class", "direction", "side", "path", "ca
     "lane",
     "event",
     "keys",  # 64 at most
+    "node",  # servers of a link, as many as there is room for series
     "reason",
     "size",
     "what",

@@ -105,6 +105,9 @@ def test_keys_go_to_the_nodes_that_have_them(cluster: Cluster) -> None:
             assert found == [b"%d" % number for number in range(300)]
             assert link.refreshes == 1
             assert {node.ask("DBSIZE") > 0 for node in cluster.nodes} == {True}
+            assert {node.lanes["data"].statistics().address for node in link.nodes() if node.is_used} == {
+                node.address for node in cluster.nodes
+            }
             lanes = [one for one in link.statistics().lanes if one.name == "data"]
             assert len(lanes) == 3 and sum(one.commands for one in lanes) == 600
 

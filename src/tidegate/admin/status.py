@@ -22,6 +22,7 @@ from tidegate.observe.learned import Learned, documents, learned_in
 from tidegate.observe.sample import Sample
 from tidegate.observe.saturation import WorkerSaturation
 from tidegate.process.view import GatewayView, WorkerView
+from tidegate.redis.load import NODE_SERIES
 from tidegate.redis.report import LANE_EVENTS
 
 __all__ = ["status_document"]
@@ -206,7 +207,7 @@ def _lanes(link: str, reader: MeterReader) -> list[dict[str, Any]]:
     found = []
     for (kind, name), places in reader.places().items():
         owner, _, lane = name.partition(" ")
-        if kind == "redis_lane" and owner == link and lane:
+        if kind == "redis_lane" and owner == link and lane and not lane.startswith(NODE_SERIES):
             connections, waiting, in_flight = reader.gauges(places)
             events = zip(LANE_EVENTS, reader.read(kind, name, places).classes, strict=True)
             counts = {f"{event}_total": count for event, count in events}

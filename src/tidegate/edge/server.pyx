@@ -74,8 +74,8 @@ cdef class Server:
         self.ring = place.take_log_ring()
         self.bells = WorkerBells(region.bells(), slot)
         self.pools = Pools()
-        self.links = Links(meters, self.context.error_log.say, slot)
         flights = SingleFlight(mapping, region.secret, slot)
+        self.links = Links(meters, self.context.error_log.say, slot, flights)
         self.caches = Caches(
             region.generations(), self.links, flights, say=self.context.error_log.say, meters=meters,
             store_report=StoreReport(mapping, slot), seed=slot,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from tidegate.memory.meters import MeterReader, SeriesTotals
 from tidegate.observe.metric_names import Families, Metric, Samples
+from tidegate.redis.load import NODE_SERIES
 from tidegate.redis.report import LANE_EVENTS
 
 __all__ = ["REDIS", "redis_families"]
@@ -54,7 +55,31 @@ KEY_BYTES = Metric(
     ("redis", "keys", "direction"),
     "bytes of commands (out) and of values in replies (in) by the beginning of their key",
 )
-REDIS = (COMMANDS, DURATION, EVENTS, LANE_BYTES, CONNECTIONS, IN_FLIGHT, WAITING, KEY_COMMANDS, KEY_BYTES)
+NODE_COMMANDS = Metric(
+    "tidegate_redis_node_commands_total",
+    "counter",
+    ("redis", "node"),
+    "commands that a server has done, for whomever, since one of the machine's workers looks at it",
+)
+NODE_BUSY = Metric(
+    "tidegate_redis_node_busy_seconds_total",
+    "counter",
+    ("redis", "node"),
+    "seconds that its main thread was on a processor meanwhile: at 0.7 a second it is at 70 % of what it can do",
+)
+REDIS = (
+    COMMANDS,
+    DURATION,
+    EVENTS,
+    LANE_BYTES,
+    CONNECTIONS,
+    IN_FLIGHT,
+    WAITING,
+    KEY_COMMANDS,
+    KEY_BYTES,
+    NODE_COMMANDS,
+    NODE_BUSY,
+)
 """Every metric of this module, in the order of the exposition."""
 
 
@@ -91,6 +116,11 @@ def _add_lane(samples: dict[Metric, Samples], reader: MeterReader, name: str, pl
     if name == "other" and not any(one.classes):
         return  # nothing is other yet
     labels = _labels(name, "lane")
+    if labels["lane"].startswith(NODE_SERIES):
+        node = {"redis": labels["redis"], "node": labels["lane"].removeprefix(NODE_SERIES)}
+        samples[NODE_COMMANDS].append((node, one.classes[0]))
+        samples[NODE_BUSY].append((node, one.duration_ns / 1e9))
+        return
     samples[EVENTS] += [
         ({**labels, "event": event}, count) for event, count in zip(LANE_EVENTS, one.classes, strict=True)
     ]

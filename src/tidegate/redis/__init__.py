@@ -13,5 +13,6 @@
   command passes, compiled; `commands` how they are written and where their key is.
 - `connection` opens and greets a socket; bytes become replies in `tidegate.wire.resp`, parsed by hiredis.
 - `scripts` run in the server; `subscriber` hears what is published.
+- `load` is how busy servers are, by their own account.
 - `meters` are what is counted, `statistics` how it is told, `errors` what can fail.
 """

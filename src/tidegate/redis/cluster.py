@@ -244,6 +244,10 @@ class ClusterLink:
         self._slots = [None] * SLOTS
         self._masters = []
 
+    def nodes(self) -> tuple[Node, ...]:
+        """The masters."""
+        return tuple(self._masters)
+
     def statistics(self) -> LinkStatistics:
         """Everything it knows of itself; available while every master is."""
         lanes = tuple(lane for node in self._nodes.values() for lane in node.statistics())

@@ -2,7 +2,7 @@
 
 import random
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Protocol
@@ -16,7 +16,7 @@ from tidegate.redis.cluster import ClusterLink
 from tidegate.redis.connection import Greeting
 from tidegate.redis.lane import LaneSettings
 from tidegate.redis.meters import Meters
-from tidegate.redis.node import NodeSettings
+from tidegate.redis.node import Node, NodeSettings
 from tidegate.redis.sentinel import SentinelLink
 from tidegate.redis.single import SingleLink
 from tidegate.redis.statistics import LinkStatistics
@@ -38,6 +38,9 @@ class Link(Protocol):
 
     def subscriber(self, on_message: Callable[[Message], None], on_gap: Callable[[], None] = ...) -> Subscriber:
         """Hears what is published."""
+
+    def nodes(self) -> Sequence[Node]:
+        """The servers that commands go to."""
 
     def statistics(self) -> LinkStatistics:
         """Everything it knows of itself."""

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Final
 
 from tidegate.config.redis import Redis
 from tidegate.memory.meters import Meters
+from tidegate.memory.single_flight import SingleFlight
 
 if TYPE_CHECKING:
     from tidegate.redis.link import Link
+    from tidegate.redis.load import LoadWatch
     from tidegate.redis.report import Report
 
 __all__ = ["Links"]
@@ -31,12 +33,17 @@ class Links(Mapping[str, "Link"]):
         meters: The worker's.
         say: Where changes of state are said.
         seed: For the jitter of pauses: the worker's slot.
+        flights: Of the machine: of its workers one looks at how busy the servers are. Without them none does.
     """
 
-    def __init__(self, meters: Meters, say: Callable[..., None], seed: int = 0) -> None:
+    def __init__(
+        self, meters: Meters, say: Callable[..., None], seed: int = 0, flights: SingleFlight | None = None
+    ) -> None:
         self._meters = meters
         self._say = say
         self._seed = seed
+        self._flights = flights
+        self._load_watch: LoadWatch | None = None
         self._links: dict[str, Link] = {}
         self._settings: dict[str, Redis] = {}
         self._reports: dict[str, Report] = {}
@@ -68,6 +75,7 @@ class Links(Mapping[str, "Link"]):
                 self._make(name, one)
         if self._links and self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(REPORT_S, self._report_again)
+            self._watch()
 
     def report(self) -> None:
         """Copies what was counted since the last time to shared memory."""
@@ -78,6 +86,8 @@ class Links(Mapping[str, "Link"]):
         """Ends all of them at once."""
         if self._timer is not None:
             self._timer.cancel()
+        if self._load_watch is not None:
+            self._load_watch.close()
         self.report()
         for link in (*self._links.values(), *self._retired):
             link.close()
@@ -85,6 +95,13 @@ class Links(Mapping[str, "Link"]):
         self._settings.clear()
         self._reports.clear()
         self._retired.clear()
+
+    def _watch(self) -> None:
+        if self._flights is not None:
+            from tidegate.redis.load import LoadWatch
+
+            self._load_watch = LoadWatch(self, self._flights, self._meters, self._say)
+            self._load_watch.start()
 
     def _make(self, name: str, settings: Redis) -> None:
         # Loaded only by workers that have a link: hiredis and what stands on it are a megabyte.

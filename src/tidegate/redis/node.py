@@ -209,6 +209,11 @@ class Node:
             self._cut(error)
         lane.refuse_waiting(lambda: self.refusal(lane) or error)
 
+    @property
+    def is_used(self) -> bool:
+        """Whether anybody has sent it a command."""
+        return bool(self._used)
+
     # -- for people -----------------------------------------------------------------------------------------------
 
     def statistics(self) -> tuple[LaneStatistics, ...]:

@@ -77,6 +77,10 @@ class SingleLink:
         for one in self._subscribers:
             one.close()
 
+    def nodes(self) -> tuple[Node, ...]:
+        """The one server."""
+        return (self.node,)
+
     def statistics(self) -> LinkStatistics:
         """Everything it knows of itself."""
         return statistics_of(self.name, not self.node.breaker.is_open, self.node.statistics(), self.meters)
