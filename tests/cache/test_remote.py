@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 from typing import Any
 
@@ -16,6 +17,7 @@ from tidegate.cache.pacing import Pacing
 from tidegate.cache.remote import Remote
 from tidegate.errors import GatewayError
 from tidegate.redis.link import Link
+from tidegate.redis.slots import slot_of
 
 
 def remote(link: Link, prefix: str, **options: Any) -> Remote:
@@ -49,6 +51,25 @@ def test_values_of_any_size_are_found_as_they_were_stored(server: Server, size: 
             assert other.statistics().large == (2 if size > 65_536 - 100 else 0)
             await one.invalidate(f"k{size}")
             assert (await other.look(f"k{size}", ()))[0] is None
+
+    run(scenario())
+
+
+def test_what_belongs_to_a_key_is_in_its_slot_and_no_two_keys_are_one(server: Server) -> None:
+    keys = [key for size in range(4) for key in map("".join, itertools.product("{}\\a", repeat=size))]
+
+    async def scenario() -> None:
+        async with link_to(server.address) as link:
+            one = remote(link, "slot:")
+            for key in keys:
+                assert slot_of(one.key(key)) == slot_of(one.key(key, ":fence")) == slot_of(one.key(key, ":0a1b")), key
+            assert len({one.key(key, what) for key in keys for what in ("", ":fence")}) == 2 * len(keys)
+            assert one.key("user:7") == b"slot:{user:7}", "most keys are as they are"
+            for key in ("", "}", "}x", "\\}x"):
+                await put(one, key, key.encode())
+            for key in ("", "}", "}x", "\\}x"):
+                found, _ = await one.look(key, ())
+                assert found is not None and found.value == key.encode()
 
     run(scenario())
 

@@ -90,7 +90,11 @@ class Remote:
 
     def key(self, key: Key, what: str = "") -> bytes:
         """The key of a value, or of what belongs to it."""
-        return b"%b{%b}%b" % (self._prefix, wire(key), wire(what))
+        name = wire(key)
+        # Braces with nothing between them are no hash tag: a cluster would hash the whole, and part value and fence.
+        if not name or name[:1] in b"}\\":
+            name = b"\\" + name
+        return b"%b{%b}%b" % (self._prefix, name, wire(what))
 
     def tag(self, tag: str) -> bytes:
         """The key of a tag's stamp."""

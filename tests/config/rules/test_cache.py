@@ -28,6 +28,14 @@ def test_what_needs_redis_and_has_none_is_told() -> None:
     assert message.startswith("cache.prices.redis: no redis is named")
 
 
+def test_a_prefix_that_takes_the_hash_tags_of_keys_away_is_told() -> None:
+    cache = '[cache.prices]\nredis = "main"\nprefix = '
+    (message,) = told(REDIS + "cluster = true\n" + cache + '"p{}:"\n')
+    assert message.startswith("cache.prices.prefix: has `{}`")
+    accepted(REDIS + "cluster = true\n" + cache + '"p{all}:{}"\n')
+    accepted(REDIS + cache + '"p{}:"\n')
+
+
 def test_a_preload_that_has_nowhere_to_look_is_told() -> None:
     text = '[cache.prices]\npreload = ["a"]\n'
     (message,) = told(PLAIN + text)

@@ -37,6 +37,12 @@ def _check_redis(subject: Subject, path: Path, cache: Cache) -> None:
                 subject.warn((*path, option), "has no effect without `redis`")
         if cache.single_flight == "fleet":
             subject.find((*path, "single_flight"), 'is "fleet", which needs `redis`: machines agree there')
+    server = subject.gateway.redis.get(cache.redis or "")
+    begin = (cache.prefix or "").partition("{")[2]
+    if server is not None and server.cluster and begin.startswith("}"):
+        subject.find(
+            (*path, "prefix"), "has `{}`, so that a cluster would keep what belongs to one key in different slots"
+        )
     if cache.load_timeout < cache.wait:
         subject.warn((*path, "wait"), "is longer than `load_timeout`: no fetch takes so long")
 
