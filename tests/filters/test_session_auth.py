@@ -346,6 +346,7 @@ def test_server_that_is_not_there_at_the_start_is_a_503_until_it_is() -> None:
     [
         ({"redis": "other"}, 'no redis is named "other"'),
         ({"renew_below": "1h"}, "no effect without `ttl`"),
+        ({"prefix": ""}, "any key of the server"),
         ({"ttl": "30s"}, "shorter than `ttl`"),
         ({"ttl": "1h", "renew_below": "2h"}, "at most `ttl`"),
         ({"subject": "off"}, "would say nothing"),

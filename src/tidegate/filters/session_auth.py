@@ -79,6 +79,8 @@ class SessionAuth(TokenAuth):
     def check_options(self) -> None:
         """Times fit together."""
         super().check_options()
+        if not self.prefix:
+            raise ValueError("`prefix` is empty: a token would name any key of the server, of whomever")
         if self.ttl is None:
             if self.renew_below is not None:
                 raise ValueError(
