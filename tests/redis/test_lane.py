@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import weakref
 from typing import Any
 
 import pytest
@@ -209,6 +210,21 @@ def test_a_time_of_its_own_counts_from_the_call(server: Server) -> None:
                 Kind.CONNECTION_READ_TIMEOUT,
                 Kind.CONNECTION_TIMEOUT,
             )
+
+    run(scenario())
+
+
+def test_what_was_answered_is_not_kept_until_its_deadline(server: Server) -> None:
+    async def scenario() -> None:
+        async with link_to(server.address) as link:
+            patient = link.data.within(3600.0)
+            calls = []
+            for number in range(100):
+                call = patient.call("ECHO", number)
+                calls.append(weakref.ref(call))
+                await call
+            del call
+            assert sum(one() is not None for one in calls) <= 2
 
     run(scenario())
 

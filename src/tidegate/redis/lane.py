@@ -144,6 +144,9 @@ class Lane(Pipeline):
     def watch(self, deadline: float, future: asyncio.Future[Any] | None) -> None:
         """Looks at a deadline other than the usual; None: at the usual one of what is in flight."""
         if future is not None:
+            # Those that have been answered would otherwise be kept, replies and all, until their deadlines.
+            while self._deadlines and self._deadlines[0][2].done():
+                heapq.heappop(self._deadlines)
             heapq.heappush(self._deadlines, (deadline, next(self._order), future))
         self._arm(deadline)
 
