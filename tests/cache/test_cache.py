@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -163,6 +164,22 @@ def test_a_load_has_a_bound_and_its_own_time_outs_are_its_own() -> None:
             await one.get("k", origin.load)
         with pytest.raises(TimeoutError, match="mine"):
             await one.get("k", Origin(TimeoutError("mine")).load)
+
+    run(scenario())
+
+
+def test_another_bound_is_for_loads_that_begin_after_it() -> None:
+    async def scenario() -> None:
+        origin = Origin()
+        origin.hold()
+        one = cache(load_timeout=3600.0, wait=3600.0)
+        before = background(one.get("before", origin.load))
+        await until(lambda: origin.asked == ["before"])
+        one.configure(replace(one.settings, load_timeout=0.01))
+        with pytest.raises(GatewayError, match=r"took more than 0.01 s"):
+            await one.get("after", origin.load)
+        origin.release()
+        assert await before == b"value"
 
     run(scenario())
 

@@ -8,6 +8,7 @@
     Sketch          how often keys were asked for, also of those that did not stay
     Lifetimes       fresh, stale, ended: arithmetic on times
     Flights         one fetch for each key in this worker, and who waits for it
+    Limit, Run      how long loads may take: one timer for all of them
     Fetcher         one fetch for the machine or the fleet: Redis, then the origin
     MachineTier     what all workers share, and what outlives them
     Remote          what others find in Redis; Head is what is known of a value there

@@ -7,7 +7,6 @@ With ``single_flight = "fleet"`` the leader takes a lease in Redis before he ask
 When Redis is away everybody fetches for himself, and what is fetched is not stored.
 """
 
-import asyncio
 import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from tidegate.cache.codec import Codec
 from tidegate.cache.envelope import Ticket
 from tidegate.cache.flights import Call, NotKnown
+from tidegate.cache.limit import Limit
 from tidegate.cache.loaded import Loaded
 from tidegate.cache.making import Maker, Mark
 from tidegate.cache.shelf import Entry, Key
@@ -92,6 +92,7 @@ class Fetcher:
         self._chance = chance
         self._flights = flights
         self._machine = machine
+        self._limit = Limit(settings.load_timeout)
 
     async def fetch(self, key: Key, call: Call) -> Entry:
         """An entry newer than the one that the caller has.
@@ -223,15 +224,17 @@ class Fetcher:
             raise NotKnown(key)
         mark = self._maker.mark(key, call.tags)
         self.loads += 1
-        limit = asyncio.timeout(self.settings.load_timeout)
+        if self._limit.seconds != self.settings.load_timeout:
+            self._limit = Limit(self.settings.load_timeout)  # by a reload; who has begun keeps his
+        run = self._limit.run()
         try:
-            async with limit:
+            with run:
                 found = await call.load(key)
         except BaseException as error:
             self.load_failures += 1
             if call.older is not None:
                 call.older.retry_at = self._maker.now() + _RETRY_S
-            if not (isinstance(error, TimeoutError) and limit.expired()):
+            if not (isinstance(error, TimeoutError) and run.is_over):
                 raise
             what = f"{self._name}: the load of {key!r} took more than {self.settings.load_timeout:g} s"
             raise GatewayError(Kind.CONNECTION_READ_TIMEOUT, what, source=Source.INTERNAL, cause=error) from error

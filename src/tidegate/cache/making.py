@@ -68,9 +68,9 @@ class Maker:
         self, key: Key, value: Any, tags: tuple[str, ...], mark: Mark, *, times: Times, now: float, load_s: float
     ) -> tuple[Entry, bool]:
         slots, marks, is_late = mark.slots, mark.marks, False
-        if not set(tags) <= set(mark.tags):
+        if late := [tag for tag in tags if tag not in mark.tags]:
             # Under tags that are known only now: whether one of them was invalidated meanwhile the epoch alone says.
-            slots = self._names.slots_of(key, tags)
+            slots = (*slots, *map(self._names.slot_of_tag, late))
             marks = self._generations.read(slots)
             is_late = self._generations.current_epoch() != mark.epoch
         size = ENTRY_BYTES + size_of(value)

@@ -60,7 +60,7 @@ class Space:
         """Takes an entry in, in place of an older one of its key; False when it does not stay."""
         key = entry.key
         self._sketch.count(key)
-        place = self._place_of(key)
+        place = self._place_of(key) if key in self._entries else None
         if place is self._pinned and not self._has_room_among_pinned(entry.size - place[key].size):
             entry.uses += self._remove(place, key).uses
             place = None
