@@ -1,30 +1,16 @@
 """The applications themselves; they are asked over real sockets in tests/process/test_control.py."""
 
 import pytest
+from tests.admin.views import view_of
 
 from tidegate.admin.api import make_applications
-from tidegate.config.listeners import Listener
-from tidegate.config.schema import Gateway
-from tidegate.config.snapshot import Snapshot
 from tidegate.memory.region import Region
-from tidegate.observe.metrics import Metrics
-from tidegate.process.view import GatewayView
 
 
 @pytest.fixture
 def applications():
     region = Region.create(1)
-    view = GatewayView(
-        snapshot=Snapshot.build(Gateway(listeners=(Listener(bind="127.0.0.1:1"),))),
-        region=region,
-        generation=1,
-        started_ns=1,
-        supervisor_pid=41,
-        admin_address="127.0.0.1:2",
-        ask_to_stop=lambda at_once: True,
-        ask_to_upgrade=lambda asked: True,
-        metrics=Metrics(region),
-    )
+    view = view_of(region, ask_to_upgrade=lambda asked: True)
     yield make_applications(view)
     region.close()
 

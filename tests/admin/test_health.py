@@ -3,16 +3,13 @@ import json
 import time
 
 import pytest
+from tests.admin.views import view_of
 
 from tidegate.admin.health import HealthAnswers, reasons_not_ready
-from tidegate.config.listeners import Listener
-from tidegate.config.schema import Gateway
-from tidegate.config.snapshot import Snapshot
 from tidegate.memory.region import Region
 from tidegate.memory.slot import SlotState, SlotStatistics
-from tidegate.observe.metrics import Metrics
 from tidegate.process.messages import Roster, WorkerStatus
-from tidegate.process.view import GatewayView, WorkerView
+from tidegate.process.view import WorkerView
 
 
 def worker(slot, state, age_s=0.01, last_death=""):
@@ -63,17 +60,7 @@ def view():
     slot = region.slot(0)
     slot.claim(77, 1, time.monotonic_ns())
     slot.state = SlotState.READY
-    yield GatewayView(
-        snapshot=Snapshot.build(Gateway(listeners=(Listener(bind="127.0.0.1:1"),))),
-        region=region,
-        generation=1,
-        started_ns=1,
-        supervisor_pid=41,
-        admin_address="127.0.0.1:2",
-        ask_to_stop=lambda at_once: True,
-        metrics=Metrics(region),
-        roster=Roster(workers=[WorkerStatus(slot=0)], is_draining=False),
-    )
+    yield view_of(region, roster=Roster(workers=[WorkerStatus(slot=0)], is_draining=False))
     region.close()
 
 

@@ -5,6 +5,7 @@ import json
 import time
 
 import pytest
+from tests.admin.views import view_of
 
 from tidegate.admin.peek import PeekRequest, Peeks
 from tidegate.config.adaptive import Adaptive
@@ -19,8 +20,6 @@ from tidegate.config.upstreams import Endpoint, Upstream
 from tidegate.limits.group import Group
 from tidegate.limits.limit import Limit as CompiledLimit
 from tidegate.memory.region import Region
-from tidegate.observe.metrics import Metrics
-from tidegate.process.view import GatewayView
 
 MEMORY = 1 << 20
 DIGEST = hashlib.sha256(b"river").hexdigest()
@@ -47,16 +46,7 @@ GATEWAY = Gateway(
 def view():
     region = Region.create(1, **room_of(MEMORY))
     places, _ = allot({}, LIMITS, MEMORY)
-    yield GatewayView(
-        snapshot=Snapshot.build(GATEWAY, places=places),
-        region=region,
-        generation=1,
-        started_ns=1,
-        supervisor_pid=41,
-        admin_address="127.0.0.1:2",
-        ask_to_stop=lambda at_once: True,
-        metrics=Metrics(region),
-    )
+    yield view_of(region, snapshot=Snapshot.build(GATEWAY, places=places))
     region.close()
 
 

@@ -6,16 +6,12 @@ import socket
 
 import pytest
 from pydantic import ValidationError
+from tests.admin.views import view_of
 
 from tidegate.admin.profile import ProfileRequest, Profiles
-from tidegate.config.listeners import Listener
-from tidegate.config.schema import Gateway
-from tidegate.config.snapshot import Snapshot
 from tidegate.memory.region import Region
-from tidegate.observe.metrics import Metrics
 from tidegate.process import tasks
 from tidegate.process.measurement_relay import answer
-from tidegate.process.view import GatewayView
 
 
 class Asked:
@@ -48,19 +44,7 @@ def asked():
 @pytest.fixture
 def profiles(asked):
     region = Region.create(2)
-    yield Profiles(
-        GatewayView(
-            snapshot=Snapshot.build(Gateway(listeners=(Listener(bind="127.0.0.1:1"),))),
-            region=region,
-            generation=1,
-            started_ns=1,
-            supervisor_pid=41,
-            admin_address="127.0.0.1:2",
-            ask_to_stop=lambda at_once: True,
-            ask_to_measure=asked.send,
-            metrics=Metrics(region),
-        )
-    )
+    yield Profiles(view_of(region, ask_to_measure=asked.send))
     region.close()
 
 

@@ -2,6 +2,7 @@ import dataclasses
 import time
 
 import pytest
+from tests.admin.views import view_of
 
 from tidegate.admin.status import status_document
 from tidegate.cache.report import CacheReport
@@ -21,8 +22,6 @@ from tidegate.memory.fingerprints import Fingerprints
 from tidegate.memory.rates import RateTable
 from tidegate.memory.region import Region
 from tidegate.memory.slot import SlotState
-from tidegate.observe.metrics import Metrics
-from tidegate.process.view import GatewayView
 
 
 @pytest.fixture
@@ -34,16 +33,8 @@ def view():
         upstreams={"orders": Upstream(endpoints=(Endpoint(address="10.0.0.5:9001", weight=2),))},
         limits={"edge": Limit(rate="10/s", key=("client.ip",))},
     )
-    yield GatewayView(
-        snapshot=Snapshot.build(gateway),
-        region=region,
-        generation=1,
-        started_ns=time.monotonic_ns(),
-        supervisor_pid=41,
-        admin_address="127.0.0.1:2",
-        ask_to_stop=lambda at_once: True,
-        ask_to_upgrade=lambda asked: True,
-        metrics=Metrics(region),
+    yield view_of(
+        region, snapshot=Snapshot.build(gateway), started_ns=time.monotonic_ns(), ask_to_upgrade=lambda asked: True
     )
     region.close()
 
@@ -147,16 +138,11 @@ def test_what_limits_remember_is_told():
     memory = 1 << 20
     places, _ = allot({}, limits, memory)
     region = Region.create(2, **room_of(memory))
-    view = GatewayView(
+    view = view_of(
+        region,
         snapshot=Snapshot.build(gateway, places=places),
-        region=region,
-        generation=1,
         started_ns=time.monotonic_ns(),
-        supervisor_pid=41,
-        admin_address="127.0.0.1:2",
-        ask_to_stop=lambda at_once: True,
         ask_to_upgrade=lambda asked: True,
-        metrics=Metrics(region),
     )
     servers = CompiledLimit(
         "servers",
