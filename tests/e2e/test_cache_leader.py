@@ -9,7 +9,7 @@ import threading
 import pytest
 from benchmarks.ports import free_port
 from tests.e2e.test_processes import running
-from tests.memory.store.stores import Process
+from tests.memory.store.stores import STANDS_IN_THE_LOCK, Process
 from tests.process.gateway import eventually
 
 from tidegate.cache.machine import directory_for
@@ -46,19 +46,6 @@ class Slow(Filter):
             await asyncio.sleep(0.01)
         return b"found"
 '''
-
-STANDS_IN_THE_LOCK = """
-async def main():
-    store = open_store()
-    def stand(*_):
-        print("holds", flush=True)
-        time.sleep(1000)
-    ledger.Change.put = stand
-    store.put(b"held", b"never", b"", 1e9)
-    await asyncio.sleep(1000)
-
-asyncio.run(main())
-"""
 
 
 @pytest.fixture(scope="module")

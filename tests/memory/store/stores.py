@@ -22,6 +22,20 @@ FAR_S = 60.0
 
 MIB = 1 << 20
 
+STANDS_IN_THE_LOCK = """
+async def main():
+    store = open_store()
+    def stand(*_):
+        print("holds", flush=True)
+        time.sleep(1000)
+    ledger.Change.put = stand
+    store.put(b"held", b"never", b"", 1e9)
+    await asyncio.sleep(1000)
+
+asyncio.run(main())
+"""
+"""A program for a ``Process``: it says "holds" and stands still with the store's writer lock."""
+
 
 class Clock:
     """A clock that is set."""

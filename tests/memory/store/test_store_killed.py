@@ -6,7 +6,7 @@ import random
 import shutil
 
 import pytest
-from tests.memory.store.stores import MIB, Process, Said, opened, run, shared_memory, until
+from tests.memory.store.stores import MIB, STANDS_IN_THE_LOCK, Process, Said, opened, run, shared_memory, until
 
 LATE_S = 1e9
 SEED = 17
@@ -29,19 +29,6 @@ async def main():
             await store.delete(b"%d" % chance.randrange(60))
         entry = store.get(key, boot_s())
         assert entry is None or entry.value == value_of(key, len(entry.value)), "another's value"
-
-asyncio.run(main())
-"""
-
-STANDS_IN_THE_LOCK = """
-async def main():
-    store = open_store()
-    def stand(*_):
-        print("holds", flush=True)
-        time.sleep(1000)
-    ledger.Change.put = stand
-    store.put(b"held", b"never", b"", 1e9)
-    await asyncio.sleep(1000)
 
 asyncio.run(main())
 """
