@@ -38,12 +38,8 @@ static inline uint64_t siphash(siphash_key key, const char *bytes, size_t size)
         SIPHASH_ROUND(a, b, c, d);
         a ^= block;
     }
-    if (rest && size > 8) {
-        memcpy(&block, bytes + rest - 8, 8); /* with some that were hashed already, which are shifted out */
-        last |= block >> (64 - 8 * rest);
-    } else
-        for (size_t i = 0; i < rest; i++)
-            last |= (uint64_t)(unsigned char)bytes[i] << (8 * i);
+    for (size_t i = 0; i < rest; i++)
+        last |= (uint64_t)(unsigned char)bytes[i] << (8 * i);
     d ^= last;
     SIPHASH_ROUND(a, b, c, d);
     SIPHASH_ROUND(a, b, c, d);
