@@ -75,11 +75,16 @@ def test_health_answers_while_every_worker_is_blocked(runtime_dir):
     with supervised(workers=2, has_control=True, runtime_dir=runtime_dir) as gateway:
         gateway.wait_ready()
         with contextlib.ExitStack() as stack:
-            held = [stack.enter_context(gateway.connect()) for _ in range(20)]
-            for one in held:
-                one.makefile("rb").readline()
-            for one in held:
-                one.sendall(b"burn 2.0")
+            held = {}
+
+            def is_every_worker_held():
+                client = stack.enter_context(gateway.connect())
+                held[client.makefile("rb").readline().split()[0]] = client
+                return len(held) == 2
+
+            eventually(is_every_worker_held, "both workers get connections")
+            for one in held.values():
+                one.sendall(b"burn 20")
             eventually(lambda: ask(gateway, "/health/ready", timeout=10.0)[0] == 503, "the stall is seen")
             assert ask(gateway, "/health/live", timeout=10.0)[0] == 200
 

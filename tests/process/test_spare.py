@@ -101,9 +101,16 @@ def test_dead_worker_is_followed_by_the_spare_and_another_spare_comes():
             os.kill(victim, signal.SIGKILL)
             assert successor(gateway) == spare
             first.add(spare)
+        serving = set()
         with contextlib.ExitStack() as stack:
-            held = [stack.enter_context(gateway.connect()) for _ in range(40)]
-            assert {int(one.makefile("rb").readline().split()[1]) for one in held} == first
+
+            def are_all_reached():  # one that was late with its heartbeat gets no connections for a while
+                client = stack.enter_context(gateway.connect())
+                serving.add(int(client.makefile("rb").readline().split()[1]))
+                return serving >= first
+
+            eventually(are_all_reached, "both workers get connections")
+            assert serving == first
 
 
 @pytest.mark.e2e

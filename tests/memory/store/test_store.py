@@ -6,9 +6,10 @@ import hashlib
 import os
 import shutil
 import stat
+import threading
 
 import pytest
-from tests.memory.store.stores import MIB, Clock, Process, Said, opened, run, shared_memory, sleeper, until
+from tests.memory.store.stores import FAR_S, MIB, Clock, Process, Said, opened, run, shared_memory, sleeper, until
 
 from tidegate.errors import GatewayError, Kind
 from tidegate.memory.store import SMALL_MAX, Store
@@ -110,9 +111,12 @@ def test_more_deletions_than_are_remembered_empty_the_store(place, monkeypatch):
         with opened(place, say=said) as store:
             await asyncio.gather(*(store.put(b"%d" % i, b"v", b"", LATE_S) for i in range(6)))
             monkeypatch.setattr(module, "_DELETIONS_MAX", 3)
+            comes_back = threading.Event()
+            store._writer.run(lambda: comes_back.wait(FAR_S))
             waiting = [store.delete(b"%d" % i) for i in range(5)]
             assert store.statistics().is_away
             assert all(store.get(b"%d" % i, 0.0) is None for i in range(6))
+            comes_back.set()
             assert all(await asyncio.gather(*waiting))
             await until(lambda: not store.statistics().is_away)
             assert said.kinds == ["store_rebuilt"]
