@@ -49,7 +49,7 @@ def _asked(document: Mapping[str, Any]) -> str:
         f"{began:%Y-%m-%d %H:%M:%S} UTC",
         str(asked["schedule"]),
         f"{document['seconds']:g} s" + (f" after {asked['warm_up_s']:g} s of warm-up" if asked["warm_up_s"] else ""),
-        f"{asked['processes']} processes",
+        f"{asked['processes']} process{'es' if asked['processes'] > 1 else ''}",
         f"{asked['connections']:,} connections" + (", a fresh one for each request" if asked["is_fresh"] else ""),
         f"tidegate bench {document['tidegate']}",
     ]
