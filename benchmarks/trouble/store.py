@@ -1,9 +1,12 @@
-"""The machine store in trouble: ``python -m benchmarks store-trouble [--minutes N]``.
+"""The machine store in trouble: ``python -m benchmarks store-trouble [--minutes N] [--share S]``.
 
 Some processes use one store, on a small file system of its own, while at random they are killed, stopped, stopped in
 the middle of a read or with the lock of writers in hand, and while somebody else fills the file system. Every value
 that is read is checked against its key, and one that is not there has to have been evicted. At the end there is calm:
 all have to store again, and what lies there has to agree with itself.
+
+``--share 0.15`` is for a run of a day beside other work: all of it together rests until it has used no more than that
+of one processor.
 """
 
 import argparse
@@ -12,6 +15,7 @@ import contextlib
 import os
 import random
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -24,6 +28,7 @@ from pathlib import Path
 from typing import Self
 
 from benchmarks import table
+from benchmarks.processes import cpu_ns
 from benchmarks.trouble.store_worker import turn_of
 from tidegate.memory.store import Store
 from tidegate.memory.store.record import unpack
@@ -32,7 +37,7 @@ WORKERS = 4
 PLACE_BYTES = 64 << 20
 MAX_BYTES = 32 << 20
 PATIENCE_S = 0.5
-CALM_S = 20.0
+CALM_S = 120.0  # far: with the least priority on a busy machine a process takes long to begin
 PROGRAM = "from benchmarks.trouble.store_worker import begin; begin()"
 APART = "TIDEGATE_STORE_TROUBLE_PLACE"
 
@@ -40,13 +45,13 @@ APART = "TIDEGATE_STORE_TROUBLE_PLACE"
 class Worker:
     """A process of ``store_worker``, and what it has said."""
 
-    def __init__(self, place: Path, number: int, findings: list[str]) -> None:
+    def __init__(self, place: Path, number: int, findings: list[str], share: float) -> None:
         self.number = number
         self.did = (0, 0, 0, 0, 0)
         self.said: collections.Counter[str] = collections.Counter()
         self.is_open = threading.Event()
         self._findings = findings
-        arguments = [str(place), str(MAX_BYTES), str(number), str(PATIENCE_S)]
+        arguments = [str(place), str(MAX_BYTES), str(number), str(PATIENCE_S), str(share)]
         self.child = subprocess.Popen([sys.executable, "-c", PROGRAM, *arguments], stdout=subprocess.PIPE, text=True)
         self._thread = threading.Thread(target=self._hear, daemon=True)
         self._thread.start()
@@ -87,17 +92,37 @@ class Worker:
 class Trouble:
     """What happens to the workers, and what came of it."""
 
-    def __init__(self, place: Path, *, can_fill: bool, seed: int) -> None:
+    def __init__(self, place: Path, *, can_fill: bool, seed: int, share: float | None = None) -> None:
         self.place = place
+        self.share = share
+        self.began_s = time.monotonic()
         self.chance = random.Random(seed)
         self.findings: list[str] = []
         self.happened: collections.Counter[str] = collections.Counter()
         self.did = [0] * 5
         self.said: collections.Counter[str] = collections.Counter()
-        self.workers = [Worker(place / "store", number, self.findings) for number in range(WORKERS)]
+        self.workers = [self.begin(number) for number in range(WORKERS)]
         self._troubles = [self.kill, self.stop, self.stop_in_a_read, self.stop_in_the_lock]
         if can_fill:
             self._troubles.append(self.fill)
+
+    def begin(self, number: int) -> Worker:
+        """Starts a worker. Together they have half of the share: the other half is for beginning anew."""
+        each = 1.0 if self.share is None else self.share / 2 / WORKERS
+        return Worker(self.place / "store", number, self.findings, each)
+
+    def used_s(self) -> float:
+        """Processor time of everything so far, the dead included, in seconds."""
+        dead = resource.getrusage(resource.RUSAGE_CHILDREN)
+        living = cpu_ns(worker.child.pid for worker in self.workers) / 1e9
+        return time.process_time() + dead.ru_utime + dead.ru_stime + living
+
+    def rest(self, until_s: float) -> None:
+        """A pause before the next trouble; a longer one, though not beyond ``until_s``, when the share is used up."""
+        pause_s = self.chance.random() / 2
+        if self.share is not None:
+            pause_s = max(pause_s, self.used_s() / self.share - (time.monotonic() - self.began_s))
+        time.sleep(max(0.0, min(pause_s, until_s - time.monotonic())))
 
     def one(self) -> None:
         """One trouble, chosen by chance."""
@@ -112,7 +137,7 @@ class Trouble:
     def replace(self, number: int) -> None:
         """Counts what a worker did, kills it and starts the next."""
         self.gather(self.workers[number])
-        self.workers[number] = Worker(self.place / "store", number, self.findings)
+        self.workers[number] = self.begin(number)
 
     def gather(self, worker: Worker) -> None:
         """Ends a worker and adds up what it did and said."""
@@ -229,25 +254,28 @@ def main(argv: Sequence[str]) -> int:
     description = re.sub(r"``.*?``: *", "", __doc__.partition("\n")[0])
     parser = argparse.ArgumentParser(prog="python -m benchmarks store-trouble", description=description)
     parser.add_argument("--minutes", type=float, default=1.0, help="how long (1)")
+    parser.add_argument("--share", type=float, default=None, help="of one processor that it may use (all there is)")
     parser.add_argument("--seed", type=int, default=None, help="of what happens (the time)")
     options = parser.parse_args(argv)
     if APART not in os.environ and (code := run_apart(argv)) is not None:
         return code
     seed = int(time.time()) if options.seed is None else options.seed
     with place_of_its_own() as (place, can_fill):
-        trouble = Trouble(place, can_fill=can_fill, seed=seed)
+        trouble = Trouble(place, can_fill=can_fill, seed=seed, share=options.share)
         try:
             end_s = time.monotonic() + options.minutes * 60
             while time.monotonic() < end_s:
-                time.sleep(trouble.chance.random() / 2)
+                trouble.rest(end_s)
                 trouble.one()
             trouble.calm()
         finally:
+            used = trouble.used_s() / (time.monotonic() - trouble.began_s)
             for worker in trouble.workers:
                 trouble.gather(worker)
         entries, size = look_through(place, trouble.findings)
     reads, hits, puts, failed, deletes = trouble.did
-    print(f"seed {seed}, {options.minutes:g} minutes, {WORKERS} processes, a store of {MAX_BYTES >> 20} MiB")
+    print(f"seed {seed}, {options.minutes:g} minutes, {WORKERS} processes that used {used:.2f} of a processor,")
+    print(f"a store of {MAX_BYTES >> 20} MiB")
     if not can_fill:
         print("nothing may be mounted here: the file system was never full")
     print(table.render([{"trouble": name, "times": f"{n}"} for name, n in sorted(trouble.happened.items())]))

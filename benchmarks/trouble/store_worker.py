@@ -50,8 +50,9 @@ def turn_of(key: bytes, value: bytes | memoryview) -> int | None:
 class Worker:
     """What one process knows of its keys."""
 
-    def __init__(self, store: Store, number: int, seed: int) -> None:
+    def __init__(self, store: Store, number: int, seed: int, share: float) -> None:
         self.store = store
+        self.share = share
         self.number = number
         self.chance = random.Random(seed)
         self.turn = int(time.time() * 1e6)
@@ -118,7 +119,7 @@ class Worker:
 
     async def run(self) -> None:
         """Goes on until it is killed."""
-        told_s = time.monotonic()
+        told_s, used_s = time.monotonic(), time.process_time()
         while True:
             for _ in range(8):
                 self.read(b"%d:%d" % (self.number, self.chance.randrange(KEYS)))
@@ -130,7 +131,13 @@ class Worker:
             if time.monotonic() - told_s > TELL_S:
                 told_s = time.monotonic()
                 tell(f"did {self.reads} {self.hits} {self.puts} {self.failed} {self.deletes}")
-            await asyncio.sleep(0.001)
+            used_s, before_s = time.process_time(), used_s
+            await asyncio.sleep(rest_s(used_s - before_s, self.share))
+
+
+def rest_s(used_s: float, share: float) -> float:
+    """How long to rest after so much processor time, so that a process has no more than ``share`` of a processor."""
+    return max(0.001, used_s / share - used_s)
 
 
 def stand_in_a_read(store: Store) -> None:
@@ -157,13 +164,13 @@ def say(kind: str, message: str, **_: object) -> None:
 
 
 async def main() -> None:
-    directory, max_bytes, number, patience_s = sys.argv[1:5]
+    directory, max_bytes, number, patience_s, share = sys.argv[1:6]
     store = Store.open(Path(directory), int(max_bytes), say=say, patience_s=float(patience_s))
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGUSR1, stand_in_a_read, store)
     loop.add_signal_handler(signal.SIGUSR2, stand_in_the_lock)
     tell("open")
-    await Worker(store, int(number), os.getpid()).run()
+    await Worker(store, int(number), os.getpid(), float(share)).run()
 
 
 def begin() -> None:

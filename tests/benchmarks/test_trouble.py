@@ -16,6 +16,7 @@ from benchmarks.trouble.changes import Change, done_by, rows, windows
 from benchmarks.trouble.gateway import Event, quantile
 from benchmarks.trouble.lifecycle import closed_early, is_of_the_killed
 from benchmarks.trouble.recorder import WITH, WITHOUT, paired
+from benchmarks.trouble.store_worker import rest_s
 from benchmarks.trouble.victims import Kill, attribute
 
 ROOT = Path(__file__).parents[2]
@@ -32,6 +33,11 @@ def test_quantile_is_a_value_that_was_measured():
     assert quantile([3.0, 1.0, 2.0], 0.5) == 2.0
     assert quantile([3.0, 1.0, 2.0], 0.99) == 3.0
     assert quantile([1.0], 0.0) == 1.0
+
+
+def test_process_that_has_a_share_of_a_processor_rests_for_what_it_used():
+    assert rest_s(0.1, 0.25) == pytest.approx(0.3), "0.1 s of 0.4"
+    assert rest_s(5.0, 1.0) == 0.001, "all there is: it only lets others come to run"
 
 
 def test_goal_that_is_missed_or_could_not_be_measured_is_told_by_the_exit_code(capsys):
