@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Self
 
 from benchmarks import table
+from benchmarks.apart import run_apart
 from benchmarks.processes import cpu_ns
 from benchmarks.trouble.store_worker import turn_of
 from tidegate.memory.store import Store
@@ -237,18 +238,6 @@ def place_of_its_own() -> Iterator[tuple[Path, bool]]:
         shutil.rmtree(place, ignore_errors=True)
 
 
-def run_apart(argv: Sequence[str]) -> int | None:
-    """This program once more, with a small tmpfs that nobody else sees; None where nothing may be mounted."""
-    with tempfile.TemporaryDirectory(prefix="tidegate-store-trouble-") as place:
-        user = ["--map-root-user"] if os.geteuid() else []
-        mount = f'mount -t tmpfs -o mode=700,size={PLACE_BYTES} none "$0" && exec "$@"'
-        before = ["unshare", "--mount", *user, "sh", "-c", mount, place]
-        if shutil.which("unshare") is None or subprocess.run([*before, "true"], check=False).returncode:
-            return None
-        program = [sys.executable, "-m", "benchmarks", "store-trouble", *argv]
-        return subprocess.run([*before, *program], check=False, env={**os.environ, APART: place}).returncode
-
-
 def main(argv: Sequence[str]) -> int:
     """Makes trouble for so many minutes and prints what came of it; 1 when something was found wrong."""
     description = re.sub(r"``.*?``: *", "", __doc__.partition("\n")[0])
@@ -257,8 +246,11 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--share", type=float, default=None, help="of one processor that it may use (all there is)")
     parser.add_argument("--seed", type=int, default=None, help="of what happens (the time)")
     options = parser.parse_args(argv)
-    if APART not in os.environ and (code := run_apart(argv)) is not None:
-        return code
+    if APART not in os.environ:
+        mount = f'mount -t tmpfs -o mode=700,size={PLACE_BYTES} none "$0"'
+        code = run_apart("store-trouble", argv, spaces=["--mount"], prepare=mount, marker=APART)
+        if code is not None:
+            return code
     seed = int(time.time()) if options.seed is None else options.seed
     with place_of_its_own() as (place, can_fill):
         trouble = Trouble(place, can_fill=can_fill, seed=seed, share=options.share)
