@@ -3,6 +3,8 @@
 import http.client
 import json
 import signal
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from benchmarks.ports import free_port
@@ -16,7 +18,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 ANN = json.dumps({"user": "ann", "org": "acme"})
 
 
-def written(path, redis):
+def written(path, redis, *, link="", sessions='remember = "1h"\ntimeout = "1s"'):
     (path / "jwks.json").write_bytes(Issuer().jwks)
     file = path / "gateway.toml"
     file.write_text(
@@ -29,6 +31,7 @@ state_dir = "state"
 bind = "127.0.0.1:{free_port()}"
 [redis.main]
 url = "redis://{redis}/0"
+{link}
 [cache.sessions]
 machine = "16MiB"
 codec = "json"
@@ -38,8 +41,7 @@ early_refresh = 0.0
 class = "tidegate.filters.session_auth:SessionAuth"
 redis = "main"
 cache = "sessions"
-remember = "1h"
-timeout = "1s"
+{sessions}
 [filters.tokens]
 class = "tidegate.filters.jwt_auth:JwtAuth"
 jwks_file = "jwks.json"
@@ -61,6 +63,13 @@ respond = {{}}
 """
     )
     return file
+
+
+def lanes(gateway):
+    """The lanes of the link in all workers, by name."""
+    with urllib.request.urlopen(f"http://{gateway.admin}/status", timeout=60) as answer:
+        (main,) = json.load(answer)["redis"]
+    return {lane["lane"]: lane for lane in main["lanes"]}
 
 
 def ask(address, path, **fields):
@@ -98,3 +107,30 @@ def test_who_is_known_stays_so_over_a_reload_while_redis_stands_still(tmp_path):
             finally:
                 redis.stop(signal_=signal.SIGCONT)
             eventually(lambda: ask(gateway.listener, "/sessions", Cookie="session=x9") == 401, "it is asked again")
+
+
+def test_remedies_of_the_incidents_run_together_from_one_file(tmp_path):
+    """What helped there, as it was written: pipelines of three commands or 5 ms, a pool of 300 idle and 400 open
+    connections that waits, sessions that are extended to four hours whenever less than four hours are left."""
+    tokens = [f"t{number}" for number in range(60)]
+    with serving() as redis:
+        for token in tokens:
+            redis.ask("SET", f"session:{token}", ANN, "EX", 3600)
+        file = written(
+            tmp_path,
+            redis.address,
+            link='batch = 3\nlinger = "5ms"\npool = { idle = 300, max = 400, wait = 10000, wait_timeout = "30s" }',
+            sessions='ttl = "4h"\nrenew_below = "4h"\nremember = "1h"\ntimeout = "60s"',
+        )
+        with running(tmp_path, "run", file) as gateway, ThreadPoolExecutor(20) as callers:
+
+            def enters(token):
+                return ask(gateway.listener, "/sessions", Cookie=f"session={token}")
+
+            assert set(callers.map(enters, 3 * tokens)) == {200}
+            four_hours_ms = 4 * 3600 * 1000
+            lives = [redis.ask("PTTL", f"session:{token}") for token in tokens]
+            assert four_hours_ms - 600_000 < min(lives) and max(lives) <= four_hours_ms
+            data = eventually(lambda: (told := lanes(gateway).get("data")) and told["commands_total"] and told, "used")
+            assert data["connections"] <= 2, "one for each worker, whatever the pool may open"
+            assert (data["turned_away_total"], data["timeouts_total"]) == (0, 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import signal
 import socketserver
 import threading
 import time
@@ -288,6 +289,41 @@ def test_look_up_that_takes_too_long_is_a_503(server: Server, relay: Relay) -> N
         assert answer.get("Retry-After") == "1"
         relay.release()
         until_status(gw, 200, cookie("a1"))
+
+
+def test_redis_that_stops_in_the_midst_of_a_load_makes_nobody_wait_longer_than_his_cap() -> None:
+    """The cap is 0.25 s; the link alone would wait for a minute (`tables_for`): half of that tells whose it was."""
+    told: list[tuple[int, int, float]] = []
+    with serving() as server, ThreadPoolExecutor(6) as pool:
+        server.ask("SET", "session:a1", json.dumps(ANN))
+        with gateway(server.address, timeout="250ms", remember="1ms") as gw:
+            is_over = threading.Event()
+
+            def caller(number: int) -> None:
+                while not is_over.wait(0.01):
+                    began = time.monotonic()
+                    told.append((number, gw.get("/", cookie("a1")).status, time.monotonic() - began))
+
+            def until_all_have(status: int, since: int) -> int:
+                deadline = time.monotonic() + FAR_S
+                while {number for number, got, _ in told[since:] if got == status} != set(range(6)):
+                    assert time.monotonic() < deadline
+                    time.sleep(0.01)
+                return len(told)
+
+            callers = [pool.submit(caller, number) for number in range(6)]
+            try:
+                at = until_all_have(200, 0)
+                server.stop(signal_=signal.SIGSTOP)
+                at = until_all_have(503, at)
+                server.stop(signal_=signal.SIGCONT)
+                until_all_have(200, at)
+            finally:
+                is_over.set()
+            for one in callers:
+                one.result()
+    assert {status for _, status, _ in told} == {200, 503}
+    assert max(took for _, _, took in told) < 30
 
 
 @pytest.mark.parametrize(("choice", "status"), [("deny", 503), ("allow_cached", 200)])
