@@ -6,7 +6,7 @@ from tests.admin.views import view_of
 
 from tidegate.admin.status import status_document
 from tidegate.cache.report import CacheReport
-from tidegate.cache.statistics import CacheStatistics, RemoteStatistics, TierStatistics
+from tidegate.cache.statistics import CacheStatistics, RemoteStatistics, SourceStatistics, TierStatistics
 from tidegate.config.allotment import SET_BYTES, allot, room_of
 from tidegate.config.cache import Cache
 from tidegate.config.limits import Limit
@@ -100,7 +100,12 @@ def test_caches_are_told_by_tier(view):
     )
     assert told["tiers"]["worker"]["hits_total"] == 20 and told["tiers"]["origin"]["failures_total"] == 2
     assert told["tiers"]["redis"]["misses_total"] == 18 and "machine" not in told["tiers"]
-    assert unused == {"name": "b", "bytes": 0, "age_s": 0, "waiting": 0, "load_s_total": 0.0, "tiers": {}}
+    assert told["source_age_s"] is None, "it watches none"
+    nothing = {"bytes": 0, "age_s": 0, "waiting": 0, "source_age_s": None, "load_s_total": 0.0, "tiers": {}}
+    assert unused == {"name": "b", **nothing}
+    seen = CacheStatistics("b", worker, 0, 0, 0, 0, 0, 0, 0, 0.0, 0, None, None, SourceStatistics(wholes=1, age_s=1.6))
+    CacheReport("b", meters).publish(seen)
+    assert status_document(view)["caches"][1]["source_age_s"] == 2
 
 
 def test_a_loop_that_stands_saturates_its_worker_and_with_it_the_gateway(view):

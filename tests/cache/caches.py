@@ -66,6 +66,7 @@ def cache(
     link: Link | None = None,
     flights: MachineFlights | None = None,
     machine: MachineTier | None = None,
+    say: Callable[..., None] = print,
     **settings: Any,
 ) -> Cache:
     """One without jitter and early refresh, unless it is asked for."""
@@ -78,6 +79,7 @@ def cache(
         machine=machine,
         chance=random.Random(1),
         clock=clock,
+        say=say,
     )
 
 

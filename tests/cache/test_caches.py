@@ -35,6 +35,35 @@ def test_a_reload_keeps_what_is_in_a_cache() -> None:
     run(scenario())
 
 
+def test_a_watched_source_follows_its_settings_and_its_link(server: Server) -> None:
+    server.ask("MSET", "here:k", 1, "there:k", 2)
+
+    async def scenario() -> None:
+        async with link_to(server.address) as first, link_to(server.address) as second:
+            links = {"main": first}
+            caches = Caches(Generations(bytearray(GENERATIONS_SIZE)), links)
+            settings = Settings(redis="main", watch="here:")
+            caches.configure({"a": settings})
+            one = caches["a"]
+            await one.preload(())
+            follower = one._follower
+            assert follower is not None and follower.bound_s == 60.0 and one.get_nowait("k") == b"1"
+            caches.configure({"a": replace(settings, ttl=5.0, stale_if_error=7.0)})
+            assert caches["a"] is one and one._follower is follower and follower.bound_s == 12.0
+            links["main"] = second
+            caches.configure({"a": settings})
+            assert caches["a"] is one and one._follower is not follower
+            server.ask("SET", "here:k", 3)
+            await until(lambda: one.get_nowait("k") == b"3")
+            caches.configure({"a": replace(settings, watch="there:")})
+            assert caches["a"] is not one
+            await caches["a"].preload(())
+            assert caches["a"].get_nowait("k") == b"2"
+            caches.close()
+
+    run(scenario())
+
+
 def test_caches_of_redis_follow_their_settings(server: Server) -> None:
     async def scenario() -> None:
         async with link_to(server.address) as first, link_to(server.address) as second:

@@ -7,7 +7,13 @@ import asyncio
 from prometheus_client.parser import text_string_to_metric_families
 
 from tidegate.cache.report import CacheReport
-from tidegate.cache.statistics import CacheStatistics, MachineStatistics, RemoteStatistics, TierStatistics
+from tidegate.cache.statistics import (
+    CacheStatistics,
+    MachineStatistics,
+    RemoteStatistics,
+    SourceStatistics,
+    TierStatistics,
+)
 from tidegate.memory.region import Region
 from tidegate.observe.cache_metrics import CACHE
 from tidegate.observe.metrics import Metrics
@@ -25,6 +31,7 @@ SEEN = CacheStatistics(
     load_total_s=1.5,
     invalidations=14,
     machine=MachineStatistics(hits=15, misses=16, stored=17, refused=18),
+    source=SourceStatistics(wholes=27, changes=28, losses=29, failures=30, age_s=float("inf")),
     redis=RemoteStatistics(hits=19, misses=20, stored=21, fenced=22, bytes_in=23, bytes_out=24, errors=25, gaps=26),
 )
 
@@ -54,6 +61,7 @@ def test_every_metric_is_there_with_its_type_and_labels() -> None:
         "worker": {"hits": 1, "misses": 2, "collapsed": 7, "stale": 9, "stale_if_error": 10, "evictions": 5},
         "machine": {"hits": 15, "misses": 16, "stored": 17, "refused": 18},
         "redis": {"hits": 19, "misses": 20, "stored": 21, "fenced": 22, "errors": 25, "gaps": 26},
+        "source": {"wholes": 27, "changes": 28, "losses": 29, "failures": 30},
         "origin": {"loads": 12, "failures": 13, "refreshes": 11, "invalidations": 14},
     }
     events = {("events_total", tier, what): 2 * n for tier, counts in by_tier.items() for what, n in counts.items()}
@@ -64,4 +72,5 @@ def test_every_metric_is_there_with_its_type_and_labels() -> None:
         ("bytes",): 8192,
         ("age_seconds",): 6,
         ("waiting",): 16,
+        ("source_age_seconds",): 65_535,
     }

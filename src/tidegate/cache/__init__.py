@@ -14,6 +14,8 @@
     Remote          what others find in Redis; Head is what is known of a value there
     Lease           who fetches for a fleet
     Bus             what was invalidated by other machines
+    Source          what tells by itself what is in it and what changes: RedisKeys is one
+    Follower        a cache that has all of a source, and hears what changes
     Maker, Names    entries, and what they are called by who shares them
 
 A caller asks the Cache. What is on its Shelf or in the MachineTier and fresh is there at once. Else the caller joins

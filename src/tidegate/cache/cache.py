@@ -25,10 +25,11 @@ from tidegate.cache.space import Space
 from tidegate.cache.statistics import CacheStatistics, RemoteStatistics, TierStatistics
 from tidegate.config.cache import Cache as Settings
 from tidegate.errors import GatewayError, Kind, Source
-from tidegate.memory.generations import Generations
+from tidegate.memory.generations import GENERATIONS_SIZE, Generations
 
 if TYPE_CHECKING:
     from tidegate.cache.bus import Bus
+    from tidegate.cache.follower import Follower
     from tidegate.cache.machine import MachineTier
     from tidegate.redis.link import Link
 
@@ -49,6 +50,7 @@ class Cache(Shelf):
         machine: The tier of the machine; its generations are then those of this cache.
         chance: Random numbers, for jitter and early refresh.
         clock: Seconds, for tests.
+        say: Where it is said that a source that is watched is lost, and back.
     """
 
     def __init__(
@@ -62,8 +64,14 @@ class Cache(Shelf):
         machine: "MachineTier | None" = None,
         chance: random.Random | None = None,
         clock: Callable[[], float] | None = None,
+        say: Callable[..., None] = print,
     ) -> None:
-        super().__init__(generations if machine is None else machine.generations, clock)
+        if machine is not None:
+            generations = machine.generations
+        elif settings.watch is not None:
+            # What each worker hears by itself is its own matter: a stamp of another would end what it has just fetched.
+            generations = Generations(bytearray(GENERATIONS_SIZE))
+        super().__init__(generations, clock)
         self.name = name
         self._prefix = prefix_of(name, settings)
         self._names = Names(self._prefix)
@@ -72,12 +80,21 @@ class Cache(Shelf):
         self._machine = machine
         self._machine_flights = flights
         self._maker = Maker(self._names, self.generations, self.now, self._chance)
-        codec = codec_named(settings.codec)
+        self._codec = codec_named(settings.codec)
         self._fetcher = Fetcher(
-            name, settings, self._maker, self._put, codec=codec, chance=self._chance, flights=flights, machine=machine
+            name,
+            settings,
+            self._maker,
+            self._put,
+            codec=self._codec,
+            chance=self._chance,
+            flights=flights,
+            machine=machine,
         )
         self._flights = Flights(self._fetcher.fetch)
+        self._say = say
         self._bus: Bus | None = None
+        self._follower: Follower | None = None
         self._connected: tuple[Link | None, int, int, int | None] = (None, 0, 0, None)
         self._misses = self._stale = self._stale_if_error = self._refreshes = self._invalidations = 0
         self.configure(settings, link)
@@ -107,6 +124,8 @@ class Cache(Shelf):
         if entry is not None and not self.is_current(entry):
             self._space.drop(key)
             entry = None
+        if self._follower is not None:
+            load = self._follower.load  # what a source is watched for comes from there, whoever asks
         call = Call(load, ttl, _tuple(tags), entry)
         if entry is not None and now < entry.fresh_until:
             entry.uses += 1
@@ -142,8 +161,12 @@ class Cache(Shelf):
     async def preload(self, keys: Iterable[Key]) -> int:
         """Finds values in other tiers before anybody asks; how many there were.
 
-        What other machines have invalidated is heard of first: it would be forgotten again.
+        What other machines have invalidated is heard of first: it would be forgotten again. A source that is watched
+        is read whole.
         """
+        if self._follower is not None:
+            await self._follower.ready()
+            return len(self.entries)
         if self._bus is not None:
             await self._bus.asked.wait()
         found = await self.get_many(keys)
@@ -152,8 +175,11 @@ class Cache(Shelf):
     async def set(self, key: Key, value: Any, *, ttl: float | None = None, tags: Iterable[str] = ()) -> None:
         """Puts a value in, known from elsewhere; what is being fetched for this key is not kept.
 
-        Raises GatewayError when others could not be told, as `invalidate` does.
+        Raises GatewayError when others could not be told, as `invalidate` does; RuntimeError when the cache watches a
+        source, which is where its values come from.
         """
+        if self._follower is not None:
+            raise RuntimeError(f"cache {self.name} has what its source has: {key!r} has to be set there")
         slot = self._names.slot_of_key(key)
         self._begin_invalidation(slot)
         await self._fetcher.put(key, Loaded(value, ttl, _tuple(tags)))
@@ -212,6 +238,7 @@ class Cache(Shelf):
             invalidations=self._invalidations,
             machine=None if self._machine is None else self._machine.statistics(),
             redis=self._redis_statistics(),
+            source=None if self._follower is None else self._follower.statistics(),
         )
 
     def retire(self) -> None:
@@ -279,6 +306,8 @@ class Cache(Shelf):
 
     def _connect(self, settings: Settings, link: "Link | None") -> None:
         """Goes on with the tier in Redis that the settings say; what stays the same is not touched."""
+        if self._follower is not None:
+            self._follower.bound_s = _bound_s(settings)
         wanted = (link, settings.large_value, settings.redis_in_flight, settings.redis_bytes_per_s)
         if wanted == self._connected:
             return
@@ -286,6 +315,9 @@ class Cache(Shelf):
         if is_new:
             self._disconnect()
         if link is None:
+            return
+        if settings.watch is not None:
+            self._watch(settings, link, settings.watch)
             return
         from tidegate.cache.bus import Bus
         from tidegate.cache.remote import Remote
@@ -302,14 +334,41 @@ class Cache(Shelf):
             forget = self._space.clear if self._machine is None else None
             self._bus = Bus(link, self._prefix, self._names, self.generations, forget)
 
+    def _watch(self, settings: Settings, link: "Link", prefix: str) -> None:
+        """Has all of what is there from now on."""
+        from tidegate.cache.follower import Follower
+        from tidegate.cache.redis_keys import RedisKeys
+
+        if self._follower is None:
+            self._follower = Follower(
+                self.name,
+                RedisKeys(link, prefix, self._codec),
+                self._names,
+                self.generations,
+                keep=self._fetcher.put,
+                fetch=self.get_many,
+                bound_s=_bound_s(settings),
+                flights=None if self._machine is None else self._machine_flights,
+                say=self._say,
+                chance=self._chance,
+            )
+
     def _disconnect(self) -> None:
         self._fetcher.remote = None
+        if self._follower is not None:
+            self._follower.close()
+            self._follower = None
         if self._bus is not None:
             self._bus.close()
             self._bus = None
 
     def __repr__(self) -> str:
         return f"<Cache {self.name}: {self.statistics()}>"
+
+
+def _bound_s(settings: Settings) -> float:
+    """How long what a source has said is believed when it says nothing more."""
+    return settings.ttl + settings.stale_if_error
 
 
 def _tuple(tags: Iterable[str]) -> tuple[str, ...]:

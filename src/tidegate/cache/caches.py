@@ -1,8 +1,8 @@
 """The caches of one worker, by their names in the configuration.
 
 They belong to the worker, not to a snapshot: a reload changes the settings of one that is there and leaves what is in
-it. Only with another ``codec`` or ``prefix``, or with or without ``machine``, it is another one. One that is gone goes
-on as it was until the last exchange of a snapshot that has it has ended: it may not have asked yet.
+it. Only with another ``codec``, ``prefix`` or ``watch``, or with or without ``machine``, it is another one. One that is
+gone goes on as it was until the last exchange of a snapshot that has it has ended: it may not have asked yet.
 """
 
 import asyncio
@@ -161,6 +161,7 @@ class Caches(Mapping[str, "Cache"]):
             flights=self._flights,
             machine=self._machines.get(name),
             chance=random.Random(f"{self._seed} {name}"),
+            say=self._say,
         )
 
     def _link_of(self, settings: Settings) -> "Link | None":
@@ -174,5 +175,5 @@ def _is_same(cache: "Cache", settings: Settings | None) -> bool:
     return settings is not None and _identity(settings) == _identity(cache.settings)
 
 
-def _identity(settings: Settings) -> tuple[str, str | None, bool]:
-    return settings.codec, settings.prefix, settings.machine is not None
+def _identity(settings: Settings) -> tuple[str, str | None, str | None, bool]:
+    return settings.codec, settings.prefix, settings.watch, settings.machine is not None

@@ -33,6 +33,8 @@ class Names:
         self._hash = Fingerprints(_SECRET, f"cache {name}")
         self.everything = self._slot(b"*")
         """The slot of all that the cache holds."""
+        self.source = self._slot(b"s")
+        """Where it stands which source a cache watches; no key's but by accident, which costs a reading."""
 
     def slot_of_key(self, key: Key) -> int:
         """The slot of a key."""

@@ -14,9 +14,13 @@ CACHE_EVENTS: Final = {
     "worker": ("hits", "misses", "collapsed", "stale", "stale_if_error", "evictions"),
     "machine": ("hits", "misses", "stored", "refused"),
     "redis": ("hits", "misses", "stored", "fenced", "errors", "gaps"),
+    "source": ("wholes", "changes", "losses", "failures"),
     "origin": ("loads", "failures", "refreshes", "invalidations"),
 }
 """What the classes of a tier's series count, in this order."""
+
+
+_AGE_MAX_S: Final = 65_535  # what a gauge can say
 
 
 class CacheReport:
@@ -34,7 +38,7 @@ class CacheReport:
 
     def publish(self, seen: CacheStatistics) -> None:
         """Adds what has been counted since the last time."""
-        worker, machine, redis = seen.worker, seen.machine, seen.redis
+        worker, machine, redis, source = seen.worker, seen.machine, seen.redis, seen.source
         events = (worker.hits, worker.misses, seen.collapsed, seen.stale, seen.stale_if_error, worker.evictions)
         series = self._add("worker", events)
         # The bytes in two gauges of sixteen bits, and how old the oldest value is.
@@ -47,6 +51,9 @@ class CacheReport:
         if redis is not None:
             counts = (redis.hits, redis.misses, redis.stored, redis.fenced, redis.errors, redis.gaps)
             self._add("redis", counts, bytes_in=redis.bytes_in, bytes_out=redis.bytes_out)
+        if source is not None:
+            series = self._add("source", (source.wholes, source.changes, source.losses, source.failures))
+            self._shared.set_gauges(series, 0, 0, round(min(source.age_s, _AGE_MAX_S)))
 
     def _add(
         self, tier: str, events: tuple[int, ...], *, bytes_in: int = 0, bytes_out: int = 0, duration_ns: int = 0

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-__all__ = ["CacheStatistics", "MachineStatistics", "RemoteStatistics", "TierStatistics"]
+__all__ = ["CacheStatistics", "MachineStatistics", "RemoteStatistics", "SourceStatistics", "TierStatistics"]
 
 
 class TierStatistics(NamedTuple):
@@ -50,6 +50,21 @@ class RemoteStatistics(NamedTuple):
     gaps: int = 0
 
 
+class SourceStatistics(NamedTuple):
+    """A source that is watched, as this worker has listened to it.
+
+    ``wholes``: times it was read whole; ``changes``: keys that it said have changed; ``losses``: times it was lost, or
+    could not be had; ``failures``: changed values that could not be fetched at once; ``age_s``: how long ago all that
+    had changed was known, by whichever worker listens.
+    """
+
+    wholes: int = 0
+    changes: int = 0
+    losses: int = 0
+    failures: int = 0
+    age_s: float = 0.0
+
+
 class CacheStatistics(NamedTuple):
     """A cache as one worker has it.
 
@@ -70,3 +85,4 @@ class CacheStatistics(NamedTuple):
     invalidations: int
     machine: MachineStatistics | None
     redis: RemoteStatistics | None
+    source: SourceStatistics | None = None

@@ -39,6 +39,14 @@ class Cache(Section):
         Literal["bytes", "json"],
         Doc('What values are in Redis: "bytes" as they are, or "json" of objects, which workers keep as objects.'),
     ] = "bytes"
+    watch: Annotated[
+        str | None,
+        Doc(
+            "What the keys of `redis` begin with that this cache has all of: read before a worker is ready, then heard "
+            "of whenever they change. What comes behind it is the key in the cache. While nothing is heard, values go "
+            "on for `ttl` and `stale_if_error`."
+        ),
+    ] = None
     preload: Annotated[
         tuple[str, ...],
         Doc("Keys that a worker looks for on the machine and in Redis before it is ready."),

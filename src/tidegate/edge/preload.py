@@ -32,7 +32,7 @@ async def preload(
     work = [
         _try(f"cache {name}", cache.preload(cache.settings.preload), say, within_s)
         for name, cache in caches.items()
-        if cache.settings.preload
+        if cache.settings.preload or cache.settings.watch
     ]
     work += [_try(f"filter {name}", one.preload(), say, within_s) for name, one in filters.items()]
     await asyncio.gather(*work)

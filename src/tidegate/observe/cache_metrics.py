@@ -7,7 +7,7 @@ from tidegate.cache.report import CACHE_EVENTS, bytes_of
 from tidegate.memory.meters import MeterReader
 from tidegate.observe.metric_names import Families, Metric, Samples
 
-__all__ = ["AGE", "BYTES", "CACHE", "WAITING", "Tier", "cache_families", "tiers_in"]
+__all__ = ["AGE", "BYTES", "CACHE", "SOURCE_AGE", "WAITING", "Tier", "cache_families", "tiers_in"]
 
 EVENTS = Metric(
     "tidegate_cache_events_total",
@@ -15,8 +15,9 @@ EVENTS = Metric(
     ("cache", "tier", "event"),
     "what happened in a tier: in the `worker` (`hits`, `misses`, callers `collapsed` into one fetch, values given out "
     "`stale`, `stale_if_error`, `evictions`), on the `machine` (`hits`, `misses`, `stored`, `refused`), in `redis` "
-    "(`hits`, `misses`, `stored`, `fenced` off by an invalidation, `errors`, `gaps` in what others said) and at the "
-    "`origin` (`loads`, their `failures`, `refreshes` nobody waited for, `invalidations`)",
+    "(`hits`, `misses`, `stored`, `fenced` off by an invalidation, `errors`, `gaps` in what others said), in a "
+    "`source` that is watched (`wholes` read, `changes` heard of, `losses`, `failures` to fetch what has changed) and "
+    "at the `origin` (`loads`, their `failures`, `refreshes` nobody waited for, `invalidations`)",
 )
 TRAFFIC = Metric(
     "tidegate_cache_redis_bytes_total", "counter", ("cache", "direction"), "bytes of values read (in) and stored (out)"
@@ -25,7 +26,13 @@ LOAD = Metric("tidegate_cache_load_seconds_total", "counter", ("cache",), "time 
 BYTES = Metric("tidegate_cache_bytes", "gauge", ("cache",), "what workers keep at hand, of all of them together")
 AGE = Metric("tidegate_cache_age_seconds", "gauge", ("cache",), "how long the oldest value at hand has been there")
 WAITING = Metric("tidegate_cache_waiting", "gauge", ("cache",), "callers that wait for a fetch now")
-CACHE = (EVENTS, TRAFFIC, LOAD, BYTES, AGE, WAITING)
+SOURCE_AGE = Metric(
+    "tidegate_cache_source_age_seconds",
+    "gauge",
+    ("cache",),
+    "how long ago all that had changed in the source was known, at most; below 3 while it is heard",
+)
+CACHE = (EVENTS, TRAFFIC, LOAD, BYTES, AGE, WAITING, SOURCE_AGE)
 """Every metric of this module, in the order of the exposition."""
 
 
@@ -55,6 +62,8 @@ def tiers_in(reader: MeterReader) -> list[Tier]:
             gauges = {BYTES: bytes_of(one.open, one.waiting), AGE: one.endpoints_asked}
         elif tier == "origin":
             gauges = {WAITING: one.open}
+        elif tier == "source":
+            gauges = {SOURCE_AGE: one.endpoints_asked}
         events = dict(zip(CACHE_EVENTS[tier], read.classes, strict=False))
         found.append(Tier(cache, tier, events, one.bytes_in, one.bytes_out, one.duration_ns / 1e9, gauges))
     return found

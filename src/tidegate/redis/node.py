@@ -173,7 +173,7 @@ class Node:
                 self._prober = lane
             try:
                 await asyncio.sleep(self.pace.next_s(self._clock()))
-                connection = await self._open()
+                connection = await self.open()
             except GatewayError as error:
                 self._failed(lane, error)
                 continue
@@ -182,7 +182,8 @@ class Node:
                     self._prober = None
             self._served(lane, connection)
 
-    async def _open(self) -> Connection:
+    async def open(self) -> Connection:
+        """A greeted connection to the right server, of the caller's own. Raises GatewayError."""
         connection = await open_connection(await self._where(), self.settings.greeting)
         if self._is_right is not None:
             try:

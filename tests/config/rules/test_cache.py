@@ -44,6 +44,19 @@ def test_a_preload_that_has_nowhere_to_look_is_told() -> None:
     accepted(REDIS + text + 'redis = "main"\n')
 
 
+def test_a_watched_source_is_in_redis_and_leaves_other_options_nothing_to_do() -> None:
+    watch = '[cache.prices]\nwatch = "price:"\n'
+    (message,) = told(PLAIN + watch)
+    assert message.startswith("cache.prices.watch: needs `redis`")
+    watch += 'redis = "main"\n'
+    accepted(REDIS + watch + 'machine = "1MiB"\n')
+    (message,) = told(REDIS + watch.replace("price:", ""))
+    assert message.startswith("cache.prices.watch: is empty")
+    for line in ('prefix = "p:"', 'preload = ["a"]', 'large_value = "1MiB"', 'single_flight = "worker"'):
+        (message,) = told(REDIS + watch + line + "\n")
+        assert message.startswith(f"cache.prices.{line.split()[0]}: has no effect with `watch`")
+
+
 def test_a_wait_that_is_longer_than_any_fetch_is_told() -> None:
     (message,) = told(PLAIN + '[cache.prices]\nwait = "31s"\n')
     assert message.startswith("cache.prices.wait: is longer than")

@@ -25,6 +25,8 @@ def check_cache(subject: Subject) -> None:
                 f"{format_duration(cache.stale_while_revalidate)} anyway",
             )
         _check_redis(subject, path, cache)
+        if cache.watch is not None:
+            _check_watch(subject, path, cache)
         if cache.preload and cache.redis is None and cache.machine is None:
             subject.warn((*path, "preload"), "has no effect without `machine` or `redis`: there is nowhere to look")
     _check_room(subject)
@@ -45,6 +47,16 @@ def _check_redis(subject: Subject, path: Path, cache: Cache) -> None:
         )
     if cache.load_timeout < cache.wait:
         subject.warn((*path, "wait"), "is longer than `load_timeout`: no fetch takes so long")
+
+
+def _check_watch(subject: Subject, path: Path, cache: Cache) -> None:
+    if cache.redis is None:
+        subject.find((*path, "watch"), "needs `redis`: the keys that it names are there")
+    if not cache.watch:
+        subject.find((*path, "watch"), "is empty: name what the keys begin with")
+    for option in ("prefix", "preload", "large_value", "redis_in_flight", "redis_bytes_per_s", "single_flight"):
+        if subject.says((*path, option)):
+            subject.warn((*path, option), "has no effect with `watch`: the cache has all of what is there")
 
 
 def _check_room(subject: Subject) -> None:
