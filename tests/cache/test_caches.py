@@ -45,7 +45,7 @@ def test_a_watched_source_follows_its_settings_and_its_link(server: Server) -> N
             settings = Settings(redis="main", watch="here:")
             caches.configure({"a": settings})
             one = caches["a"]
-            await one.preload(())
+            await one.preload()
             follower = one._follower
             assert follower is not None and follower.bound_s == 60.0 and one.get_nowait("k") == b"1"
             caches.configure({"a": replace(settings, ttl=5.0, stale_if_error=7.0)})
@@ -57,7 +57,7 @@ def test_a_watched_source_follows_its_settings_and_its_link(server: Server) -> N
             await until(lambda: one.get_nowait("k") == b"3")
             caches.configure({"a": replace(settings, watch="there:")})
             assert caches["a"] is not one
-            await caches["a"].preload(())
+            await caches["a"].preload()
             assert caches["a"].get_nowait("k") == b"2"
             caches.close()
 

@@ -69,7 +69,7 @@ def test_what_makes_room_is_asked_for_by_itself(server: Server) -> None:
 
     async def scenario() -> None:
         async with watching(server.address, of, memory=4096) as one:
-            await one.preload(())
+            await one.preload()
             assert one.statistics().worker.evictions
             for number in range(50):
                 assert await one.get(f"{number}") == b"x" * 100
@@ -86,7 +86,7 @@ def test_what_changes_while_it_is_deaf_is_found_when_it_hears_again(server: Serv
         with Relay(server.address) as relay:
             log = Log()
             async with watching(relay.address, of, log) as one:
-                await one.preload(())
+                await one.preload()
                 relay.is_refusing = True
                 relay.cut()
                 await until(lambda: "cache_source_lost" in log.kinds)
@@ -110,8 +110,8 @@ def test_workers_of_a_machine_read_it_once_and_all_find_what_changes(server: Ser
         machine = MachineTier.open(tmp_path / "caches" / "test", 32 << 20, Log().say)
         options: dict[str, Any] = {"machine": machine, "flights": flights}
         async with watching(server.address, of, **options) as one, watching(server.address, of, **options) as other:
-            await one.preload(())
-            await other.preload(())
+            await one.preload()
+            await other.preload()
             assert [await who.get(key) for who in (one, other) for key in "ab"] == [b"1", b"2", b"1", b"2"]
             assert other.statistics().loads == one.statistics().loads == 0
             server.ask("SET", f"{of}a", 3)
@@ -137,7 +137,7 @@ def test_a_server_that_comes_later_is_listened_to_then() -> None:
                 assert other.port == port
                 other.ask("SET", "late:a", 1)
                 async with asyncio.timeout(FAR_S):
-                    await one.preload(())
+                    await one.preload()
                 assert one.get_nowait("a") == b"1"
 
     run(scenario())

@@ -74,6 +74,24 @@ def test_what_belongs_to_a_key_is_in_its_slot_and_no_two_keys_are_one(server: Se
     run(scenario())
 
 
+def test_a_key_is_noted_under_its_tag_as_long_as_its_value_lives(server: Server) -> None:
+    async def scenario() -> None:
+        async with link_to(server.address) as link:
+            one, plain = remote(link, "noted:", listed=("t",)), remote(link, "noted:")
+            assert await put(one, "short", b"v", ("t",), ttl_s=0.001)
+            await until(lambda: not server.ask("EXISTS", one.key("short")))
+            assert await put(one, b"\xff", b"v", ("t",), ttl_s=60.0)
+            assert await put(one, "long", b"x" * 70_000, ("other", "t"), ttl_s=3600.0)
+            assert await put(one, "untagged", b"v")
+            assert await put(plain, "unlisted", b"v", ("t",))
+            assert await plain.keys_under("t") == ["long", b"\xff"] and await plain.keys_under("other") == []
+            assert server.ask("PTTL", one.tag_list("t")) > 29 * 86_400_000
+            await one.invalidate_tag("t")
+            assert await one.keys_under("t") == []
+
+    run(scenario())
+
+
 def test_what_has_ended_is_found_as_long_as_its_grace_and_nothing_says_so_too(server: Server) -> None:
     async def scenario() -> None:
         async with link_to(server.address) as link:

@@ -75,6 +75,31 @@ def test_keys_of_the_configuration_are_at_hand_before_anybody_asks(server: Serve
     run(scenario())
 
 
+def test_values_under_a_tag_of_the_configuration_are_at_hand_before_anybody_asks(server: Server) -> None:
+    async def scenario() -> None:
+        prefix = f"preload{next(_numbers)}:"
+        settings: dict[str, Any] = {"redis": "main", "prefix": prefix, "preload_tags": ("hot",)}
+        async with link_to(server.address) as there, link_to(server.address) as here:
+            filled = cache(link=there, **settings)
+            await until(lambda: filled._bus is not None and filled._bus.is_current)
+            for number in range(70):
+                await filled.get(f"hot{number}", Origin(b"%d" % number).load, tags=("hot", "other"))
+            await filled.get("cold", Origin().load, tags=("other",))
+            await filled.get("invalidated", Origin().load, tags=("hot",))
+            await stored(filled, 72)
+            await filled.invalidate("invalidated")
+            one, log = cache(link=here, **settings), Log()
+            await preload({"test": one}, {}, log.say)
+            assert sorted(one.entries) == sorted(f"hot{number}" for number in range(70)) and not log
+            await filled.invalidate_tag("hot")
+            again = cache(link=here, **settings)
+            assert await again.preload() == 0 and not again.entries
+            for made in (filled, one, again):
+                made.close()
+
+    run(scenario())
+
+
 @pytest.mark.parametrize("is_away", [True, False])
 def test_what_does_not_come_in_time_is_said(is_away: bool) -> None:
     async def scenario() -> None:

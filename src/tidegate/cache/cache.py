@@ -9,8 +9,8 @@ and to nobody who comes later.
 import asyncio
 import random
 import secrets
-from collections.abc import Awaitable, Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
 from tidegate.cache.codec import codec_named
 from tidegate.cache.fetch import Fetcher, MachineFlights
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from tidegate.redis.link import Link
 
 __all__ = ["Cache"]
+
+_AT_ONCE: Final = 64
+"""Keys that a preload looks for at the same time: each is a few commands, and lanes have bounds."""
 
 Load = Callable[[Any], Awaitable[Any]]
 
@@ -95,7 +98,7 @@ class Cache(Shelf):
         self._say = say
         self._bus: Bus | None = None
         self._follower: Follower | None = None
-        self._connected: tuple[Link | None, int, int, int | None] = (None, 0, 0, None)
+        self._connected: tuple[object, ...] = (None,)
         self._misses = self._stale = self._stale_if_error = self._refreshes = self._invalidations = 0
         self.configure(settings, link)
 
@@ -158,8 +161,8 @@ class Cache(Shelf):
         found = await asyncio.gather(*(self.get(key, load, ttl=ttl, tags=tags, timeout=timeout) for key in wanted))
         return dict(zip(wanted, found, strict=True))
 
-    async def preload(self, keys: Iterable[Key]) -> int:
-        """Finds values in other tiers before anybody asks; how many there were.
+    async def preload(self) -> int:
+        """Finds what the settings name in other tiers before anybody asks; how many values there were.
 
         What other machines have invalidated is heard of first: it would be forgotten again. A source that is watched
         is read whole.
@@ -169,8 +172,8 @@ class Cache(Shelf):
             return len(self.entries)
         if self._bus is not None:
             await self._bus.asked.wait()
-        found = await self.get_many(keys)
-        return sum(value is not None for value in found.values())
+        found = await self._find_all(self.settings.preload)
+        return found + await self._find_all(await self._fetcher.keys_under(self.settings.preload_tags))
 
     async def set(self, key: Key, value: Any, *, ttl: float | None = None, tags: Iterable[str] = ()) -> None:
         """Puts a value in, known from elsewhere; what is being fetched for this key is not kept.
@@ -253,6 +256,13 @@ class Cache(Shelf):
 
     # -- inside ---------------------------------------------------------------------------------------------------
 
+    async def _find_all(self, keys: Sequence[Key]) -> int:
+        found = 0
+        for at in range(0, len(keys), _AT_ONCE):
+            values = await self.get_many(keys[at : at + _AT_ONCE])
+            found += sum(value is not None for value in values.values())
+        return found
+
     def _is_chosen(self, entry: Entry, now: float) -> bool:
         eagerness = self._maker.lifetimes.eagerness
         return now >= entry.retry_at and is_due_early(
@@ -308,7 +318,8 @@ class Cache(Shelf):
         """Goes on with the tier in Redis that the settings say; what stays the same is not touched."""
         if self._follower is not None:
             self._follower.bound_s = _bound_s(settings)
-        wanted = (link, settings.large_value, settings.redis_in_flight, settings.redis_bytes_per_s)
+        pieces = (settings.large_value, settings.redis_in_flight, settings.redis_bytes_per_s)
+        wanted = (link, *pieces, settings.preload_tags)
         if wanted == self._connected:
             return
         is_new, self._connected = wanted[0] is not self._connected[0], wanted
@@ -329,6 +340,7 @@ class Cache(Shelf):
             piece=settings.redis_in_flight,
             pacing=Pacing(settings.redis_bytes_per_s),
             flights=self._machine_flights,
+            listed=settings.preload_tags,
         )
         if is_new:
             forget = self._space.clear if self._machine is None else None

@@ -8,7 +8,7 @@ When Redis is away everybody fetches for himself, and what is fetched is not sto
 """
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from tidegate.cache.codec import Codec
@@ -139,6 +139,13 @@ class Fetcher:
             await self._machine.drop(key)
         if self.remote is not None:
             await self.remote.invalidate(key)
+
+    async def keys_under(self, tags: Iterable[str]) -> list[Key]:
+        """Keys in Redis of values with these tags, of those that `preload_tags` names. Raises GatewayError."""
+        if self.remote is None:
+            return []
+        listed = [await self.remote.keys_under(tag) for tag in tags]
+        return list(dict.fromkeys(key for keys in listed for key in keys))
 
     # -- inside ---------------------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from tidegate.cache.shelf import Key
 from tidegate.memory.fingerprints import Fingerprints
 from tidegate.memory.generations import GENERATION_SLOTS
 
-__all__ = ["Names", "wire"]
+__all__ = ["Names", "unwire", "wire"]
 
 _SECRET: Final = bytes(32)
 # Not the region's: other machines use it too. Who finds keys that share a slot has found a way to have a value fetched
@@ -19,6 +19,14 @@ _SECRET: Final = bytes(32)
 def wire(name: str | bytes) -> bytes:
     """A key or tag as bytes."""
     return name.encode() if isinstance(name, str) else name
+
+
+def unwire(name: bytes) -> str | bytes:
+    """A key as callers spell it: text, unless it is none."""
+    try:
+        return name.decode()
+    except UnicodeDecodeError:
+        return name
 
 
 class Names:

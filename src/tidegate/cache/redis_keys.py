@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tidegate.cache.codec import Codec
 from tidegate.cache.follower import Changed, Whole
-from tidegate.cache.names import wire
+from tidegate.cache.names import unwire, wire
 from tidegate.cache.shelf import Key
 from tidegate.errors import GatewayError, Kind
 from tidegate.redis.tracker import Tracker
@@ -99,11 +99,7 @@ class RedisKeys:
         return values
 
     def _key(self, name: bytes) -> Key:
-        key = name[len(self._prefix) :]
-        try:
-            return key.decode()
-        except UnicodeDecodeError:
-            return key
+        return unwire(name[len(self._prefix) :])
 
     def _decode(self, data: bytes) -> Any:
         try:

@@ -20,7 +20,7 @@ from collections.abc import AsyncIterator, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from tidegate.cache.envelope import HEAD_MAX, Found, Head, Ticket, open_envelope, seal
-from tidegate.cache.names import wire
+from tidegate.cache.names import unwire, wire
 from tidegate.cache.pacing import Pacing
 from tidegate.cache.shelf import Key
 from tidegate.cache.statistics import RemoteStatistics
@@ -44,6 +44,17 @@ _STORE: Final = Script(
 redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 return 1"""
 )
+_LISTED_MAX: Final = 10_000
+_LIST: Final = Script(
+    """local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('ZADD', KEYS[1], now + ARGV[2], ARGV[1])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
+redis.call('ZREMRANGEBYRANK', KEYS[1], 0, -1 - ARGV[3])
+redis.call('PEXPIRE', KEYS[1], ARGV[4])"""
+)
+"""Notes a key under a tag, by the time when its value ends; those that have ended go."""
+
 _STORE_LARGE: Final = Script(
     """if (redis.call('GET', KEYS[2]) or '') ~= ARGV[1] then redis.call('UNLINK', KEYS[3]) return 0 end
 if redis.call('EXISTS', KEYS[3]) == 0 then return 0 end
@@ -61,6 +72,7 @@ class Remote:
         large_value: Bytes from which on a value is a large one.
         piece: Bytes of a large value that are on their way at once.
         pacing: The rate that large values keep.
+        listed: Tags under which is noted which keys have them.
         flights: Of the machine: of all its workers one reads or writes a large value at a time. Without them, of each.
     """
 
@@ -73,6 +85,7 @@ class Remote:
         piece: int,
         pacing: Pacing,
         flights: "MachineFlights | None" = None,
+        listed: Iterable[str] = (),
     ) -> None:
         self.link = link
         self._prefix = wire(prefix)
@@ -81,6 +94,7 @@ class Remote:
         self._piece = piece
         self._pacing = pacing
         self._flights = flights
+        self._listed = frozenset(listed)
         self._one_at_a_time = asyncio.Lock()
         self._large: OrderedDict[Key, int] = OrderedDict()
         self._hits = self._misses = self._large_reads = self._stored = self._fenced = 0
@@ -99,6 +113,10 @@ class Remote:
     def tag(self, tag: str) -> bytes:
         """The key of a tag's stamp."""
         return b"%btag:{%b}" % (self._prefix, wire(tag))
+
+    def tag_list(self, tag: str) -> bytes:
+        """The key of what is noted of a tag: which keys have it."""
+        return b"%bkeys:{%b}" % (self._prefix, wire(tag))
 
     # -- values ---------------------------------------------------------------------------------------------------
 
@@ -155,6 +173,10 @@ class Remote:
             is_stored = await _STORE.run(self.link.data, [self.key(key), self.key(key, ":fence")], args)
         else:
             is_stored = await self._store_large(key, sealed, value, life_ms, ticket.fence)
+        if is_stored:
+            for tag in self._listed.intersection(head.tags):
+                noted = (wire(key), life_ms, _LISTED_MAX, round(LIFE_MAX_S * 1000))
+                await _LIST.run(self.link.data, [self.tag_list(tag)], noted)
         self._stored += bool(is_stored)
         self._fenced += not is_stored
         return bool(is_stored)
@@ -185,6 +207,13 @@ class Remote:
         """Nobody finds the values under ``tag`` any more; they end with their time."""
         await self.link.data.incr(self._changes)
         await self.link.data.set(self.tag(tag), secrets.token_bytes(8), ttl_s=LIFE_MAX_S)
+        if tag in self._listed:
+            await self.link.data.delete(self.tag_list(tag))
+
+    async def keys_under(self, tag: str) -> list[Key]:
+        """Keys whose values have a tag that is among the listed, the last to end first; some may have gone."""
+        noted: list[bytes] = await self.link.data.call("ZREVRANGE", self.tag_list(tag), 0, _LISTED_MAX - 1)
+        return [unwire(key) for key in noted]
 
     def statistics(self) -> RemoteStatistics:
         """What was asked of Redis."""

@@ -51,6 +51,10 @@ class Cache(Section):
         tuple[str, ...],
         Doc("Keys that a worker looks for on the machine and in Redis before it is ready."),
     ] = ()
+    preload_tags: Annotated[
+        tuple[str, ...],
+        Doc("Tags whose values a worker looks for in Redis before it is ready, up to 10,000 each, last to end first."),
+    ] = ()
     single_flight: Annotated[
         Literal["worker", "machine", "fleet"],
         Doc("For whom a value is fetched once: each worker, all workers of a machine, or all machines of the Redis."),

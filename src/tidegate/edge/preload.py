@@ -30,9 +30,9 @@ async def preload(
         within_s: Seconds for each.
     """
     work = [
-        _try(f"cache {name}", cache.preload(cache.settings.preload), say, within_s)
+        _try(f"cache {name}", cache.preload(), say, within_s)
         for name, cache in caches.items()
-        if cache.settings.preload or cache.settings.watch
+        if cache.settings.preload or cache.settings.preload_tags or cache.settings.watch
     ]
     work += [_try(f"filter {name}", one.preload(), say, within_s) for name, one in filters.items()]
     await asyncio.gather(*work)

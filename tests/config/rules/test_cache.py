@@ -17,7 +17,8 @@ REDIS = PLAIN + '[redis.main]\nurl = "redis://127.0.0.1:6379/0"\n'
 
 def test_what_needs_redis_and_has_none_is_told() -> None:
     text = PLAIN + "[cache.prices]\n"
-    for line in ('prefix = "p:"', 'large_value = "1MiB"', 'redis_in_flight = "1MiB"', 'redis_bytes_per_s = "1MiB"'):
+    sizes = ('large_value = "1MiB"', 'redis_in_flight = "1MiB"', 'redis_bytes_per_s = "1MiB"')
+    for line in ('prefix = "p:"', 'preload_tags = ["hot"]', *sizes):
         (message,) = told(text + line + "\n")
         assert message.startswith(f"cache.prices.{line.split()[0]}: has no effect")
         accepted(REDIS + '[cache.prices]\nredis = "main"\n' + line + "\n")

@@ -34,7 +34,7 @@ def check_cache(subject: Subject) -> None:
 
 def _check_redis(subject: Subject, path: Path, cache: Cache) -> None:
     if cache.redis is None:
-        for option in ("prefix", "large_value", "redis_in_flight", "redis_bytes_per_s"):
+        for option in ("prefix", "large_value", "redis_in_flight", "redis_bytes_per_s", "preload_tags"):
             if subject.says((*path, option)):
                 subject.warn((*path, option), "has no effect without `redis`")
         if cache.single_flight == "fleet":
@@ -54,7 +54,16 @@ def _check_watch(subject: Subject, path: Path, cache: Cache) -> None:
         subject.find((*path, "watch"), "needs `redis`: the keys that it names are there")
     if not cache.watch:
         subject.find((*path, "watch"), "is empty: name what the keys begin with")
-    for option in ("prefix", "preload", "large_value", "redis_in_flight", "redis_bytes_per_s", "single_flight"):
+    others = (
+        "prefix",
+        "preload",
+        "preload_tags",
+        "large_value",
+        "redis_in_flight",
+        "redis_bytes_per_s",
+        "single_flight",
+    )
+    for option in others:
         if subject.says((*path, option)):
             subject.warn((*path, option), "has no effect with `watch`: the cache has all of what is there")
 
