@@ -12,6 +12,7 @@ KNOWN: dict[str, Callable[[], int]] = {
     "limits-charges": charges.charges,
     "limits-heavy": heavy.heavy_and_light,
     "fleet-limits": fleet.fleet,
+    "fleet-limits-exact": fleet.fleet_exact,
     "bad-keys": bad_keys.bad_keys,
     "refusals": refusals.refusals,
 }

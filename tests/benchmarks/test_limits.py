@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from benchmarks.limits import KNOWN
+from benchmarks.limits import KNOWN, fleet
 from benchmarks.limits.charges import GROUPS, play
 from benchmarks.limits.compiled import DECISION, RACE, ask, build
 from benchmarks.limits.heavy import BY_COUNT, BY_TIME
@@ -55,3 +55,16 @@ def test_heavy_requests_leave_light_ones_unharmed_when_they_count_by_time(seed):
     assert heavy.served_share > 0.3
     harmed, _ = play_tenants(BY_COUNT, 30, seed)
     assert harmed.wait_ms(0.5) > 20 * light.wait_ms(0.99)
+
+
+def test_nodes_of_a_fleet_in_exact_mode_ask_for_each_request_and_share_the_rate(monkeypatch):
+    monkeypatch.setattr(fleet, "NODES", 2)
+    mode = fleet.EXACT._replace(rate=40)
+    told, _, questions = fleet.run(mode, 1.0, ())
+    admitted = [moment for node in told for moment in node["admitted"]]
+    requests = len(admitted) + sum(node["refused"] for node in told)
+    asked = sum(node["asked"] for node in told)
+    assert requests > len(admitted) > 0, "ten times the rate is asked for"
+    assert asked > requests / 2 and questions >= asked - sum(node["capped"] for node in told)
+    # What the cap decides on a busy machine is admitted by each node's share, once more at the most.
+    assert len(admitted) <= 2 * (mode.rate + mode.burst + 1)

@@ -4,6 +4,7 @@ import asyncio
 import re
 from pathlib import Path
 
+import hiredis
 import pytest
 import uvloop
 from benchmarks.redis import KNOWN, burst, link, sessions
@@ -51,8 +52,25 @@ def test_a_burst_opens_one_socket_and_merges_and_the_naive_pool_does_not(monkeyp
     monkeypatch.setattr(burst, "ARRIVING_S", 0.05)
     with valkey() as (port, _):
         rows, verdicts = run(burst.measure(port))
-    sockets, _, merged = verdicts
+    sockets, _, merged, *lingers = verdicts
     assert sockets.reached == 1 and sockets.met
     assert merged.met
     assert int(rows[-1]["sockets opened"].replace(",", "")) > 1
-    assert len(rows) == 4
+    assert len(rows) == 5
+    assert len(lingers) == 3 and all(one.reached is not None for one in lingers)
+
+
+def test_a_transport_that_notes_knows_when_each_command_was_written():
+    given = []
+
+    class Transport(asyncio.Transport):
+        def write(self, data):
+            given.append(data)
+
+    written = burst.Written(Transport())
+    written.write(hiredis.pack_command(("SET", "a", "1")) + hiredis.pack_command(("SET", "b", "2")))
+    written.write(hiredis.pack_command(("SET", "c", "3")))
+    first, second, third = written.at
+    assert first == second <= third
+    assert len(given) == 2
+    assert written.get_extra_info("socket") is None, "it is the transport in all else"
