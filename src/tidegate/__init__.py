@@ -2,15 +2,16 @@
 
 What people who write filters import: ``Filter`` with ``option`` and ``required``; the views ``Request``,
 ``ResponseHead`` and ``Headers``; ``Response``; ``Identity``, whom a request is from; ``Loaded``, what a cache is given
-with its time; the kinds of values an option may hold beside plain types (``Duration``, ``Size`` …), ``Section`` for
-options that are tables of their own, and ``reveal`` for secrets. They are loaded at first use: supervisor and command
-line need none.
+with its time, and ``NotTold``, what it raises when Redis missed an invalidation; the kinds of values an option may hold
+beside plain types (``Duration``, ``Size`` …), ``Section`` for options that are tables of their own, and ``reveal`` for
+secrets. They are loaded at first use: supervisor and command line need none.
 """
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tidegate.cache.loaded import Loaded
+    from tidegate.cache.untold import NotTold
     from tidegate.config.kinds import Duration, FieldName, FieldValue, File, Kind, Ref, Regex, Secret, Size
     from tidegate.config.options import option, required
     from tidegate.config.secrets import reveal
@@ -31,6 +32,7 @@ __all__ = [
     "Identity",
     "Kind",
     "Loaded",
+    "NotTold",
     "Ref",
     "Regex",
     "Request",
@@ -54,6 +56,7 @@ _HOMES = {
     "Identity": "tidegate.filters.key_auth",
     "Kind": "tidegate.config.kinds",
     "Loaded": "tidegate.cache.loaded",
+    "NotTold": "tidegate.cache.untold",
     "Ref": "tidegate.config.kinds",
     "Regex": "tidegate.config.kinds",
     "Request": "tidegate.exchange.views",

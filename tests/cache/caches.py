@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from tests.redis.links import until
+from tests.redis.links import Log, until
 
 from tidegate.cache.cache import Cache
 from tidegate.cache.fetch import MachineFlights
@@ -66,7 +66,7 @@ def cache(
     link: Link | None = None,
     flights: MachineFlights | None = None,
     machine: MachineTier | None = None,
-    say: Callable[..., None] = print,
+    say: Callable[..., None] | None = None,
     **settings: Any,
 ) -> Cache:
     """One without jitter and early refresh, unless it is asked for."""
@@ -79,7 +79,7 @@ def cache(
         machine=machine,
         chance=random.Random(1),
         clock=clock,
-        say=say,
+        say=say or Log().say,
     )
 
 

@@ -31,6 +31,9 @@ SEEN = CacheStatistics(
     load_total_s=1.5,
     invalidations=14,
     machine=MachineStatistics(hits=15, misses=16, stored=17, refused=18),
+    untold=31,
+    told_late=32,
+    never_told=33,
     source=SourceStatistics(wholes=27, changes=28, losses=29, failures=30, age_s=float("inf")),
     redis=RemoteStatistics(hits=19, misses=20, stored=21, fenced=22, bytes_in=23, bytes_out=24, errors=25, gaps=26),
 )
@@ -62,7 +65,14 @@ def test_every_metric_is_there_with_its_type_and_labels() -> None:
         "machine": {"hits": 15, "misses": 16, "stored": 17, "refused": 18},
         "redis": {"hits": 19, "misses": 20, "stored": 21, "fenced": 22, "errors": 25, "gaps": 26},
         "source": {"wholes": 27, "changes": 28, "losses": 29, "failures": 30},
-        "origin": {"loads": 12, "failures": 13, "refreshes": 11, "invalidations": 14},
+        "origin": {
+            "loads": 12,
+            "failures": 13,
+            "refreshes": 11,
+            "invalidations": 14,
+            "told_late": 32,
+            "never_told": 33,
+        },
     }
     events = {("events_total", tier, what): 2 * n for tier, counts in by_tier.items() for what, n in counts.items()}
     assert found == events | {
@@ -72,5 +82,6 @@ def test_every_metric_is_there_with_its_type_and_labels() -> None:
         ("bytes",): 8192,
         ("age_seconds",): 6,
         ("waiting",): 16,
+        ("untold",): 62,
         ("source_age_seconds",): 65_535,
     }

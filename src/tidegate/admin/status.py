@@ -16,7 +16,7 @@ from tidegate.memory.inflight import Inflight, PermitTable, waiting_fingerprint
 from tidegate.memory.meters import SHED_REASON_NAMES, VERDICTS, MeterReader, SeriesSums
 from tidegate.memory.quotas import QuotaTable
 from tidegate.memory.rates import RateTable
-from tidegate.observe.cache_metrics import AGE, BYTES, SOURCE_AGE, WAITING, tiers_in
+from tidegate.observe.cache_metrics import AGE, BYTES, SOURCE_AGE, UNTOLD, WAITING, tiers_in
 from tidegate.observe.hitters import hitters_document
 from tidegate.observe.learned import Learned, documents, learned_in
 from tidegate.observe.sample import Sample
@@ -198,6 +198,7 @@ def _cache(name: str, reader: MeterReader) -> dict[str, Any]:
         "bytes": now.get(BYTES.name, 0),
         "age_s": now.get(AGE.name, 0),
         "waiting": now.get(WAITING.name, 0),
+        "untold": now.get(UNTOLD.name, 0),
         "source_age_s": now.get(SOURCE_AGE.name),
         "load_s_total": round(tiers["origin"].load_s, 3) if "origin" in tiers else 0.0,
         "tiers": {

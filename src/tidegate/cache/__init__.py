@@ -16,6 +16,7 @@
     Bus             what was invalidated by other machines
     Source          what tells by itself what is in it and what changes: RedisKeys is one
     Follower        a cache that has all of a source, and hears what changes
+    Untold          invalidations that Redis could not be told, until it can
     Maker, Names    entries, and what they are called by who shares them
 
 A caller asks the Cache. What is on its Shelf or in the MachineTier and fresh is there at once. Else the caller joins

@@ -23,6 +23,7 @@ from tidegate.cache.pacing import Pacing
 from tidegate.cache.shelf import Entry, Key, Shelf
 from tidegate.cache.space import Space
 from tidegate.cache.statistics import CacheStatistics, RemoteStatistics, TierStatistics
+from tidegate.cache.untold import Invalidation, Untold
 from tidegate.config.cache import Cache as Settings
 from tidegate.errors import GatewayError, Kind, Source
 from tidegate.memory.generations import GENERATIONS_SIZE, Generations
@@ -41,6 +42,10 @@ _AT_ONCE: Final = 64
 Load = Callable[[Any], Awaitable[Any]]
 
 
+def _unsaid(kind: str, message: str, **fields: object) -> None:
+    """For who keeps no log."""
+
+
 class Cache(Shelf):
     """One cache, as one worker has it.
 
@@ -53,7 +58,7 @@ class Cache(Shelf):
         machine: The tier of the machine; its generations are then those of this cache.
         chance: Random numbers, for jitter and early refresh.
         clock: Seconds, for tests.
-        say: Where it is said that a source that is watched is lost, and back.
+        say: Where it is said what is lost for a while, and when it is back.
     """
 
     def __init__(
@@ -67,7 +72,7 @@ class Cache(Shelf):
         machine: "MachineTier | None" = None,
         chance: random.Random | None = None,
         clock: Callable[[], float] | None = None,
-        say: Callable[..., None] = print,
+        say: Callable[..., None] = _unsaid,
     ) -> None:
         if machine is not None:
             generations = machine.generations
@@ -96,6 +101,7 @@ class Cache(Shelf):
         )
         self._flights = Flights(self._fetcher.fetch)
         self._say = say
+        self._untold = Untold(name, self._tell_redis, say, self._chance)
         self._bus: Bus | None = None
         self._follower: Follower | None = None
         self._connected: tuple[object, ...] = (None,)
@@ -178,35 +184,34 @@ class Cache(Shelf):
     async def set(self, key: Key, value: Any, *, ttl: float | None = None, tags: Iterable[str] = ()) -> None:
         """Puts a value in, known from elsewhere; what is being fetched for this key is not kept.
 
-        Raises GatewayError when others could not be told, as `invalidate` does; RuntimeError when the cache watches a
+        Raises NotTold when others could not be told, as `invalidate` does; RuntimeError when the cache watches a
         source, which is where its values come from.
         """
         if self._follower is not None:
             raise RuntimeError(f"cache {self.name} has what its source has: {key!r} has to be set there")
         slot = self._names.slot_of_key(key)
         self._begin_invalidation(slot)
-        await self._fetcher.put(key, Loaded(value, ttl, _tuple(tags)))
-        await self._tell(slot)
+        try:
+            await self._fetcher.put(key, Loaded(value, ttl, _tuple(tags)))
+            await self._tell(slot)
+        except GatewayError as error:
+            raise self._untold.keep(Invalidation(key), error) from error
 
     async def invalidate(self, key: Key) -> None:
         """The value of ``key`` is given to nobody who asks from now on.
 
-        Raises GatewayError when Redis could not be told: what this machine has is gone all the same, but others go on
-        with what they have, and what Redis has is found again when it is back.
+        Raises NotTold, a GatewayError, when Redis could not be told: what this machine has is gone all the same, but
+        others go on with what they have until Redis is back and is told by itself; `is_kept` says that it will be.
         """
         self._space.drop(key)
-        slot = self._names.slot_of_key(key)
-        self._begin_invalidation(slot)
+        self._begin_invalidation(self._names.slot_of_key(key))
         await self._fetcher.drop(key)
-        await self._tell(slot)
+        await self._make_known(Invalidation(key))
 
     async def invalidate_tag(self, tag: str) -> None:
         """The same for all values under this tag."""
-        slot = self._names.slot_of_tag(tag)
-        self._begin_invalidation(slot)
-        if self._fetcher.remote is not None:
-            await self._fetcher.remote.invalidate_tag(tag)
-        await self._tell(slot)
+        self._begin_invalidation(self._names.slot_of_tag(tag))
+        await self._make_known(Invalidation(tag=tag))
 
     def pin(self, key: Key) -> None:
         """The value of ``key``, once it is there, makes room for no other; pinned ones have half of ``memory``."""
@@ -239,6 +244,9 @@ class Cache(Shelf):
             load_failures=self._fetcher.load_failures,
             load_total_s=self._fetcher.load_total_s,
             invalidations=self._invalidations,
+            untold=len(self._untold),
+            told_late=self._untold.told,
+            never_told=self._untold.lost,
             machine=None if self._machine is None else self._machine.statistics(),
             redis=self._redis_statistics(),
             source=None if self._follower is None else self._follower.statistics(),
@@ -307,6 +315,24 @@ class Cache(Shelf):
         self._invalidations += 1
         self.generations.stamp(slot, secrets.randbits(64))
 
+    async def _make_known(self, what: Invalidation) -> None:
+        try:
+            await self._tell_redis(what)
+        except GatewayError as error:
+            raise self._untold.keep(what, error) from error
+
+    async def _tell_redis(self, what: Invalidation) -> None:
+        """Redis first, then all who listen: whoever hears of it finds nothing there."""
+        remote = self._fetcher.remote
+        if remote is None:
+            return
+        if what.tag is not None:
+            await remote.invalidate_tag(what.tag)
+            await self._tell(self._names.slot_of_tag(what.tag))
+        elif what.key is not None:
+            await remote.invalidate(what.key)
+            await self._tell(self._names.slot_of_key(what.key))
+
     async def _tell(self, slot: int) -> None:
         """After Redis has changed: what other workers found there since the invalidation began is not good either."""
         if self._bus is not None:
@@ -367,6 +393,7 @@ class Cache(Shelf):
 
     def _disconnect(self) -> None:
         self._fetcher.remote = None
+        self._untold.close()
         if self._follower is not None:
             self._follower.close()
             self._follower = None

@@ -134,11 +134,9 @@ class Fetcher:
             await self._send(self.remote, entry, data, await self.remote.fence(key, loaded.tags))
 
     async def drop(self, key: Key) -> None:
-        """Takes a value out of other tiers; it was invalidated. Raises GatewayError when Redis is away."""
+        """Takes a value off the machine; it was invalidated."""
         if self._machine is not None:
             await self._machine.drop(key)
-        if self.remote is not None:
-            await self.remote.invalidate(key)
 
     async def keys_under(self, tags: Iterable[str]) -> list[Key]:
         """Keys in Redis of values with these tags, of those that `preload_tags` names. Raises GatewayError."""

@@ -15,7 +15,7 @@ CACHE_EVENTS: Final = {
     "machine": ("hits", "misses", "stored", "refused"),
     "redis": ("hits", "misses", "stored", "fenced", "errors", "gaps"),
     "source": ("wholes", "changes", "losses", "failures"),
-    "origin": ("loads", "failures", "refreshes", "invalidations"),
+    "origin": ("loads", "failures", "refreshes", "invalidations", "told_late", "never_told"),
 }
 """What the classes of a tier's series count, in this order."""
 
@@ -43,9 +43,9 @@ class CacheReport:
         series = self._add("worker", events)
         # The bytes in two gauges of sixteen bits, and how old the oldest value is.
         self._shared.set_gauges(series, *split_bytes(worker.bytes), round(worker.age_s))
-        loads = (seen.loads, seen.load_failures, seen.refreshes, seen.invalidations)
+        loads = (seen.loads, seen.load_failures, seen.refreshes, seen.invalidations, seen.told_late, seen.never_told)
         series = self._add("origin", loads, duration_ns=round(seen.load_total_s * 1e9))
-        self._shared.set_gauges(series, seen.waiting, 0, 0)
+        self._shared.set_gauges(series, seen.waiting, seen.untold, 0)
         if machine is not None:
             self._add("machine", (machine.hits, machine.misses, machine.stored, machine.refused))
         if redis is not None:

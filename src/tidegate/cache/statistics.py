@@ -70,6 +70,8 @@ class CacheStatistics(NamedTuple):
 
     ``collapsed``: callers who waited for a fetch that was under way. ``stale``: values given out after their end while
     they are fetched again; ``stale_if_error``: because that failed. ``refreshes``: fetches that nobody waits for.
+    ``untold``: invalidations that Redis could not be told and waits for; ``told_late``: that it was told then;
+    ``never_told``: that were not kept, or not until it was back.
     """
 
     name: str
@@ -86,3 +88,6 @@ class CacheStatistics(NamedTuple):
     machine: MachineStatistics | None
     redis: RemoteStatistics | None
     source: SourceStatistics | None = None
+    untold: int = 0
+    told_late: int = 0
+    never_told: int = 0

@@ -7,7 +7,7 @@ from tidegate.cache.report import CACHE_EVENTS, bytes_of
 from tidegate.memory.meters import MeterReader
 from tidegate.observe.metric_names import Families, Metric, Samples
 
-__all__ = ["AGE", "BYTES", "CACHE", "SOURCE_AGE", "WAITING", "Tier", "cache_families", "tiers_in"]
+__all__ = ["AGE", "BYTES", "CACHE", "SOURCE_AGE", "UNTOLD", "WAITING", "Tier", "cache_families", "tiers_in"]
 
 EVENTS = Metric(
     "tidegate_cache_events_total",
@@ -17,7 +17,8 @@ EVENTS = Metric(
     "`stale`, `stale_if_error`, `evictions`), on the `machine` (`hits`, `misses`, `stored`, `refused`), in `redis` "
     "(`hits`, `misses`, `stored`, `fenced` off by an invalidation, `errors`, `gaps` in what others said), in a "
     "`source` that is watched (`wholes` read, `changes` heard of, `losses`, `failures` to fetch what has changed) and "
-    "at the `origin` (`loads`, their `failures`, `refreshes` nobody waited for, `invalidations`)",
+    "at the `origin` (`loads`, their `failures`, `refreshes` nobody waited for, `invalidations`, of which Redis was "
+    "`told_late` or `never_told`)",
 )
 TRAFFIC = Metric(
     "tidegate_cache_redis_bytes_total", "counter", ("cache", "direction"), "bytes of values read (in) and stored (out)"
@@ -32,7 +33,8 @@ SOURCE_AGE = Metric(
     ("cache",),
     "how long ago all that had changed in the source was known, at most; below 3 while it is heard",
 )
-CACHE = (EVENTS, TRAFFIC, LOAD, BYTES, AGE, WAITING, SOURCE_AGE)
+UNTOLD = Metric("tidegate_cache_untold", "gauge", ("cache",), "invalidations that Redis could not be told yet")
+CACHE = (EVENTS, TRAFFIC, LOAD, BYTES, AGE, WAITING, SOURCE_AGE, UNTOLD)
 """Every metric of this module, in the order of the exposition."""
 
 
@@ -61,7 +63,7 @@ def tiers_in(reader: MeterReader) -> list[Tier]:
         if tier == "worker":
             gauges = {BYTES: bytes_of(one.open, one.waiting), AGE: one.endpoints_asked}
         elif tier == "origin":
-            gauges = {WAITING: one.open}
+            gauges = {WAITING: one.open, UNTOLD: one.waiting}
         elif tier == "source":
             gauges = {SOURCE_AGE: one.endpoints_asked}
         events = dict(zip(CACHE_EVENTS[tier], read.classes, strict=False))
