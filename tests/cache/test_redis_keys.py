@@ -17,6 +17,7 @@ from tests.redis.servers import Server, serving
 from tidegate.cache.cache import Cache
 from tidegate.cache.machine import MachineTier
 from tidegate.edge.preload import preload
+from tidegate.redis.single import SingleLink
 from tidegate.testing.relay import Relay
 
 _numbers = itertools.count()
@@ -121,6 +122,24 @@ def test_workers_of_a_machine_read_it_once_and_all_find_what_changes(server: Ser
             assert other.statistics().loads == 0 and one.statistics().loads == 1
             assert [who.statistics().source.wholes for who in (one, other)] == [1, 0]  # type: ignore[union-attr]
         machine.close()
+
+    run(scenario())
+
+
+def test_other_servers_than_before_are_listened_to_from_the_whole_on(server: Server) -> None:
+    of = prefix()
+
+    async def scenario() -> None:
+        async with watching(server.address, of) as one:
+            await one.preload()
+            link = one._connected[0]
+            assert isinstance(link, SingleLink)
+            link.nodes = tuple  # type: ignore[method-assign, assignment]  # as in a cluster whose masters change
+            await until(lambda: one.statistics().source.losses)  # type: ignore[union-attr]
+            del link.nodes  # type: ignore[method-assign]
+            await until(lambda: one.statistics().source.wholes > 1)  # type: ignore[union-attr]
+            server.ask("SET", f"{of}a", 1)
+            await until(lambda: one.get_nowait("a") == b"1")
 
     run(scenario())
 
