@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.cache.caches import Origin
-from tests.redis.links import FAR_S, background, link_to, run, until
+from tests.redis.links import FAR_S, Log, background, link_to, run, until
 from tests.redis.servers import Server
 
 from tidegate import Filter, Request, Response, testing
@@ -31,6 +32,28 @@ def test_a_reload_keeps_what_is_in_a_cache() -> None:
             caches["b"]
         caches.close()
         assert len(caches) == 0
+
+    run(scenario())
+
+
+def test_the_machine_s_tier_of_a_cache_that_a_reload_takes_away_is_found_by_a_later_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TIDEGATE_RUNTIME_DIR", str(tmp_path))
+
+    async def scenario() -> None:
+        log = Log()
+        caches = Caches(Generations(bytearray(GENERATIONS_SIZE)), say=log.say)
+        settings = {"a": Settings(machine=1 << 20, ttl=3600.0)}
+        for asked in range(3):
+            await caches.prepare(settings, "gateway.toml")
+            caches.configure(settings)
+            if not asked:
+                await caches["a"].get("k", Origin().load)  # stored while the next reload takes the cache away
+            assert await caches["a"].get("k") == b"value" and not log
+            caches.configure({})
+        await caches.prepare(settings, "gateway.toml")
+        caches.close()
 
     run(scenario())
 

@@ -19,6 +19,7 @@ from tidegate.errors import GatewayError
 from tidegate.memory.generations import Generations
 from tidegate.memory.meters import Meters
 from tidegate.memory.store_report import StoreReport
+from tidegate.process import tasks
 
 if TYPE_CHECKING:
     from tidegate.cache.cache import Cache
@@ -66,6 +67,7 @@ class Caches(Mapping[str, "Cache"]):
         self._timer: asyncio.TimerHandle | None = None
         self._caches: dict[str, Cache] = {}
         self._machines: dict[str, MachineTier] = {}
+        self._closing: dict[str, asyncio.Task[None]] = {}  # machine tiers of caches that are gone
 
     def __getitem__(self, name: str) -> "Cache":
         return self._caches[name]
@@ -86,6 +88,8 @@ class Caches(Mapping[str, "Cache"]):
         for name, one in settings.items():
             if one.machine is None or name in self._machines:
                 continue
+            if (closing := self._closing.get(name)) is not None:
+                await asyncio.shield(closing)  # a process may have a store open once
             from tidegate.cache.machine import MachineTier, directory_for
 
             try:
@@ -111,7 +115,9 @@ class Caches(Mapping[str, "Cache"]):
             self._caches.pop(name).retire()
             self._reports.pop(name, None)
         for name in [name for name in self._machines if name not in settings or settings[name].machine is None]:
-            self._machines.pop(name).close()
+            closing = tasks.start(self._machines.pop(name).closed(), f"close the store of cache {name}")
+            self._closing[name] = closing
+            closing.add_done_callback(lambda _, name=name: self._closing.pop(name, None))  # type: ignore[misc]
         for name, one in settings.items():
             if name in self._caches:
                 self._caches[name].configure(one, self._link_of(one))

@@ -89,8 +89,8 @@ class MachineTier:
                     value = None if meta.is_negative else codec.decode(data)
                     times = lifetimes.rest(now, now, meta.fresh_until - boot, meta.load_s, is_negative=meta.is_negative)
                     return Entry(key, value, meta.size, times, now, meta.tags, meta.slots, meta.marks, meta.load_s)
-            except (msgspec.MsgspecError, ValueError, IndexError):
-                pass  # of another version: it is as good as none
+            except (msgspec.MsgspecError, ValueError, IndexError, OverflowError, RecursionError):
+                pass  # of another version, or damaged: it is as good as none
         self._misses += 1
         return None
 
@@ -117,8 +117,12 @@ class MachineTier:
         await self._store.delete(wire(key))
 
     def close(self) -> None:
-        """Ends this process's part of it."""
+        """Ends this process's part of it; the loop waits for a second at most."""
         self._store.close()
+
+    async def closed(self) -> None:
+        """Ends it while the loop goes on; it may be opened again then."""
+        await self._store.closed()
 
     def store_statistics(self) -> StoreStatistics:
         """What the store says of itself."""

@@ -73,7 +73,7 @@ def opened(
     try:
         yield store
     finally:
-        store.close()
+        store.close(FAR_S)
 
 
 @contextlib.contextmanager

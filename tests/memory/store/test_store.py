@@ -14,6 +14,7 @@ from tests.memory.store.stores import FAR_S, MIB, Clock, Process, Said, opened, 
 from tidegate.errors import GatewayError, Kind
 from tidegate.memory.store import SMALL_MAX, Store
 from tidegate.memory.store import store as module
+from tidegate.process import tasks
 
 LATE_S = 1e9
 
@@ -157,6 +158,22 @@ def test_close_makes_what_waits(place):
 
     run(first())
     run(second())
+
+
+def test_who_closes_without_holding_the_loop_has_what_waits_made_too(place):
+    async def main():
+        store = Store.open(place, 16 * MIB, say=Said())
+        waiting = [store.put(b"%d" % i, b"v", b"", LATE_S) for i in range(300)]
+        closing = tasks.start(store.closed(), "close")
+        await asyncio.sleep(0)
+        assert await store.put(b"late", b"v", b"", LATE_S) is False
+        await closing
+        assert store.get(b"0", 0.0) is None
+        assert await asyncio.gather(*waiting) == [True] * 300
+        with opened(place) as again:
+            assert again.statistics().entries == 300
+
+    run(main())
 
 
 def test_value_beyond_the_bound_is_refused_and_nothing_goes_for_it(place):

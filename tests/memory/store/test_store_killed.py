@@ -6,7 +6,10 @@ import random
 import shutil
 
 import pytest
-from tests.memory.store.stores import MIB, STANDS_IN_THE_LOCK, Process, Said, opened, run, shared_memory, until
+from tests.memory.store.stores import FAR_S, MIB, STANDS_IN_THE_LOCK, Process, Said, opened, run, shared_memory, until
+
+from tidegate.memory.store import Store
+from tidegate.process import tasks
 
 LATE_S = 1e9
 SEED = 17
@@ -143,6 +146,25 @@ def test_stopped_holder_of_the_lock_costs_nobody_more_than_the_bound(place):
             assert store.get(b"k", 0.0).value == b"before"
             assert store.get(b"gone", 0.0) is None
             assert await store.put(b"k", b"again", b"", LATE_S)
+
+    run(main())
+
+
+def test_a_store_whose_lock_a_stopped_process_has_is_closed_while_the_loop_goes_on(place):
+    async def main():
+        store = Store.open(place, 16 * MIB, say=Said(), patience_s=0.2)
+        with Process(place, 16 * MIB, STANDS_IN_THE_LOCK) as holder:
+            holder.hear("holds")
+            holder.stop()
+            put = store.put(b"k", b"v", b"", LATE_S)
+            turns, closing = 0, tasks.start(store.closed(), "close")
+            while not closing.done():
+                turns += 1
+                await asyncio.sleep(0.005)
+            assert turns > 3, "it waited for the writer, and nobody for it"
+            assert await put is False and store.get(b"k", 0.0) is None
+            holder.kill()
+        store._writer._thread.join(FAR_S)
 
     run(main())
 

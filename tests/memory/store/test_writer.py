@@ -171,6 +171,19 @@ def test_close_makes_what_waits_and_answers():
     run(main())
 
 
+def test_a_thread_that_stands_still_keeps_nobody_longer_than_he_says():
+    async def main():
+        held = Held()
+        held.hold()
+        waiting = held.add(b"a")
+        assert held.is_held.wait(FAR_S)
+        assert held.writer.close(0.01) is False  # FAR_S otherwise
+        assert waiting.result() is False
+        held.may_go.set()
+
+    run(main())
+
+
 def test_close_leaves_a_thread_that_stands_still():
     async def main():
         held = Held(patience_s=0.02)

@@ -39,6 +39,9 @@ __all__ = ["Store"]
 
 _ROOM_AGAIN_S = 1.0  # without a failure, until there is room again; in vain, until something is given up again
 _COPY_AGAIN_S = 10.0
+CLOSE_S = 1.0
+"""How long the end of a worker may wait for writes."""
+
 _DELETIONS_MAX = 100_000  # that wait for a writer that is stuck
 
 
@@ -229,13 +232,23 @@ class Store:
             is_away=self._is_away,
         )
 
-    def close(self) -> None:
-        """Makes the writes that wait, and closes the store; it is there for others, and for the next that opens it."""
-        is_at_rest = self._writer.close()
+    def close(self, patience_s: float = CLOSE_S) -> None:
+        """Makes the writes that wait, and closes the store; it is there for others, and for the next that opens it.
+
+        Args:
+            patience_s: How long writes may take; the loop stands still meanwhile. What is not made then is not stored.
+        """
+        is_at_rest = self._writer.close(patience_s)
         self._is_away = True
         if is_at_rest:  # else a thread stands in LMDB, and what it uses has to stay
             self._generation.ledger.close()
         self._directory.close()
+
+    async def closed(self) -> None:
+        """Closes it while the loop goes on: no more is stored from now on, and writes that wait have their time."""
+        self._writer.stop()
+        await asyncio.get_running_loop().run_in_executor(None, self._writer.join, self._patience_s)
+        self.close(0.0)
 
     # -- writing, on the thread
 

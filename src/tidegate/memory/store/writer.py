@@ -135,12 +135,20 @@ class Writer:
             self._queue.append(work)
             self._more.notify()
 
-    def close(self) -> bool:
-        """Makes what waits and ends the thread; False: after ``patience_s`` it stands still, and is left there."""
+    def stop(self) -> None:
+        """Takes no more writes; the thread makes what waits, and ends."""
         with self._more:
             self._is_closing = True
             self._more.notify()
-        self._thread.join(0.0 if self.is_stuck else self._patience_s)
+
+    def join(self, patience_s: float) -> None:
+        """Waits for the end of the thread, on whatever thread, or until it has stood still for so long."""
+        self._thread.join(0.0 if self.is_stuck else min(patience_s, self._patience_s))
+
+    def close(self, patience_s: float = PATIENCE_S) -> bool:
+        """Makes what waits and ends the thread; False: after ``patience_s`` it stands still, and is left there."""
+        self.stop()
+        self.join(patience_s)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
