@@ -48,6 +48,21 @@ async def ask(one: Cache, key: str, origin: Origin, **options: Any) -> Any:
     return await asyncio.wait_for(one.get(key, origin.load, **options), FAR_S)
 
 
+def test_a_value_of_another_codec_is_fetched_anew_and_replaced(server: Server) -> None:
+    prefix = f"fetch{next(_prefixes)}:"
+
+    async def scenario() -> None:
+        async with workers(server.address, 1, prefix=prefix) as (old,):
+            await ask(old, "k", Origin(b"[" * 100_000))
+            await stored(old, 1)
+        async with workers(server.address, 2, prefix=prefix, codec="json") as (one, other):
+            assert await ask(one, "k", Origin({"a": 1})) == {"a": 1}
+            await stored(one, 1)
+            assert await ask(other, "k", Origin(AssertionError)) == {"a": 1}
+
+    run(scenario())
+
+
 @pytest.mark.parametrize(
     ("codec", "value"), [("bytes", b"v"), ("json", {"roles": ["a"]}), ("json", None), ("bytes", None)]
 )

@@ -31,7 +31,7 @@ class Told:
         self.name = name
         self.values = values
         self.words: asyncio.Queue[Whole | Changed | Exception] = asyncio.Queue()
-        self.listened = self.left = 0
+        self.listened = self.left = self.unreadable = 0
 
     async def say(self) -> AsyncGenerator[Whole | Changed, None]:
         self.listened += 1

@@ -48,7 +48,7 @@ def test_all_is_there_before_anybody_asks_and_changes_are_at_hand_by_themselves(
             log = Log()
             await preload({"test": one}, {}, log.say)
             assert not log and one.get_nowait("a") == {"n": 1} and one.get_nowait("b") == {"n": 2}
-            assert len(one.entries) == 2
+            assert len(one.entries) == 2 and one.statistics().source.unreadable == 1  # type: ignore[union-attr]
             server.ask("SET", f"{of}a", '{"n":4}')
             server.ask("SET", f"{of}new", '{"n":5}')
             server.ask("DEL", f"{of}b")

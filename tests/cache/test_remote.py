@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 from tests.cache.caches import Landing, Leading
-from tests.redis.links import background, link_to, run, until
+from tests.redis.links import Log, background, link_to, run, until
 from tests.redis.servers import Server
 
-from tidegate.cache.envelope import Ticket
+from tidegate.cache.envelope import Head, Ticket, seal
 from tidegate.cache.pacing import Pacing
 from tidegate.cache.remote import Remote
 from tidegate.errors import GatewayError
@@ -22,8 +22,8 @@ from tidegate.redis.slots import slot_of
 
 def remote(link: Link, prefix: str, **options: Any) -> Remote:
     sizes = {"large_value": 64 << 10, "piece": 256 << 10} | options
-    pacing = sizes.pop("pacing", Pacing(None))
-    return Remote(link, prefix, pacing=pacing, **sizes)
+    fixed = {"pacing": Pacing(None), "say": Log().say}
+    return Remote(link, prefix, **fixed | sizes)
 
 
 async def put(one: Remote, key: str, value: bytes, tags: tuple[str, ...] = (), **life: Any) -> bool:
@@ -88,6 +88,53 @@ def test_a_key_is_noted_under_its_tag_as_long_as_its_value_lives(server: Server)
             assert server.ask("PTTL", one.tag_list("t")) > 29 * 86_400_000
             await one.invalidate_tag("t")
             assert await one.keys_under("t") == []
+
+    run(scenario())
+
+
+def _head(size: int) -> bytes:
+    return seal(Head(size, 0, 0, 0, False, (), (), b"12345678"))
+
+
+DAMAGED = {
+    "a size beyond all memory": _head(2**62),
+    "a size beyond what servers take": _head((512 << 20) + 1) + b"v",
+    "a size that is not there": _head(500 << 20) + b"v",
+    "a size that is less than there is": _head(3) + b"value",
+    "less than nothing": _head(-1),
+    "a head that is none": b"TGC1" + b"\xff" * 5000,
+    "a head and nothing else": b"TGC1",
+    "a small value that is another": _head(5) + b"value",
+    "a large value that is another": _head(200_000) + b"v" * 200_000,
+}
+
+
+@pytest.mark.parametrize("what", DAMAGED)
+def test_a_damaged_value_is_removed_and_said_once_and_another_takes_its_place(server: Server, what: str) -> None:
+    async def scenario() -> None:
+        async with link_to(server.address) as link:
+            log = Log()
+            one = remote(link, "damaged:", say=log.say)
+            server.ask("SET", one.key(what), DAMAGED[what], "PX", 60_000)
+            found, ticket = await one.look(what, ())
+            assert found is None and not server.ask("EXISTS", one.key(what))
+            assert log.kinds == ["cache_value_damaged"] and what in log[0].message
+            assert (await one.look(what, ()))[0] is None and len(log) == 1 and one.errors == 1
+            assert await store(one, what, b"good", ticket)
+            again, _ = await one.look(what, ())
+            assert again is not None and again.value == b"good"
+
+    run(scenario())
+
+
+def test_what_something_else_has_written_is_let_alone(server: Server) -> None:
+    async def scenario() -> None:
+        async with link_to(server.address) as link:
+            log = Log()
+            one = remote(link, "else:", say=log.say)
+            server.ask("SET", one.key("k"), "TGB1 and more", "PX", 60_000)
+            assert (await one.look("k", ()))[0] is None
+            assert server.ask("EXISTS", one.key("k")) and not log and one.errors == 0
 
     run(scenario())
 

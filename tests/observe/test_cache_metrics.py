@@ -34,7 +34,7 @@ SEEN = CacheStatistics(
     untold=31,
     told_late=32,
     never_told=33,
-    source=SourceStatistics(wholes=27, changes=28, losses=29, failures=30, age_s=float("inf")),
+    source=SourceStatistics(wholes=27, changes=28, losses=29, failures=30, unreadable=34, age_s=float("inf")),
     redis=RemoteStatistics(hits=19, misses=20, stored=21, fenced=22, bytes_in=23, bytes_out=24, errors=25, gaps=26),
 )
 
@@ -64,7 +64,7 @@ def test_every_metric_is_there_with_its_type_and_labels() -> None:
         "worker": {"hits": 1, "misses": 2, "collapsed": 7, "stale": 9, "stale_if_error": 10, "evictions": 5},
         "machine": {"hits": 15, "misses": 16, "stored": 17, "refused": 18},
         "redis": {"hits": 19, "misses": 20, "stored": 21, "fenced": 22, "errors": 25, "gaps": 26},
-        "source": {"wholes": 27, "changes": 28, "losses": 29, "failures": 30},
+        "source": {"wholes": 27, "changes": 28, "losses": 29, "failures": 30, "unreadable": 34},
         "origin": {
             "loads": 12,
             "failures": 13,

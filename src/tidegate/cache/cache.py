@@ -367,6 +367,7 @@ class Cache(Shelf):
             pacing=Pacing(settings.redis_bytes_per_s),
             flights=self._machine_flights,
             listed=settings.preload_tags,
+            say=self._say,
         )
         if is_new:
             forget = self._space.clear if self._machine is None else None

@@ -11,13 +11,17 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-__all__ = ["HEAD_MAX", "Found", "Head", "Ticket", "open_envelope", "seal"]
+__all__ = ["HEAD_MAX", "VALUE_MAX", "Found", "Head", "Ticket", "looks_sealed", "open_envelope", "seal"]
 
 _MAGIC: Final = b"TGC1"
 _PREFIX: Final = struct.Struct("<4sI")
 
 HEAD_MAX: Final = 4096
 """A head that is longer is none: so many bytes of a value say how long it is."""
+
+
+VALUE_MAX: Final = 512 << 20
+"""Bytes of a value: what a server takes (``proto-max-bulk-len``). A head that says more is damaged."""
 
 
 class Head(msgspec.Struct, frozen=True, array_like=True):
@@ -66,6 +70,11 @@ def seal(head: Head) -> bytes:
     return _PREFIX.pack(_MAGIC, len(body)) + body
 
 
+def looks_sealed(data: bytes) -> bool:
+    """Whether ``data`` begins as an envelope does: if it is none all the same, it is damaged."""
+    return data.startswith(_MAGIC)
+
+
 def open_envelope(data: bytes) -> tuple[Head, int] | None:
     """The head at the beginning of ``data``, and where the value begins; None when it is no envelope."""
     if len(data) < _PREFIX.size:
@@ -78,4 +87,5 @@ def open_envelope(data: bytes) -> tuple[Head, int] | None:
         head = msgspec.msgpack.decode(memoryview(data)[_PREFIX.size : end], type=Head)
     except msgspec.MsgspecError:
         return None
-    return (head, end) if len(head.tags) == len(head.stamps) else None
+    is_one = len(head.tags) == len(head.stamps) and 0 <= head.size <= VALUE_MAX
+    return (head, end) if is_one else None

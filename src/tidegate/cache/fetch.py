@@ -209,10 +209,14 @@ class Fetcher:
             found, ticket = await remote.look(key, call.tags)
             if found is None:
                 return None, ticket
-            value = None if found.is_negative else self._codec.decode(found.value)
-        except (GatewayError, ReplyError, ValueError):
+        except (GatewayError, ReplyError):
             remote.errors += 1
             return None, None
+        try:
+            value = None if found.is_negative else self._codec.decode(found.value)
+        except (ValueError, RecursionError):  # whole, and of another codec: what is fetched now takes its place
+            remote.errors += 1
+            return None, ticket
         entry, is_good = self._maker.of_found(key, value, found, mark)
         if call.older is not None and not _is_newer(entry, call.older):
             return None, ticket

@@ -67,6 +67,8 @@ class Source(Protocol):
     """What a cache can watch; ``name`` tells it from others. Times are those of CLOCK_BOOTTIME, in seconds."""
 
     name: str
+    unreadable: int
+    """Values that could not be read so far, and are as good as none."""
 
     def say(self) -> AsyncGenerator[Whole | Changed, None]:
         """First the whole, then what changes, and at least once a second up to when all has been said.
@@ -158,7 +160,9 @@ class Follower:
 
     def statistics(self) -> SourceStatistics:
         """What was said, and how long ago everything was known."""
-        return SourceStatistics(self._wholes, self._changes, self._losses, self._failures, self.age_s())
+        return SourceStatistics(
+            self._wholes, self._changes, self._losses, self._failures, self._source.unreadable, self.age_s()
+        )
 
     # -- inside ---------------------------------------------------------------------------------------------------
 

@@ -39,8 +39,7 @@ class RedisKeys:
     def __init__(self, link: "Link", prefix: str, codec: Codec) -> None:
         self.name = f"{prefix}* of redis {link.name}"
         self.link = link
-        self.unreadable = 0
-        """Values that were of another codec, and are as good as none."""
+        self.unreadable = 0  # of another codec
         self._prefix = wire(prefix)
         self._codec = codec
 
@@ -104,7 +103,7 @@ class RedisKeys:
     def _decode(self, data: bytes) -> Any:
         try:
             return self._codec.decode(data)
-        except ValueError:
+        except (ValueError, RecursionError):
             self.unreadable += 1
             return None
 

@@ -16,10 +16,10 @@ import contextlib
 import secrets
 import zlib
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
-from tidegate.cache.envelope import HEAD_MAX, Found, Head, Ticket, open_envelope, seal
+from tidegate.cache.envelope import HEAD_MAX, Found, Head, Ticket, looks_sealed, open_envelope, seal
 from tidegate.cache.names import unwire, wire
 from tidegate.cache.pacing import Pacing
 from tidegate.cache.shelf import Key
@@ -44,6 +44,12 @@ _STORE: Final = Script(
 redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 return 1"""
 )
+_REMOVE: Final = Script(
+    """if redis.call('GETRANGE', KEYS[1], 0, #ARGV[1] - 1) ~= ARGV[1] then return 0 end
+return redis.call('UNLINK', KEYS[1])"""
+)
+"""Removes what begins so, and nothing that has taken its place meanwhile."""
+
 _LISTED_MAX: Final = 10_000
 _LIST: Final = Script(
     """local time = redis.call('TIME')
@@ -73,6 +79,7 @@ class Remote:
         piece: Bytes of a large value that are on their way at once.
         pacing: The rate that large values keep.
         listed: Tags under which is noted which keys have them.
+        say: Where it is said that a value is damaged.
         flights: Of the machine: of all its workers one reads or writes a large value at a time. Without them, of each.
     """
 
@@ -86,6 +93,7 @@ class Remote:
         pacing: Pacing,
         flights: "MachineFlights | None" = None,
         listed: Iterable[str] = (),
+        say: Callable[..., None],
     ) -> None:
         self.link = link
         self._prefix = wire(prefix)
@@ -94,6 +102,7 @@ class Remote:
         self._piece = piece
         self._pacing = pacing
         self._flights = flights
+        self._say = say
         self._listed = frozenset(listed)
         self._one_at_a_time = asyncio.Lock()
         self._large: OrderedDict[Key, int] = OrderedDict()
@@ -232,6 +241,8 @@ class Remote:
 
     async def _read(self, key: Key, begin: bytes, left_ms: int, ticket: Ticket) -> Found | None:
         opened = open_envelope(begin)
+        if opened is None and looks_sealed(begin):
+            await self._remove(key, begin[:HEAD_MAX], "its head cannot be read")
         if opened is None or left_ms < 0:
             return None
         head, at = opened
@@ -241,7 +252,10 @@ class Remote:
         if len(begin) - at < head.size:
             self._remember(key, head.size)
             value = await self._read_large(key, begin, at, head)
-        if value is None or len(value) != head.size or await _checksum(value) != head.crc:
+        if value is None:
+            return None
+        if len(value) != head.size or await _checksum(value) != head.crc:
+            await self._remove(key, begin[:at], "it is not what was stored")
             return None
         left_s = (left_ms - head.grace_ms) / 1000
         return Found(value, left_s, head.load_ms / 1000, head.is_negative, head.tags)
@@ -260,6 +274,10 @@ class Remote:
         """The whole value, of which the beginning is there; None when it was replaced meanwhile."""
         async with self._alone():
             self._large_reads += 1
+            # Before there is room made for it: what the head says may be damaged.
+            if await self.link.bulk.call("STRLEN", self.key(key)) != at + head.size:
+                await self._remove(key, begin[:at], f"it is not of the {head.size} bytes that its head says")
+                return None
             whole = bytearray(head.size)
             got = len(begin) - at
             whole[:got] = begin[at:]
@@ -275,6 +293,13 @@ class Remote:
             # Each writing has a nonce of its own: the same head before and after is the same value all along.
             again = await self.link.bulk.call("GETRANGE", self.key(key), 0, at - 1)
         return bytes(whole) if again == begin[:at] else None
+
+    async def _remove(self, key: Key, begin: bytes, why: str) -> None:
+        """Removes a damaged value, so that the next takes its place."""
+        self.errors += 1
+        if await _REMOVE.run(self.link.data, [self.key(key)], [begin]):
+            what = f"a value of the cache in redis {self.link.name} is damaged and was removed: {key!r}, {why}"
+            self._say("cache_value_damaged", what, redis=self.link.name)
 
     async def _store_large(self, key: Key, sealed: bytes, value: bytes, life_ms: int, fence: bytes) -> Any:
         """Writes it in pieces beside the key, and moves it there when it is whole."""

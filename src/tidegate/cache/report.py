@@ -14,7 +14,7 @@ CACHE_EVENTS: Final = {
     "worker": ("hits", "misses", "collapsed", "stale", "stale_if_error", "evictions"),
     "machine": ("hits", "misses", "stored", "refused"),
     "redis": ("hits", "misses", "stored", "fenced", "errors", "gaps"),
-    "source": ("wholes", "changes", "losses", "failures"),
+    "source": ("wholes", "changes", "losses", "failures", "unreadable"),
     "origin": ("loads", "failures", "refreshes", "invalidations", "told_late", "never_told"),
 }
 """What the classes of a tier's series count, in this order."""
@@ -52,7 +52,8 @@ class CacheReport:
             counts = (redis.hits, redis.misses, redis.stored, redis.fenced, redis.errors, redis.gaps)
             self._add("redis", counts, bytes_in=redis.bytes_in, bytes_out=redis.bytes_out)
         if source is not None:
-            series = self._add("source", (source.wholes, source.changes, source.losses, source.failures))
+            heard = (source.wholes, source.changes, source.losses, source.failures, source.unreadable)
+            series = self._add("source", heard)
             self._shared.set_gauges(series, 0, 0, round(min(source.age_s, _AGE_MAX_S)))
 
     def _add(

@@ -54,14 +54,15 @@ class SourceStatistics(NamedTuple):
     """A source that is watched, as this worker has listened to it.
 
     ``wholes``: times it was read whole; ``changes``: keys that it said have changed; ``losses``: times it was lost, or
-    could not be had; ``failures``: changed values that could not be fetched at once; ``age_s``: how long ago all that
-    had changed was known, by whichever worker listens.
+    could not be had; ``failures``: changed values that could not be fetched at once; ``unreadable``: values of another
+    codec; ``age_s``: how long ago all that had changed was known, by whichever worker listens.
     """
 
     wholes: int = 0
     changes: int = 0
     losses: int = 0
     failures: int = 0
+    unreadable: int = 0
     age_s: float = 0.0
 
 

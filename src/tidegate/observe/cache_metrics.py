@@ -16,9 +16,9 @@ EVENTS = Metric(
     "what happened in a tier: in the `worker` (`hits`, `misses`, callers `collapsed` into one fetch, values given out "
     "`stale`, `stale_if_error`, `evictions`), on the `machine` (`hits`, `misses`, `stored`, `refused`), in `redis` "
     "(`hits`, `misses`, `stored`, `fenced` off by an invalidation, `errors`, `gaps` in what others said), in a "
-    "`source` that is watched (`wholes` read, `changes` heard of, `losses`, `failures` to fetch what has changed) and "
-    "at the `origin` (`loads`, their `failures`, `refreshes` nobody waited for, `invalidations`, of which Redis was "
-    "`told_late` or `never_told`)",
+    "`source` that is watched (`wholes` read, `changes` heard of, `losses`, `failures` to fetch what has changed, "
+    "`unreadable` values) and at the `origin` (`loads`, their `failures`, `refreshes` nobody waited for, "
+    "`invalidations`, of which Redis was `told_late` or `never_told`)",
 )
 TRAFFIC = Metric(
     "tidegate_cache_redis_bytes_total", "counter", ("cache", "direction"), "bytes of values read (in) and stored (out)"
