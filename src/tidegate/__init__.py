@@ -2,9 +2,9 @@
 
 What people who write filters import: ``Filter`` with ``option`` and ``required``; the views ``Request``,
 ``ResponseHead`` and ``Headers``; ``Response``; ``Identity``, whom a request is from; ``Loaded``, what a cache is given
-with its time, and ``NotTold``, what it raises when Redis missed an invalidation; the kinds of values an option may hold
-beside plain types (``Duration``, ``Size`` …), ``Section`` for options that are tables of their own, and ``reveal`` for
-secrets. They are loaded at first use: supervisor and command line need none.
+with its time, and ``NotTold``, what it raises when Redis missed an invalidation; ``Later``, a wait without a task; the
+kinds of values an option may hold beside plain types (``Duration``, ``Size`` …), ``Section`` for options that are tables
+of their own, and ``reveal`` for secrets. They are loaded at first use: supervisor and command line need none.
 """
 
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tidegate.exchange.filter import Filter
     from tidegate.exchange.views import Headers, Request, Response, ResponseHead
     from tidegate.filters.key_auth import Identity
+    from tidegate.net.later import Later
 
 __version__ = "0.1.0.dev0"
 
@@ -31,6 +32,7 @@ __all__ = [
     "Headers",
     "Identity",
     "Kind",
+    "Later",
     "Loaded",
     "NotTold",
     "Ref",
@@ -55,6 +57,7 @@ _HOMES = {
     "Headers": "tidegate.exchange.views",
     "Identity": "tidegate.filters.key_auth",
     "Kind": "tidegate.config.kinds",
+    "Later": "tidegate.net.later",
     "Loaded": "tidegate.cache.loaded",
     "NotTold": "tidegate.cache.untold",
     "Ref": "tidegate.config.kinds",

@@ -173,7 +173,7 @@ def test_another_bound_is_for_loads_that_begin_after_it() -> None:
         origin = Origin()
         origin.hold()
         one = cache(load_timeout=3600.0, wait=3600.0)
-        before = background(one.get("before", origin.load))
+        before = background(asyncio.wait_for(one.get("before", origin.load), 60))
         await until(lambda: origin.asked == ["before"])
         one.configure(replace(one.settings, load_timeout=0.01))
         with pytest.raises(GatewayError, match=r"took more than 0.01 s"):

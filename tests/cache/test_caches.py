@@ -152,7 +152,7 @@ def test_who_waits_for_a_cache_that_a_reload_takes_away_gets_his_value(
             caches.configure({"a": Settings(redis="main", prefix="before:")})
             origin = Origin()
             origin.hold()
-            waiting = [background(caches["a"].get(key, origin.load)) for key in ("k", "k", "l")]
+            waiting = [background(asyncio.wait_for(caches["a"].get(key, origin.load), 60)) for key in ("k", "k", "l")]
             await until(lambda: len(origin.asked) == 2)
             caches.configure(after)
             origin.release()

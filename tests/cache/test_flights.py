@@ -11,8 +11,10 @@ from tests.cache.test_space import entry
 from tests.redis.links import background, run, until
 
 from tidegate.cache.flights import LEADERS, Call, Flights, NotKnown
+from tidegate.cache.loaded import NeedsTask
 from tidegate.cache.shelf import Entry, Key
 from tidegate.errors import GatewayError, Kind
+from tidegate.net.later import Later
 
 
 def call(origin: Origin | None) -> Call:
@@ -144,6 +146,80 @@ def test_a_flight_that_nobody_waits_for_fails_once_and_quietly() -> None:
         broken.release()
         await until(lambda: "k" not in one)
         assert len(broken.asked) == 1
+
+    run(scenario())
+
+
+class Begun:
+    """Flights that begin without a task: ``answers`` are the futures that they wait for."""
+
+    def __init__(self) -> None:
+        self.answers: list[asyncio.Future[Entry]] = []
+        self.flights = Flights(self.fetch, self.begin)
+
+    def begin(self, key: Key, one: Call) -> Later[Entry]:
+        self.answers.append(asyncio.get_running_loop().create_future())
+        return Later(self.answers[-1], asyncio.Future.result)
+
+    async def fetch(self, key: Key, one: Call) -> Entry:
+        assert one.load is not None
+        await one.load(key)
+        return entry(key, 1)
+
+
+def test_what_was_begun_without_a_task_serves_all_who_wait() -> None:
+    async def scenario() -> None:
+        begun, origin = Begun(), Origin()
+        before = asyncio.all_tasks()
+        left, *waiting = [begun.flights.join("k", call(origin)) for _ in range(10)]
+        left.cancel()
+        begun.answers[0].set_result(entry("k", 1))
+        assert {one.key for one in await asyncio.gather(*waiting)} == {"k"}
+        assert not origin.asked and len(begun.answers) == 1 and len(begun.flights) == 0
+        assert asyncio.all_tasks() == before
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("ending", ["needs a task", "cancelled"])
+def test_what_was_begun_and_needs_a_task_gets_one_with_the_same_leader(ending: str) -> None:
+    async def scenario() -> None:
+        begun, origin, never = Begun(), Origin(), Origin()
+        waiting = begun.flights.join("k", call(origin)), begun.flights.join("k", call(never))
+        begun.answers[0].cancel() if ending == "cancelled" else begun.answers[0].set_exception(NeedsTask())
+        assert [one.key for one in await asyncio.gather(*waiting)] == ["k", "k"]
+        assert (len(origin.asked), len(never.asked)) == (1, 0)
+
+    run(scenario())
+
+
+def test_when_what_was_begun_fails_its_caller_is_told_and_the_next_one_leads() -> None:
+    async def scenario() -> None:
+        begun, broken, next_one = Begun(), Origin(OSError("again")), Origin()
+        first, second, third = (begun.flights.join("k", call(one)) for one in (broken, broken, next_one))
+        begun.answers[0].set_exception(OSError("no route"))
+        with pytest.raises(OSError, match="no route"):
+            await first
+        with pytest.raises(OSError, match="again"):
+            await second
+        assert (await third).key == "k"
+        alone = begun.flights.join("alone", call(broken))
+        begun.answers[1].set_exception(OSError("no route"))
+        with pytest.raises(OSError, match="no route"):
+            await alone
+        assert len(begun.flights) == 0 and len(broken.asked) == 1
+
+    run(scenario())
+
+
+def test_at_the_end_what_was_begun_is_let_go() -> None:
+    async def scenario() -> None:
+        begun = Begun()
+        waiting = begun.flights.join("k", call(Origin()))
+        begun.flights.close()
+        with pytest.raises(GatewayError):
+            await waiting
+        assert begun.answers[0].cancelled()
 
     run(scenario())
 

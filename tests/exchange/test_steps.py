@@ -8,7 +8,7 @@ import pytest
 from tests.exchange.filtered import OK, filtered, get
 from tests.plane.harness import Plane, Upstream, until
 
-from tidegate import Filter, Request, Response, ResponseHead
+from tidegate import Filter, Later, Request, Response, ResponseHead
 from tidegate.testing.classes import target_of
 
 
@@ -339,6 +339,112 @@ def test_what_a_plain_method_returned_is_closed_when_nobody_waits_any_more() -> 
         client.send(get())
         assert client.answer().status == 504
         client.close()
+
+
+class Asked:
+    """Futures that filters wait for without a task, by the path of their request."""
+
+    def __init__(self) -> None:
+        self.futures: dict[str, asyncio.Future[Any]] = {}
+
+    def later(self, request: Request, then: Any) -> Later[Any]:
+        future = self.futures[request.path] = asyncio.get_running_loop().create_future()
+        return Later(future, then)
+
+
+def test_a_later_is_waited_for_without_a_task_in_both_phases() -> None:
+    asked = Asked()
+
+    class Ask(Filter):
+        def on_request(self, request: Request) -> Any:
+            def then(future: asyncio.Future[Any]) -> Response | None:
+                request.headers["X-Found"] = future.result()
+                return Response(403, b"no") if future.result() == "bad" else None
+
+            return asked.later(request, then)
+
+        def on_response(self, request: Request, response: ResponseHead) -> Any:
+            def then(future: asyncio.Future[Any]) -> None:
+                response.headers["X-After"] = future.result()
+
+            return asked.later(request, then)
+
+    with filtered(Ask) as (plane, upstream), plane.connect() as client:
+        client.send(get("/good"))
+        until(lambda: asked.futures, "it waits")
+        assert plane.call(lambda: len(asyncio.all_tasks(plane.loop))) == 0
+        plane.call(lambda: asked.futures.pop("/good").set_result("good"))
+        with upstream.accept() as server:
+            assert ("X-Found", "good") in server.request()[1]
+            server.send(OK)
+            until(lambda: asked.futures, "it waits again")
+            plane.call(lambda: asked.futures.pop("/good").set_result("seen"))
+            answer = client.answer()
+            assert (answer.body, answer.get("X-After")) == (b"ok", "seen")
+        client.send(get("/bad"))
+        until(lambda: asked.futures, "it waits")
+        plane.call(lambda: asked.futures.pop("/bad").set_result("bad"))
+        until(lambda: asked.futures, "the answer passes the filter too")
+        plane.call(lambda: asked.futures.pop("/bad").set_result("seen"))
+        answer = client.answer()
+        assert (answer.status, answer.body, answer.get("X-After")) == (403, b"no", "seen")
+        client.close()
+
+
+@pytest.mark.parametrize("ending", ["raised", "failed", "cancelled"])
+def test_a_later_that_comes_to_nothing_is_a_500_and_the_connection_goes_on(ending: str) -> None:
+    asked = Asked()
+
+    class Ask(Filter):
+        def on_request(self, request: Request) -> Any:
+            def then(future: asyncio.Future[Any]) -> None:
+                future.result()
+                raise KeyError("then")
+
+            return asked.later(request, then) if request.path == "/slow" else None
+
+    def end() -> None:
+        future = asked.futures["/slow"]
+        if ending == "cancelled":
+            future.cancel()
+        elif ending == "failed":
+            future.set_exception(OSError("gone"))
+        else:
+            future.set_result(None)
+
+    with filtered(Ask) as (plane, upstream), plane.connect() as client:
+        client.send(get("/slow"))
+        until(lambda: asked.futures, "it waits")
+        plane.call(end)
+        assert client.answer().status == 500
+        client.send(get("/quick"))
+        with upstream.accept() as server:
+            server.request()
+            server.send(OK)
+            assert client.answer().status == 200
+        client.close()
+
+
+@pytest.mark.parametrize("ending", ["the client leaves", "the time is up"])
+def test_a_later_that_nobody_waits_for_any_more_is_let_go_and_has_no_say(ending: str) -> None:
+    asked, called = Asked(), []
+
+    class Ask(Filter):
+        def on_request(self, request: Request) -> Any:
+            return asked.later(request, called.append)
+
+    route = 'timeout = "100ms"' if ending == "the time is up" else ""
+    with filtered(Ask, route=route) as (plane, _), plane.connect() as client:
+        client.send(get("/slow"))
+        until(lambda: asked.futures, "it waits")
+        if ending == "the client leaves":
+            client.reset()
+        else:
+            assert client.answer().status == 504
+            client.close()
+        until(asked.futures["/slow"].cancelled, "it is let go")
+        until(plane.is_at_rest, "at rest")
+    assert not called
 
 
 # -- the upstream's side of a wait ------------------------------------------------------------------------------------

@@ -3,12 +3,14 @@
     Caches          those of a worker by name; they outlive snapshots
     Cache           what callers see: get, set, invalidate, pin
     Loaded          what a load may return: a value with its time and its tags
+    Question        a load that most often is one question, and then needs no task
     Shelf, Entry    compiled: the values at hand, and the way to one that is fresh, which nothing waits on
     Space           which of them stay when there is no room: bounded in bytes
     Sketch          how often keys were asked for, also of those that did not stay
     Lifetimes       fresh, stale, ended: arithmetic on times
     Flights         one fetch for each key in this worker, and who waits for it
     Limit, Run      how long loads may take: one timer for all of them
+    Patience        how long callers wait: one timer for all of them
     Fetcher         one fetch for the machine or the fleet: Redis, then the origin
     MachineTier     what all workers share, and what outlives them
     Remote          what others find in Redis; Head is what is known of a value there

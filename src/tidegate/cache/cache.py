@@ -10,6 +10,7 @@ import asyncio
 import random
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from tidegate.cache.codec import codec_named
@@ -20,6 +21,7 @@ from tidegate.cache.loaded import Loaded
 from tidegate.cache.making import Maker
 from tidegate.cache.names import Names
 from tidegate.cache.pacing import Pacing
+from tidegate.cache.patience import Patience
 from tidegate.cache.shelf import Entry, Key, Shelf
 from tidegate.cache.space import Space
 from tidegate.cache.statistics import CacheStatistics, RemoteStatistics, TierStatistics
@@ -27,6 +29,7 @@ from tidegate.cache.untold import Invalidation, Untold
 from tidegate.config.cache import Cache as Settings
 from tidegate.errors import GatewayError, Kind, Source
 from tidegate.memory.generations import GENERATIONS_SIZE, Generations
+from tidegate.net.later import Later
 
 if TYPE_CHECKING:
     from tidegate.cache.bus import Bus
@@ -99,7 +102,8 @@ class Cache(Shelf):
             flights=flights,
             machine=machine,
         )
-        self._flights = Flights(self._fetcher.fetch)
+        self._flights = Flights(self._fetcher.fetch, self._fetcher.begin)
+        self._patience = Patience()
         self._say = say
         self._untold = Untold(name, self._tell_redis, say, self._chance)
         self._bus: Bus | None = None
@@ -127,7 +131,7 @@ class Cache(Shelf):
     def miss(
         self, key: Key, load: Load | None, ttl: float | None, tags: Iterable[str], timeout: float | None
     ) -> Awaitable[Any]:
-        """What ``get`` returns when it takes more than a look: an entry that may still be given out, or the wait."""
+        """What ``get`` returns when it takes more than a look: an entry that may still be given out, or a ``Later``."""
         now = self.now()
         entry = self.entries.get(key)
         if entry is not None and not self.is_current(entry):
@@ -277,31 +281,31 @@ class Cache(Shelf):
             now, entry.fresh_until, entry.load_s, eagerness, self._chance.random()
         )
 
-    async def _wait(self, key: Key, call: Call, timeout_s: float) -> Any:
+    def _wait(self, key: Key, call: Call, timeout_s: float) -> Later[Any]:
         if call.load is None and self._fetcher.remote is None and self._machine is None and key not in self._flights:
-            return None
-        error: Exception
+            nothing: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            nothing.set_result(None)
+            return Later(nothing, _none)
         landing = self._flights.join(key, call)
-        # The future fails, instead of the task being cancelled as by `asyncio.timeout`: that costs twice as much.
-        timer = landing.get_loop().call_later(timeout_s, self._give_up, landing, key, timeout_s)
+        # The future fails, instead of a task being cancelled as by `asyncio.timeout`: that costs twice as much.
+        self._patience.bound(landing, timeout_s, partial(self._gave_up, key, timeout_s))
+        return Later(landing, partial(self._landed, key, call.older))
+
+    def _landed(self, key: Key, older: Entry | None, landing: "asyncio.Future[Entry]") -> Any:
         try:
-            return (await landing).value
+            return landing.result().value
         except NotKnown:
             return None
-        except Exception as failure:  # noqa: BLE001 - an older value may do, whatever it is
-            error = failure
-        finally:
-            timer.cancel()
-        older = self.entries.get(key, call.older)
-        if older is not None and self.now() < older.error_until and self.is_current(older):
-            self._stale_if_error += 1
-            return older.value
-        raise error
+        except Exception:
+            older = self.entries.get(key, older)
+            if older is not None and self.now() < older.error_until and self.is_current(older):
+                self._stale_if_error += 1
+                return older.value
+            raise
 
-    def _give_up(self, landing: "asyncio.Future[Entry]", key: Key, timeout_s: float) -> None:
-        if not landing.done():
-            what = f"{self.name}: {key!r} was not there within {timeout_s:g} s"
-            landing.set_exception(GatewayError(Kind.CONNECTION_READ_TIMEOUT, what, source=Source.INTERNAL))
+    def _gave_up(self, key: Key, timeout_s: float) -> GatewayError:
+        what = f"{self.name}: {key!r} was not there within {timeout_s:g} s"
+        return GatewayError(Kind.CONNECTION_READ_TIMEOUT, what, source=Source.INTERNAL)
 
     def _put(self, entry: Entry) -> None:
         entry.uses = max(0, self._flights.waiting(entry.key) - 1)  # who waits for it beside the first uses it too
@@ -409,6 +413,10 @@ class Cache(Shelf):
 def _bound_s(settings: Settings) -> float:
     """How long what a source has said is believed when it says nothing more."""
     return settings.ttl + settings.stale_if_error
+
+
+def _none(_: object) -> None:
+    """There is nothing, and nobody who could fetch it."""
 
 
 def _tuple(tags: Iterable[str]) -> tuple[str, ...]:

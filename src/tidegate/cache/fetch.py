@@ -7,18 +7,21 @@ With ``single_flight = "fleet"`` the leader takes a lease in Redis before he ask
 When Redis is away everybody fetches for himself, and what is fetched is not stored.
 """
 
+import asyncio
 import random
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from tidegate.cache.codec import Codec
 from tidegate.cache.envelope import Ticket
 from tidegate.cache.flights import Call, NotKnown
 from tidegate.cache.limit import Limit
-from tidegate.cache.loaded import Loaded
+from tidegate.cache.loaded import Loaded, NeedsTask, Question
 from tidegate.cache.making import Maker, Mark
 from tidegate.cache.shelf import Entry, Key
 from tidegate.errors import GatewayError, Kind, Source
+from tidegate.net.later import Later
 from tidegate.process import tasks
 from tidegate.redis.errors import ReplyError
 
@@ -111,6 +114,18 @@ class Fetcher:
             if entry is not None:
                 return entry
         return await self._fetch_for_all(key, call, flight)
+
+    def begin(self, key: Key, call: Call) -> Later[Entry] | None:
+        """The same for a question that only the origin can answer, without a task; None: it takes one."""
+        question = call.load
+        if not isinstance(question, Question) or self.remote is not None or self._machine is not None:
+            return None
+        later = question.ask()
+        if later is None:
+            return None
+        self.loads += 1
+        mark = self._maker.mark(key, call.tags)
+        return Later(later.future, partial(self._answered, key, call, mark, later.then))
 
     def find(self, key: Key, older: Entry | None = None) -> Entry | None:
         """What the machine has, kept, if it may be given out: without a wait."""
@@ -240,19 +255,40 @@ class Fetcher:
             with run:
                 found = await call.load(key)
         except BaseException as error:
-            self.load_failures += 1
-            if call.older is not None:
-                call.older.retry_at = self._maker.now() + _RETRY_S
+            self._count_failure(call)
             if not (isinstance(error, TimeoutError) and run.is_over):
                 raise
             what = f"{self._name}: the load of {key!r} took more than {self.settings.load_timeout:g} s"
             raise GatewayError(Kind.CONNECTION_READ_TIMEOUT, what, source=Source.INTERNAL, cause=error) from error
         finally:
             self.load_total_s += self._maker.now() - mark.at
-        if not isinstance(found, Loaded):
-            return Loaded(found, call.ttl_s, call.tags), mark
-        tags = (*call.tags, *(tag for tag in found.tags if tag not in call.tags))
-        return Loaded(found.value, call.ttl_s if found.ttl is None else found.ttl, tags), mark
+        return _loaded(found, call), mark
+
+    def _answered(
+        self,
+        key: Key,
+        call: Call,
+        mark: Mark,
+        then: Callable[[asyncio.Future[Any]], Any],
+        answer: asyncio.Future[Any],
+    ) -> Entry:
+        """What was asked without a task, kept."""
+        try:
+            found = then(answer)
+        except NeedsTask:
+            self.loads -= 1  # it is made once more, as a whole
+            raise
+        except BaseException:
+            self._count_failure(call)
+            raise
+        finally:
+            self.load_total_s += self._maker.now() - mark.at
+        return self._kept(*self._maker.of_loaded(key, _loaded(found, call), mark))
+
+    def _count_failure(self, call: Call) -> None:
+        self.load_failures += 1
+        if call.older is not None:
+            call.older.retry_at = self._maker.now() + _RETRY_S
 
     def _kept(self, entry: Entry, is_good: bool) -> Entry:
         if is_good:
@@ -301,6 +337,14 @@ class Fetcher:
 
     def __repr__(self) -> str:
         return f"<Fetcher of {self._name}: {self.loads} loads, {self.remote!r}>"
+
+
+def _loaded(found: Any, call: Call) -> Loaded:
+    """What a load has returned, with what the caller says of it."""
+    if not isinstance(found, Loaded):
+        return Loaded(found, call.ttl_s, call.tags)
+    tags = (*call.tags, *(tag for tag in found.tags if tag not in call.tags))
+    return Loaded(found.value, call.ttl_s if found.ttl is None else found.ttl, tags)
 
 
 def _is_newer(entry: Entry, older: Entry) -> bool:

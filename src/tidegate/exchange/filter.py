@@ -18,8 +18,8 @@ Phases, each optional:
 - ``on_finish(request)``: the exchange is over, whatever its end; for counting and cleaning up.
 
 ``on_request`` and ``on_response`` may be ``async``: they run in a task of their own while the exchange waits. A plain
-one may return a coroutine, when only some requests have to wait. The others are plain methods. A plain method runs in
-the callback that brought the bytes: it must not block.
+one may return a coroutine, when only some requests have to wait, or a ``Later`` where they wait for one future. The
+others are plain methods. A plain method runs in the callback that brought the bytes: it must not block.
 
 Request phases run in the order of the route's ``filters``, the others in reverse. One instance serves all exchanges of
 a worker, and of the snapshots to come, as long as its class and options stay the same: a reload does not empty a cache.

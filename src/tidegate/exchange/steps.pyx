@@ -1,8 +1,9 @@
 """The filters of an exchange, one after the other.
 
 A plain method runs in the callback that brought the bytes. An async one, or what a plain one returned to be awaited, runs in a
-task of its own while the exchange waits; the exchange then goes on inside that task. A wait has a ``turn``: a task whose turn
-is over (the client has gone, the time is up) may end as it likes, and nobody listens.
+task of its own while the exchange waits; the exchange then goes on inside that task. A plain one that returned a ``Later`` needs
+no task: its future calls back. A wait has a ``turn``: a task or future whose turn is over (the client has gone, the time is up)
+may end as it likes, and nobody listens.
 
 While a filter's code runs, the worker's mark says so, each time a coroutine is resumed as well: who looks from outside and
 finds the loop held knows by whom.
@@ -24,6 +25,8 @@ from tidegate.upstream.connection cimport UpstreamConnection
 
 import asyncio
 from types import CoroutineType
+
+from tidegate.net.later import Later
 
 cdef extern from "Python.h":
     ctypedef enum PySendResult:
@@ -94,6 +97,35 @@ cdef Marked _marked(Reactor reactor, Step step, object inner, object first):
     return marked
 
 
+cdef class Resumption:
+    """What the future of a ``Later`` calls when it is done: the exchange that waits for it goes on."""
+    cdef Steps exchange
+    cdef Step step
+    cdef object then
+    cdef bint is_response
+    cdef uint64_t number
+    cdef uint64_t turn
+
+    def __call__(self, future):
+        cdef Steps exchange = self.exchange
+        cdef Reactor reactor = exchange.context.reactor
+        result = failure = None
+        if exchange.turn != self.turn or exchange.waits_for != FILTER:
+            return      # the exchange has ended, or gone on without it
+        reactor.begin_callback()
+        if future.cancelled():
+            failure = RuntimeError("what the filter waited for was cancelled")
+        else:
+            step_into(reactor.mark, self.step.place)
+            try:
+                result = self.then(future)
+            except BaseException as error:
+                failure = error
+        leave(reactor.mark)
+        if exchange.turn == self.turn and exchange.waits_for == FILTER:
+            exchange.go_on(self.step, self.number, self.is_response, result, failure)
+
+
 cdef class Steps(Forward):
 
     cdef void send_head(self):
@@ -143,10 +175,11 @@ cdef class Steps(Forward):
     cdef void start_async(self, Step step, object argument, object awaited):
         """Runs an async filter in a task of its own; the exchange waits, and goes on inside that task.
 
-        argument: the request's view, or None for an answer's phase. awaited: what a plain method returned for this; None: an
-        async method, which is called in the task.
+        argument: the request's view, or None for an answer's phase. awaited: what a plain method returned for this, which is
+        waited for without a task if it is a ``Later``; None: an async method, which is called in the task.
         """
         cdef UpstreamConnection connection = self.connection
+        cdef Resumption resumption
         if connection is not None and connection.is_reading:
             # Its bytes wait in the kernel, what was read already waits with the connection.
             connection.pause_reading()
@@ -156,6 +189,17 @@ cdef class Steps(Forward):
         self.stage = WAITING
         self.waits_for = FILTER
         self.turn += 1
+        if type(awaited) is Later:
+            resumption = Resumption.__new__(Resumption)
+            resumption.exchange = self
+            resumption.step = step
+            resumption.then = awaited.then
+            resumption.is_response = argument is None
+            resumption.number = self.number
+            resumption.turn = self.turn
+            self.task = awaited.future
+            self.task.add_done_callback(resumption)
+            return
         self.awaited = awaited
         # Not through ``tasks.start``: the exchange holds the reference and hears of every end itself, and this is the way
         # of a request.
@@ -168,7 +212,7 @@ cdef class Steps(Forward):
         cdef Reactor reactor = self.context.reactor
         cdef PySendResult sent
         cdef PyObject* got = NULL
-        failure = None
+        result = failure = None
         self.awaited = None
         try:
             if awaited is None and argument is None:
@@ -192,8 +236,12 @@ cdef class Steps(Forward):
         except BaseException as error:
             failure = error
         leave(reactor.mark)
-        if self.turn != turn or self.waits_for != FILTER:
-            return      # the exchange has ended, or gone on without it
+        if self.turn == turn and self.waits_for == FILTER:      # it has not ended, nor gone on without this
+            self.go_on(step, number, argument is None, result, failure)
+
+    cdef void go_on(self, Step step, uint64_t number, bint is_response, object result, object failure):
+        """After a wait for a filter that nobody has cut short: with its result, or with why there is none."""
+        cdef Reactor reactor = self.context.reactor
         try:
             reactor.begin_callback()
             self.task = None
@@ -202,9 +250,9 @@ cdef class Steps(Forward):
             if failure is not None:
                 self.fault(failure, step.filter_name)
             elif result is not None:
-                self.is_replaced = argument is None
+                self.is_replaced = is_response
                 self.answered_by(step, result)
-            elif argument is None:
+            elif is_response:
                 self.run_response_filters()
             else:
                 self.run_request_filters()

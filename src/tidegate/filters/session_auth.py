@@ -20,20 +20,21 @@ that was not is looked up while its request waits, and no other; however many co
 looked up once.
 """
 
+import asyncio
 import hashlib
-import logging
-from collections.abc import Awaitable
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 from annotated_types import Ge, Le
 
-from tidegate import Duration, Loaded, Ref, Size, option, required
+from tidegate import Duration, Later, Ref, Size, option, required
 from tidegate.config.kinds import CookieName, Off
 from tidegate.errors import GatewayError
 from tidegate.filters.sessions.found import Found
-from tidegate.filters.sessions.store import Renewal, SessionStore, UnusableSession
+from tidegate.filters.sessions.look_up import LookUp, Sessions
+from tidegate.filters.sessions.store import Renewal, SessionStore
 from tidegate.filters.tokens.auth import TokenAuth, Verdict
 
 if TYPE_CHECKING:
@@ -41,8 +42,6 @@ if TYPE_CHECKING:
     from tidegate.config.schema import Gateway
 
 __all__ = ["SessionAuth"]
-
-logger = logging.getLogger(__name__)
 
 
 class SessionAuth(TokenAuth):
@@ -113,7 +112,7 @@ class SessionAuth(TokenAuth):
         if self.ttl is not None:
             below_s = self.ttl / 2 if self.renew_below is None else self.renew_below
             renewal = Renewal(self.ttl, below_s, self.renew_interval)
-        self._store = SessionStore(
+        store = SessionStore(
             self.redis_links,
             self.redis,
             prefix=self.prefix,
@@ -121,6 +120,7 @@ class SessionAuth(TokenAuth):
             largest=self.max_value,
             timeout_s=self.timeout,
         )
+        self._sessions = Sessions(store, self._reader, self.remember, self.prefix)
         # Filters that read sessions otherwise, or believe them for longer, may share the cache, and find nothing of
         # this one's.
         meaning = (
@@ -137,7 +137,7 @@ class SessionAuth(TokenAuth):
         self._unknown = self.refusal("token_unknown", "There is no such session")
         self._away = self.outage("store_unavailable", "Sessions cannot be looked up")
 
-    def judge(self, token: str, digest: bytes) -> Verdict | Awaitable[Verdict]:
+    def judge(self, token: str, digest: bytes) -> Verdict | Later[Verdict]:
         """At once for a session that is remembered, or remembered not to be there."""
         cache: Cache = self.caches[self.cache]
         key = self._space + digest
@@ -145,15 +145,30 @@ class SessionAuth(TokenAuth):
         if value is not cache:
             found = _found(value, digest)
             return self._unknown if found is None else found.principal
-        look_up = partial(self._look_up, token, digest, cache)
-        return self._wait(cache.get(key, look_up, ttl=self.remember, timeout=self.timeout), digest, cache)
-
-    async def _wait(self, value: Awaitable[Any], digest: bytes, cache: "Cache") -> Verdict:
         asked_s = cache.now()
+        value = cache.get(
+            key, LookUp(self._sessions, token, digest, cache.now), ttl=self.remember, timeout=self.timeout
+        )
+        if type(value) is not Later:  # what is known is given out while it is looked up again
+            return self._verdict(value.value, digest, cache, asked_s)
+        return Later(value.future, partial(self._looked_up, digest, cache, asked_s, value.then))
+
+    def _looked_up(
+        self,
+        digest: bytes,
+        cache: "Cache",
+        asked_s: float,
+        then: Callable[[asyncio.Future[Any]], Any],
+        future: asyncio.Future[Any],
+    ) -> Verdict:
         try:
-            found = _found(await value, digest)
+            value = then(future)
         except GatewayError:
             return self._away  # the link has said why, once
+        return self._verdict(value, digest, cache, asked_s)
+
+    def _verdict(self, value: Any, digest: bytes, cache: "Cache", asked_s: float) -> Verdict:
+        found = _found(value, digest)
         if found is None:
             return self._unknown
         # What was looked up meanwhile is not old, however long it took. What was known before is given out while it is
@@ -163,20 +178,6 @@ class SessionAuth(TokenAuth):
             if cache.now() - found.at_s > longest_s:
                 return self._away
         return found.principal
-
-    async def _look_up(self, token: str, digest: bytes, cache: "Cache", _key: bytes) -> Loaded | None:
-        """For the cache: what there is under the token, or that there is nothing."""
-        try:
-            session = await self._store.look_up(token)
-            if session is None:
-                return None
-            principal = self._reader.read(session, digest)
-        except (UnusableSession, ValueError) as error:
-            logger.warning("a session under %s… %s", self.prefix, error, extra={"kind": "session_unusable"})
-            return None
-        found = Found.of(principal, cache.now())
-        # By these it can be forgotten before its time: one session, or all that somebody has.
-        return Loaded(found, self.remember, (f"session:{digest.hex()}", f"subject:{found.subject}"))
 
 
 def _found(value: Any, digest: bytes) -> Found | None:

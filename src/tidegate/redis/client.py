@@ -48,7 +48,7 @@ class Client:
 
     # -- any command ----------------------------------------------------------------------------------------------
 
-    def call(self, *args: Argument) -> Awaitable[Any]:
+    def call(self, *args: Argument) -> asyncio.Future[Any]:
         """Sends any command; its reply is what hiredis makes of it.
 
         In a cluster the key says which server is asked; it is the first argument unless the command is known to have it

@@ -25,6 +25,15 @@ class Script:
         self.loads = 0
         self._loading: asyncio.Future[None] | None = None
 
+    def ask(self, client: Client, *rest: Argument) -> asyncio.Future[Any]:
+        """One question, by digest: what the script returns, or an error ``NOSCRIPT`` where it is not known.
+
+        Args:
+            client: As of `run`.
+            rest: The number of KEYS, these, and ARGV.
+        """
+        return client.call("EVALSHA", self.digest, *rest)
+
     async def run(self, client: Client, keys: Sequence[str | bytes] = (), args: Sequence[Argument] = ()) -> Any:
         """What the script returns.
 
@@ -36,7 +45,7 @@ class Script:
         rest = (len(keys), *keys, *args)
         for _ in range(2):
             try:
-                return await client.call("EVALSHA", self.digest, *rest)
+                return await self.ask(client, *rest)
             except ReplyError as error:
                 if error.code != "NOSCRIPT":
                     raise

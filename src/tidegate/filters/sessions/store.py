@@ -9,12 +9,15 @@ A server that refuses to write (a read-only replica, a script that the ACL does 
 session is looked up without being renewed, and that is said.
 """
 
+import asyncio
 import logging
 from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
 import msgspec
 
+from tidegate.cache.loaded import NeedsTask
+from tidegate.net.later import Later
 from tidegate.redis.client import Client
 from tidegate.redis.errors import ReplyError
 from tidegate.redis.scripts import Script
@@ -94,12 +97,27 @@ class SessionStore:
         self._data: Client | None = None
         self._in_time: Client
 
+    def ask(self, token: str) -> Later[Mapping[str, Any] | None] | None:
+        """The same as `look_up` by one command; None, or NeedsTask, when it takes more."""
+        if self._is_read_only:
+            return None
+        return Later(self._script.ask(self._client(), 1, self._prefix + token, *self._args), self._answered)
+
+    def _answered(self, reply: asyncio.Future[Any]) -> Mapping[str, Any] | None:
+        try:
+            found = reply.result()
+        except ReplyError:  # the script is not known there, or the server may only be read
+            raise NeedsTask from None
+        return self._session_of(found)
+
     async def look_up(self, token: str) -> Mapping[str, Any] | None:
         """The session of ``token``; None: there is none.
 
         Raises UnusableSession, and GatewayError when the server cannot be asked.
         """
-        found = await self._read(self._prefix + token)
+        return self._session_of(await self._read(self._prefix + token))
+
+    def _session_of(self, found: bytes | int | None) -> Mapping[str, Any] | None:
         if found is None:
             return None
         if isinstance(found, int):

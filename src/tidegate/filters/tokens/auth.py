@@ -1,16 +1,18 @@
 """The filter around a token: takes it out of the request, has it judged, and acts on the verdict.
 
-A subclass says how a token is judged: at once where that is known, else by a coroutine, for which this request waits
-and no other. Everything else is the same for all kinds of tokens and stands here.
+A subclass says how a token is judged: at once where that is known, else by something to await, for which this request
+waits and no other. Everything else is the same for all kinds of tokens and stands here.
 """
 
 from abc import abstractmethod
-from collections.abc import Awaitable, Coroutine, Mapping
+from asyncio import Future
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from functools import partial
 from typing import Annotated, Any, ClassVar, Final, Literal, NamedTuple
 
 from annotated_types import Ge, Le
 
-from tidegate import FieldName, Filter, Request, Response, option
+from tidegate import FieldName, Filter, Later, Request, Response, option
 from tidegate.config.kinds import CookieName, Off, Scheme
 from tidegate.filters.key_auth import digest_of
 from tidegate.filters.tokens.place import UNTOUCHABLE, Flaw, TokenPlace
@@ -108,21 +110,32 @@ class TokenAuth(Filter):
     def judge(self, token: str, digest: bytes) -> Verdict | Awaitable[Verdict]:
         """Whom ``token`` stands for; something to await, when that is not known yet. digest: its SHA-256."""
 
-    def on_request(self, request: Request) -> Response | Coroutine[Any, Any, Response | None] | None:
-        """Goes on for whom the token lets in; a coroutine when it has to be looked up."""
+    def on_request(
+        self, request: Request
+    ) -> Response | Later[Response | None] | Coroutine[Any, Any, Response | None] | None:
+        """Goes on for whom the token lets in; something to await when it has to be looked up."""
         token = self._place.find(request)
         if isinstance(token, Flaw):
             return self._refuse(request, self._refusals[token.value])
         verdict = self.judge(token, digest_of(token.encode("ascii")))
-        if type(verdict) is Principal:
+        if isinstance(verdict, Principal):  # most are, and so this is the shortest way
             self._admit(request, verdict)
             return None
-        if type(verdict) is Refusal:
+        if isinstance(verdict, Refusal):
             return self._refuse(request, verdict)
-        return self._act_later(request, verdict)  # type: ignore[arg-type] # both others are final
+        if isinstance(verdict, Later):
+            return Later(verdict.future, partial(self._act_then, request, verdict.then))
+        return self._act_later(request, verdict)
 
     async def _act_later(self, request: Request, later: Awaitable[Verdict]) -> Response | None:
-        verdict = await later
+        return self._act(request, await later)
+
+    def _act_then(
+        self, request: Request, then: Callable[[Future[Any]], Verdict], future: Future[Any]
+    ) -> Response | None:
+        return self._act(request, then(future))
+
+    def _act(self, request: Request, verdict: Verdict) -> Response | None:
         if isinstance(verdict, Refusal):
             return self._refuse(request, verdict)
         self._admit(request, verdict)
