@@ -47,13 +47,14 @@ class Server:
     def socket_path(self) -> str:
         return str(self.folder / "server.sock")
 
-    def start(self) -> None:
+    def start(self, *more: str) -> None:
+        """Begins; ``more``: further words of its command line, for this time."""
         for _ in range(5):
             self.port = self._wanted or free_port()
             # The sanitizers' library is for the process under test.
             environment = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
             self.process = subprocess.Popen(
-                self._command(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment
+                [*self._command(), *more], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment
             )
             if self._serves():
                 self._wanted = self.port
