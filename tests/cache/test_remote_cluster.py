@@ -84,7 +84,7 @@ def test_a_fleet_costs_the_origin_one_fetch_for_a_key_of_any_node(cluster: Clust
             origin = Origin()
             origin.hold()
             keys = [f"f{number}" for number in range(9)]
-            callers = [background(one.get(key, origin.load)) for one in fleet for key in keys]
+            callers = [background(asyncio.wait_for(one.get(key, origin.load), 60)) for one in fleet for key in keys]
             await until(lambda: len(origin.asked) == len(keys))
             origin.release()
             assert await asyncio.gather(*callers) == [b"value"] * len(callers)
