@@ -25,7 +25,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import DupFd
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import uvloop
 
@@ -272,12 +272,13 @@ class Neighbour:
             self.beats.append((began, (time.monotonic() - began) * 1000))
             time.sleep(BEAT_S)
 
-    def end(self) -> Beats:
-        """Every heartbeat there was."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._is_over = True
         self._thread.join()
         self._socket.close()
-        return self.beats
 
 
 def sent_by(port: int) -> int:
@@ -314,16 +315,16 @@ def run(case: Case) -> tuple[dict[str, str], list[goals.Verdict]]:
                 ends.append(here)
             for end in ends:
                 end.send((case, address, DupFd(region.fd), folder))
-            neighbour = Neighbour(address)
-            for end in ends:
-                end.recv()
-            moment = time.monotonic() + MOMENT_S
-            for end in ends:
-                end.send(moment)
-            told: list[Told] = [end.recv() for end in ends]
+            with Neighbour(address) as neighbour:
+                for end in ends:
+                    end.recv()
+                moment = time.monotonic() + MOMENT_S
+                for end in ends:
+                    end.send(moment)
+                told: list[Told] = [end.recv() for end in ends]
             for process in processes:
                 process.join()
-            return judged(case, told, neighbour.end(), sent_by(port) - before)
+            return judged(case, told, neighbour.beats, sent_by(port) - before)
 
 
 def at_share(values: Sequence[float], share: float) -> float:

@@ -14,8 +14,10 @@ from tests.redis.servers import Server
 
 from tidegate import Filter, Request, Response, testing
 from tidegate.cache.caches import Caches
+from tidegate.cache.machine import MachineTier
 from tidegate.config.cache import Cache as Settings
 from tidegate.memory.generations import GENERATIONS_SIZE, Generations
+from tidegate.memory.region import Region
 
 
 def test_a_reload_keeps_what_is_in_a_cache() -> None:
@@ -54,6 +56,30 @@ def test_the_machine_s_tier_of_a_cache_that_a_reload_takes_away_is_found_by_a_la
             caches.configure({})
         await caches.prepare(settings, "gateway.toml")
         caches.close()
+
+    run(scenario())
+
+
+def test_the_machine_is_told_what_is_used_each_time_that_figures_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TIDEGATE_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setattr("tidegate.cache.caches.REPORT_S", 0.001)
+    touched: list[str] = []
+    monkeypatch.setattr(MachineTier, "touch", lambda _, key: touched.append(key))
+
+    async def scenario() -> None:
+        region = Region.create(1)
+        caches = Caches(Generations(bytearray(GENERATIONS_SIZE)), meters=region.slot(0).take_meters())
+        settings = {"a": Settings(machine=1 << 20, ttl=3600.0)}
+        await caches.prepare(settings, "gateway.toml")
+        caches.configure(settings)
+        await caches["a"].get("k", Origin(b"x" * 100_000).load)
+        assert not touched, "it was fetched, and not used again"
+        await caches["a"].get("k")
+        await until(lambda: touched == ["k"])
+        caches.close()
+        region.close()
 
     run(scenario())
 

@@ -155,3 +155,23 @@ def test_gateways_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     assert directory_for("/etc/a.toml").parent == Path(f"/dev/shm/tidegate-{os.geteuid()}")
     monkeypatch.setenv("TIDEGATE_RUNTIME_DIR", "/run/x")
     assert directory_for("/etc/a.toml").parent == Path("/run/x/caches")
+
+
+def test_a_large_value_that_a_worker_has_at_hand_outlives_a_flood_of_the_machine(tmp_path: Path) -> None:
+    """The worker never looks for it in the store; the next one finds it there all the same."""
+
+    async def scenario() -> None:
+        origin = Origin(b"x" * 300_000)
+        async with worker(tmp_path, memory=1 << 20) as one:
+            await one.get("record", origin.load)
+            await kept(one, 1)
+            for number in range(300):
+                await one.set(f"flood:{number}", b"y" * 400_000)  # 120 MB through a store of 32
+                assert await one.get("record", origin.load)
+                one.touch_machine()
+            assert one.statistics().machine.evictions > 100  # type: ignore[union-attr]
+        async with worker(tmp_path, memory=1 << 20) as one:
+            await one.get("record", origin.load)
+        assert len(origin.asked) == 1
+
+    run(scenario())

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tidegate.cache.freshness import Times
 from tidegate.cache.shelf import Entry, Key
-from tidegate.cache.space import Space
+from tidegate.cache.space import LARGE, Space
 
 FOR_EVER = Times(0.0, 1e9, 1e9, 1e9, 1e9)
 
@@ -160,3 +160,25 @@ def test_whatever_happens_the_bound_holds_and_the_sums_are_right(
         assert seen.bytes == sum(found.size for found in one._entries.values()) <= room
         assert seen.entries == len(one._line) + len(one._kept) + len(one._pinned)
         assert one._bytes[id(one._pinned)] <= room / 2
+
+
+def test_large_values_that_were_used_are_told_once_for_each_time() -> None:
+    one = space(10 * LARGE)
+    for key in ("a", "b", "gone"):
+        one.put(entry(key, LARGE))
+    one.put(entry("small", 100))
+    assert one.used_large() == []
+    for key in ("a", "gone", "small"):
+        one._entries[key].uses += 1
+    one.drop("gone")
+    assert one.used_large() == ["a"]
+    assert one.used_large() == []
+    one._entries["a"].uses += 1
+    one.put(entry("a", 100))  # it has become small
+    assert one.used_large() == []
+    one._entries["b"].uses += 1
+    for number in range(200):
+        one.put(entry(f"flood:{number}", LARGE))
+    assert one.used_large() == ["b"] and len(one._large) <= 10, "what has gone is forgotten"
+    one.clear()
+    assert one.used_large() == []

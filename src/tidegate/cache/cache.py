@@ -225,6 +225,16 @@ class Cache(Shelf):
         """It is one like the others again."""
         self._space.unpin(key)
 
+    def touch_machine(self) -> None:
+        """Tells the machine's store which large values are used here.
+
+        Who has a value at hand does not look there, and the store gives up what nobody has looked for longest: a flood
+        of others would take the value that all workers use away from the next worker that begins.
+        """
+        if self._machine is not None:
+            for key in self._space.used_large():
+                self._machine.touch(key)
+
     def statistics(self) -> CacheStatistics:
         """What it has done and what it has."""
         space = self._space.statistics()

@@ -153,6 +153,8 @@ class Caches(Mapping[str, "Cache"]):
         self._machines.clear()
 
     def _report_again(self) -> None:
+        for cache in self._caches.values():
+            cache.touch_machine()
         self.report()
         self._timer = asyncio.get_running_loop().call_later(REPORT_S, self._report_again)
 

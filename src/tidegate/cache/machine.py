@@ -94,6 +94,10 @@ class MachineTier:
         self._misses += 1
         return None
 
+    def touch(self, key: Key) -> None:
+        """Tells the store that a value of it is in use, which somebody has at hand."""
+        self._store.get(wire(key), boot_s())
+
     def put(self, entry: Entry, data: bytes, now: float) -> Awaitable[bool]:
         """Stores an entry; what is awaited says whether that came about, and never raises."""
         boot = boot_s()

@@ -16,10 +16,13 @@ from typing import Final, NamedTuple
 from tidegate.cache.shelf import Entry, Key
 from tidegate.cache.sketch import Sketch
 
-__all__ = ["PINNED_SHARE", "Space", "SpaceStatistics"]
+__all__ = ["LARGE", "PINNED_SHARE", "Space", "SpaceStatistics"]
 
 _LINE_SHARE: Final = 0.2
 _USES_MAX: Final = 8  # what counts when a used one goes round: no fame lasts for more than three rounds
+
+LARGE: Final = 64 << 10
+"""Bytes from which on a value is worth a word to the machine's store when it is used here (`Space.used_large`)."""
 
 PINNED_SHARE: Final = 0.5
 """Part of the room that pinned entries may take; what is pinned beyond it is treated like others."""
@@ -54,6 +57,7 @@ class Space:
         self._pinned: dict[Key, Entry] = {}
         self._pins: set[Key] = set()
         self._bytes = {id(self._line): 0, id(self._kept): 0, id(self._pinned): 0}
+        self._large: dict[Key, int] = {}  # of large ones: their uses at the last look
         self._sketch = Sketch()
 
     def put(self, entry: Entry) -> bool:
@@ -73,6 +77,10 @@ class Space:
         else:
             self._add(self._line, entry)
         self._entries[key] = entry
+        if entry.size >= LARGE:
+            self._large[key] = entry.uses
+        else:
+            self._large.pop(key, None)
         if entry.size > self.max_bytes:
             self.drop(key)
             self.refused += 1
@@ -86,7 +94,7 @@ class Space:
         if place is None:
             return False
         self._remove(place, key)
-        del self._entries[key]
+        self._forget(key)
         return True
 
     def clear(self) -> None:
@@ -95,6 +103,7 @@ class Space:
             place.clear()
             self._bytes[id(place)] = 0
         self._entries.clear()
+        self._large.clear()
 
     def pin(self, key: Key) -> None:
         """An entry of ``key``, this one or one to come, stays until its time is over."""
@@ -120,6 +129,16 @@ class Space:
                 break
             self._add(self._kept, self._remove(self._pinned, key))
         self._shrink()
+
+    def used_large(self) -> list[Key]:
+        """Which values of `LARGE` bytes or more were used since the last call."""
+        found = []
+        for key, before in self._large.items():
+            uses = self._entries[key].uses
+            if uses > before:
+                found.append(key)
+            self._large[key] = uses
+        return found
 
     def oldest_at(self) -> float | None:
         """When the oldest entry came that is first to be judged; None when there is none."""
@@ -153,6 +172,10 @@ class Space:
         place[entry.key] = entry
         self._bytes[id(place)] += entry.size
 
+    def _forget(self, key: Key) -> None:
+        del self._entries[key]
+        self._large.pop(key, None)
+
     def _remove(self, place: "dict[Key, Entry]", key: Key) -> Entry:
         entry = place.pop(key)
         self._bytes[id(place)] -= entry.size
@@ -173,7 +196,7 @@ class Space:
         """The head of the line moves to the kept, or goes."""
         self._remove(self._line, entry.key)
         if entry.size > room or not (entry.uses or self._is_worth(entry, room)):
-            del self._entries[entry.key]
+            self._forget(entry.key)
             self.evictions += 1
             return
         entry.uses = 1  # or it would be the first to go when all others have been used
@@ -197,7 +220,7 @@ class Space:
             key, entry = self._kept.popitem(last=False)
             if not entry.uses:
                 self._bytes[id(self._kept)] -= entry.size
-                del self._entries[key]
+                self._forget(key)
                 self.evictions += 1
                 return
             entry.uses = min(entry.uses, _USES_MAX) >> 1
