@@ -220,7 +220,7 @@ async def work(told: Connection, slot: int) -> None:
     flights = SingleFlight(region.mapping, region.secret, slot)
     cache = Cache("bench", settings(case), region.generations(), link=link, flights=flights, machine=machine)
     # A machine that has just begun hears which version there is, and believes nothing from before.
-    await cache.preload(())
+    await cache.preload()
     found = await play.run(slot, lambda: cache.get(KEY, load), link.control.ping, cache.set)
     seen = cache.statistics()
     told.send(found._replace(reads=0 if seen.redis is None else seen.redis.large, loads=seen.loads))
