@@ -210,7 +210,10 @@ class Remote:
 
     async def invalidate(self, key: Key) -> None:
         """Nobody finds the value of ``key`` any more."""
-        await asyncio.gather(self.fence(key), self.link.data.delete(self.key(key)))
+        # One after the other: while a slot moves one of two commands may be sent on to another node and overtaken, and
+        # what is stored between a deletion and the fence would stay.
+        await self.fence(key)
+        await self.link.data.delete(self.key(key))
 
     async def invalidate_tag(self, tag: str) -> None:
         """Nobody finds the values under ``tag`` any more; they end with their time."""
