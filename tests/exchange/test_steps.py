@@ -569,3 +569,30 @@ def test_exchanges_that_waited_are_counted() -> None:
         with filtered(cls) as (plane, _):
             plane.get()
             assert plane.counters()[name] == 1
+
+
+def test_requests_that_a_filter_answers_with_401_are_counted_and_answers_of_an_upstream_are_not() -> None:
+    class Judge(Filter):
+        def on_request(self, request: Request) -> Any:
+            if request.path == "/later":
+                return self.judge_later()
+            return Response(401 if request.path == "/no" else 403, "") if request.path != "/in" else None
+
+        async def judge_later(self) -> Response:
+            await asyncio.sleep(0)
+            return Response(401, "")
+
+        def on_response(self, request: Request, response: ResponseHead) -> Response | None:
+            return Response(401, "not of who asks") if request.path == "/in" else None
+
+    with filtered(Judge) as (plane, upstream), plane.connect() as client:
+        for path, counted in (("/no", 1), ("/later", 2), ("/other", 2)):
+            client.send(get(path))
+            assert client.answer().status == (403 if path == "/other" else 401)
+            assert plane.counters()["requests_unauthenticated"] == counted
+        client.send(get("/in"))
+        with upstream.accept() as server:
+            server.request()
+            server.send(OK)
+            assert client.answer().status == 401
+        assert plane.counters()["requests_unauthenticated"] == 2

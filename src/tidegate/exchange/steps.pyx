@@ -19,7 +19,7 @@ from tidegate.exchange.plan cimport Step
 from tidegate.exchange.state cimport FILTER, NOTHING, RESPONDING, RUNNING, WAITING
 from tidegate.exchange.views cimport Response, request_view, response_view
 from tidegate.memory.marks cimport leave, step_into, step_out
-from tidegate.memory.meters cimport EXCHANGES_ASYNC_FILTER
+from tidegate.memory.meters cimport EXCHANGES_ASYNC_FILTER, REQUESTS_UNAUTHENTICATED
 from tidegate.net.reactor cimport Reactor
 from tidegate.upstream.connection cimport UpstreamConnection
 
@@ -170,6 +170,8 @@ cdef class Steps(Forward):
                 TypeError(f"a filter answers with a Response or None, not {type(result).__name__}"), step.filter_name
             )
             return
+        if (<Response>result).status == 401 and not self.is_replaced:
+            self.context.meters.add(REQUESTS_UNAUTHENTICATED, 1)
         self.answer(<Response>result)
 
     cdef void start_async(self, Step step, object argument, object awaited):

@@ -83,7 +83,8 @@ SUMMED = (
         "tidegate_requests_unauthenticated_total",
         "counter",
         "requests_unauthenticated",
-        "requests that presented no key that is known, on routes with `auth`",
+        "requests that presented no key that is known, on routes with `auth`, or that a "
+        "filter answered with 401: no token, or none that lets in",
     ),
     _plain("tidegate_upstream_dials_total", "counter", "upstream_dials", "connections to upstreams begun"),
     _plain(
