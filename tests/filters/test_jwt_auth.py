@@ -116,6 +116,20 @@ def test_keys_are_read_once_for_everybody(publisher: Publisher) -> None:
         assert publisher.asked == 1
 
 
+def test_who_shares_a_cache_reads_the_keys_once_and_has_them_before_the_first_request(
+    publisher: Publisher, key_file: str
+) -> None:
+    users = [testing.use(JwtAuth, jwks_url=publisher.url, cache="keys", forward_token=True, **FAR) for _ in "ab"]
+    with testing.gateway(*users, config={"cache": {"keys": {}}}) as gw:
+        assert publisher.asked == 1 and not gw.errors
+        assert gw.get("/", bearer(ISSUER.token())).status == 200
+        publisher.publish(OTHER.jwks)
+        assert gw.get("/", bearer(OTHER.token())).status == 401, "they were read a moment ago"
+    of_file = testing.use(JwtAuth, jwks_file=key_file, cache="keys")
+    with pytest.raises(ValueError, match="`cache` is for the keys of a `jwks_url`"):
+        testing.gateway(of_file, config={"cache": {"keys": {}}}).__enter__()
+
+
 def test_new_key_of_the_publisher_is_found_and_the_old_one_forgotten(publisher: Publisher) -> None:
     use = testing.use(JwtAuth, jwks_url=publisher.url, refetch_interval="1ms", **FAR)
     old, new = ISSUER.token(), OTHER.token()

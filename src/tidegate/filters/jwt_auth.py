@@ -17,18 +17,19 @@ bounds how much of each turn that takes.
 import asyncio
 import math
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
 from annotated_types import Ge, Le
 
-from tidegate import Duration, File, Secret, Size, option, reveal
+from tidegate import Duration, File, Ref, Secret, Size, option, reveal
 from tidegate.config.kinds import Off
 from tidegate.filters.jwt.download import check_url, download
 from tidegate.filters.jwt.keys import ALGORITHMS, HMAC_BYTES, KeySet
-from tidegate.filters.jwt.source import KeySource, ReadKeys, SecretKeys
+from tidegate.filters.jwt.shared import SharedDocument
+from tidegate.filters.jwt.source import KeySource, Reading, ReadKeys, SecretKeys
 from tidegate.filters.jwt.verifier import REASONS, TokenRefused, Verifier
 from tidegate.filters.tokens.auth import Refusal, TokenAuth, Verdict
 from tidegate.filters.tokens.known import Known
@@ -69,6 +70,9 @@ class JwtAuth(TokenAuth):
         3.0, "how long a reading of keys may take, and a request wait for it"
     )
     ca: Annotated[str, File()] | None = option(None, "roots that the publisher's certificate is trusted by")
+    cache: Annotated[str | None, Ref("cache")] = option(
+        None, "cache by which all who share it read the URL once: with `machine` workers, with `redis` machines"
+    )
     known_tokens: Annotated[int, Ge(0), Le(1_000_000)] = option(10_000, "verified tokens that a worker remembers")
     known_bytes: Annotated[int, Size()] = option(16 << 20, "bytes that these may have")
 
@@ -78,6 +82,8 @@ class JwtAuth(TokenAuth):
         said = [name for name in ("jwks_url", "jwks_file", "secret") if getattr(self, name) is not None]
         if len(said) != 1:
             raise ValueError(f"needs one of `jwks_url`, `jwks_file` and `secret`, not {' and '.join(said) or 'none'}")
+        if self.cache is not None and self.jwks_url is None:
+            raise ValueError("`cache` is for the keys of a `jwks_url`")
         hmacs = [name for name in self.algorithms if name in HMAC_BYTES]
         if self.secret is None and hmacs:
             raise ValueError(f"{hmacs[0]} needs a `secret`: a public key verifies other algorithms")
@@ -118,6 +124,11 @@ class JwtAuth(TokenAuth):
         self._refusals |= {name: self.refusal(name, title) for name, title in REASONS.items()}
         self._no_keys = self.outage("keys_unavailable", "The keys of tokens cannot be read")
         self._busy = self.outage("tokens_waiting", "Too many tokens to verify")
+
+    async def preload(self) -> None:
+        """Has the keys before the worker is ready, where others may have read them."""
+        if self.cache is not None:
+            await self._source.newer()
 
     def judge(self, token: str, digest: bytes) -> Verdict | Awaitable[Verdict]:
         """At once for a token that is known, or that this turn of the loop has room for."""
@@ -197,15 +208,35 @@ class JwtAuth(TokenAuth):
         if self.secret is not None:
             return SecretKeys(reveal(self.secret).encode())
         if self.jwks_url is not None:
-            where, load = self.jwks_url, partial(download, self.jwks_url, ca=self.ca, timeout_s=self.timeout)
+            where, read = self.jwks_url, partial(download, self.jwks_url, ca=self.ca, timeout_s=self.timeout)
         else:
             assert self.jwks_file is not None  # noqa: S101 - check_options has seen to it
-            where, load = self.jwks_file, partial(_read_file, self.jwks_file)
+            where, read = self.jwks_file, partial(_read_file, self.jwks_file)
+        load = partial(_fresh, read) if self.cache is None else self._share(self.cache, where, read).next
         source = ReadKeys(
             where, load, refresh_s=self.refresh, stale_s=self.stale_if_error, retry_s=self.refetch_interval
         )
-        source.begin()
+        if self.cache is None:
+            source.begin()  # else in `preload`, or by the first request: the worker may not have the cache yet
         return source
+
+    def _share(self, cache: str, url: str, read: Callable[[], bytes]) -> SharedDocument:
+        name = f"keys of tokens {url} {self.ca or ''}"  # who trusts others may read others
+        # Who waits for another's reading waits for as long as that one may take.
+        return SharedDocument(
+            lambda: self.caches[cache], name, partial(_sound, read), life_s=self.refresh, timeout_s=2 * self.timeout
+        )
+
+
+def _fresh(read: Callable[[], bytes]) -> Reading:
+    return Reading(read())
+
+
+def _sound(read: Callable[[], bytes]) -> bytes:
+    """What is no key set is nothing for others either."""
+    content = read()
+    KeySet.of_jwks(content)
+    return content
 
 
 def _read_file(path: str) -> bytes:

@@ -12,7 +12,7 @@ from tests.filters.issuers import SECRET, Issuer
 from tests.redis.links import background, run, until
 
 from tidegate.filters.jwt.keys import KeySet
-from tidegate.filters.jwt.source import ReadKeys, SecretKeys
+from tidegate.filters.jwt.source import Reading, ReadKeys, SecretKeys
 
 OLD, NEW = Issuer(kid="old"), Issuer(number=1, kid="new")
 
@@ -23,17 +23,18 @@ class Publisher:
     def __init__(self) -> None:
         self.now_s = 1000.0
         self.document: bytes | Exception = OLD.jwks
+        self.age_s = 0.0
         self.gate = threading.Event()
         self.gate.set()
         self.keys = ReadKeys(
             "there", self._load, refresh_s=100.0, stale_s=1000.0, retry_s=10.0, clock=lambda: self.now_s
         )
 
-    def _load(self) -> bytes:
+    def _load(self) -> Reading:
         assert self.gate.wait(30)
         if isinstance(self.document, Exception):
             raise self.document
-        return self.document
+        return Reading(self.document, self.age_s)
 
     async def settled(self) -> KeySet | None:
         """What there is once no reading is under way."""
@@ -62,6 +63,22 @@ def test_first_request_waits_and_the_others_share_its_reading(publisher: Publish
         assert {id(one) for one in await asyncio.gather(*waiting)} == {id(publisher.keys.current())}
         assert ids(publisher.keys.current()) == ["old"]
         assert publisher.keys.readings == 1
+
+    run(main())
+
+
+def test_keys_that_others_read_earlier_are_as_old_as_they_are(publisher: Publisher) -> None:
+    async def main() -> None:
+        publisher.age_s = 50.0
+        await publisher.keys.newer()
+        publisher.now_s += 51.0
+        publisher.age_s = 0.0
+        assert ids(publisher.keys.current()) == ["old"]
+        assert publisher.keys.readings == 2, "the age at which they are read again has come"
+        await publisher.settled()
+        publisher.now_s += 51.0
+        publisher.keys.current()
+        assert publisher.keys.readings == 2
 
     run(main())
 

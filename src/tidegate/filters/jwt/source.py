@@ -14,13 +14,20 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from tidegate.filters.jwt.keys import KeySet
 
-__all__ = ["KeySource", "ReadKeys", "SecretKeys"]
+__all__ = ["KeySource", "ReadKeys", "Reading", "SecretKeys"]
 
 logger = logging.getLogger(__name__)
+
+
+class Reading(NamedTuple):
+    """A JWK Set as it was ``age_s`` ago."""
+
+    content: bytes
+    age_s: float = 0.0
 
 
 class KeySource(Protocol):
@@ -73,7 +80,7 @@ class ReadKeys:
     def __init__(
         self,
         name: str,
-        load: Callable[[], bytes],
+        load: Callable[[], Reading],
         *,
         refresh_s: float,
         stale_s: float,
@@ -128,7 +135,8 @@ class ReadKeys:
 
     def _read(self, reading: "Future[None]") -> None:
         try:
-            found = KeySet.of_jwks(self._load())
+            document = self._load()
+            found = KeySet.of_jwks(document.content)
         except Exception as error:  # noqa: BLE001 - a thread has nobody else to tell
             # Who starts together with his publisher does not stand still for a whole interval because of that.
             self._due_at = self._tried_at + min(self._retry_s, 2.0**self._failures)
@@ -140,7 +148,7 @@ class ReadKeys:
         else:
             if self._keys is None or found.digest != self._keys.digest:
                 self._keys = found
-            self._read_at = self._clock()
+            self._read_at = self._clock() - document.age_s
             # Not all workers, and not all gateways, in the same moment.
             self._due_at = self._read_at + self._refresh_s * random.uniform(0.9, 1.0)
             if self._failures:
