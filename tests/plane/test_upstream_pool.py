@@ -225,10 +225,10 @@ def test_connection_of_a_certain_age_is_not_used_again() -> None:
         Serving(answering()) as serving,
         Plane(gateway(serving.address, upstream='pool = { max_age = "200ms" }')) as plane,
     ):
-        assert plane.get().body == b"ok"
         began = time.monotonic()
-        until(lambda: plane.get().body == b"ok" and serving.accepted == 2, "a second connection")
-        assert time.monotonic() - began > 0.1
+        assert plane.get().body == b"ok"
+        until(lambda: plane.get().body == b"ok" and serving.accepted >= 2, "a second connection")
+        assert time.monotonic() - began > 0.19
 
 
 def test_connection_that_rests_too_long_is_closed() -> None:
