@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 SEED = 29
 WORKERS = 3
-DEATHS = 12
+DEATHS = 6
 HUNG_S = 100
 MEMORY = 4 << 20
 LARGE = 1_000_000_000

@@ -108,7 +108,7 @@ def test_processes_that_are_stopped_now_and_then_need_no_timer(region, start):
 def test_processes_that_are_killed_leave_nobody_waiting_and_nothing_behind(region, start):
     chance = random.Random(SEED)
     workers = [start(slot, timer_s=0.01) for slot in range(WORKERS)]
-    for _ in range(25):
+    for _ in range(10):
         before = [had(region, slot) for slot in range(WORKERS)]
         deadline = time.monotonic() + HUNG_S
         while not all(had(region, slot) > before[slot] for slot in range(WORKERS)):

@@ -29,7 +29,7 @@ def test_after_a_takeover_a_stopped_control_changes_nothing_when_it_goes_on():
     chance = random.Random(SEED)
     region = Region.create(1, 1, 1)
     reader = HealthReader(region.mapping)
-    for life in range(1, 26):
+    for life in range(1, 16):
         old = subprocess.Popen([sys.executable, "-c", CONTROL, str(region.fd), str(life)], pass_fds=[region.fd])
         try:
             deadline = time.monotonic() + 30

@@ -95,7 +95,7 @@ def test_processes_that_are_stopped_now_and_then_exceed_no_limit_and_leave_nothi
 def test_processes_that_are_killed_leave_no_ghost(region, start):
     chance = random.Random(SEED)
     workers = [start(slot) for slot in range(WORKERS)]
-    for _ in range(15):
+    for _ in range(8):
         before = [tried(region, slot) for slot in range(WORKERS)]
         deadline = time.monotonic() + HUNG_S
         while not all(tried(region, slot) > before[slot] for slot in range(WORKERS)):

@@ -1,4 +1,7 @@
-"""A hundred thousand exchanges that fail, each kind in turn: nothing of them is left."""
+"""Fifty thousand exchanges that fail, each kind in turn: nothing of them is left.
+
+As many that their clients abort stand in `test_client_leaks.py`.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,8 @@ from tests.plane.harness import REFUSING, TIMEOUT_S, Plane, until
 
 pytestmark = pytest.mark.sanitize
 
-ROUNDS = 300 if IS_SANITIZED else 10_000
-WARM_UP = 100 if IS_SANITIZED else 1_500
+ROUNDS = 300 if IS_SANITIZED else 5_000
+WARM_UP = 100 if IS_SANITIZED else 1_000
 
 FAILING = [
     ("/refused", 502),
@@ -77,7 +80,7 @@ def run(plane: Plane, rounds: int) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_a_hundred_thousand_failures_leave_nothing() -> None:
+def test_fifty_thousand_failures_leave_nothing() -> None:
     with socket.create_server(("127.0.0.1", 0), backlog=128) as listening:
         config = f"""
             [upstreams.a]
@@ -112,7 +115,7 @@ def test_a_hundred_thousand_failures_leave_nothing() -> None:
                 plane.error_log.said.clear()
                 plane.reader.read(1 << 24)
             until(plane.is_at_rest, "at rest")
-            assert grown_since(before) < 5 << 20
+            assert grown_since(before) < 3 << 20
             now = plane.statistics()
             assert now.channels <= channels
             assert now.inflight == 0

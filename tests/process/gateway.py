@@ -25,13 +25,19 @@ DEADLINE_S = 60.0
 
 
 def eventually(condition, what, deadline_s=DEADLINE_S):
-    """The first true value of ``condition``, looked at until the deadline."""
+    """The first true value of ``condition``, looked at until the deadline.
+
+    What takes long is looked at more seldom: to ask for a status, or to go through all processes, two hundred times a
+    second would take the processors from what is waited for.
+    """
     end = time.monotonic() + deadline_s
+    pause_s = 0.005
     while True:
         if value := condition():
             return value
         assert time.monotonic() < end, f"not within {deadline_s:g} s: {what}"
-        time.sleep(0.005)
+        time.sleep(pause_s)
+        pause_s = min(pause_s * 1.5, 0.05)
 
 
 def are_gone(pids):

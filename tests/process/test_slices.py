@@ -88,6 +88,24 @@ def test_collector_rests_and_comes_back() -> None:
     assert gc.isenabled()
 
 
+@pytest.fixture
+def thawed() -> Iterator[None]:
+    """As in a process that froze nothing: `conftest.py` froze what pytest had collected."""
+    gc.unfreeze()
+    try:
+        yield
+    finally:
+        gc.freeze()
+
+
+@pytest.fixture
+def frozen() -> None:
+    """As in a worker, which froze what it had when it began to serve."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.mark.usefixtures("thawed")
 def test_what_was_made_while_the_collector_rested_is_old_without_a_look() -> None:
     looked: list[int] = []
 
@@ -106,17 +124,6 @@ def test_what_was_made_while_the_collector_rested_is_old_without_a_look() -> Non
     oldest = {id(one) for one in gc.get_objects(generation=2)}
     assert oldest.issuperset(map(id, made))
     assert len(more) == 10
-
-
-@pytest.fixture
-def frozen() -> Iterator[None]:
-    """As in a worker, which froze what it had when it began to serve."""
-    gc.collect()
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()
 
 
 @pytest.mark.usefixtures("frozen")

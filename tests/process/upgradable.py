@@ -82,7 +82,7 @@ def upgradable(tmp_path, *, environment=None, **server):
 
 
 class Load:
-    """Clients that connect, are greeted, say a line and hear it, some hundred times a second each.
+    """Clients that connect, are greeted, say a line and hear it, up to a hundred times a second each.
 
     Every failure is kept. Without a pause between two of them they would take the processors from the processes whose
     start is waited for.
@@ -107,7 +107,7 @@ class Load:
             thread.join(DEADLINE_S)
 
     def _run(self):
-        while not self._is_over.wait(0.002):
+        while not self._is_over.wait(0.01):
             try:
                 with self.gateway.connect() as one:
                     lines = one.makefile("rb")
