@@ -108,3 +108,29 @@ def test_adaptive_limits_have_rows_to_learn_in_of_their_own_and_keep_them() -> N
     assert grown["new"].learns_at == 101
     _, without = allot(grown, {**more, "last": more["new"]}, MEMORY)
     assert without == ["last"]
+
+
+def test_what_a_fleet_lends_has_a_table_beside_the_rows_and_shares_it_with_nobody() -> None:
+    fleet = {"scope": "fleet", "store": "main"}
+    limits = {
+        "quota": Limit(quota=5, window=60.0),
+        "leased": Limit(rate="1/s", key=("path",), keys=64, **fleet),
+        "one": Limit(concurrency=5, **fleet),
+        "keyed": Limit(concurrency=5, key=("path",), keys=500, **fleet),
+    }
+    places, without = allot({}, limits, MEMORY)
+    assert without == []
+    assert {name: (one.section, one.units, one.grants) for name, one in places.items()} == {
+        "quota": ("quotas", 3, 0),
+        "leased": ("quotas", 1 + 50, 0),
+        "one": ("inflight", 1, 3),
+        "keyed": ("inflight", 128, 1 + 235),
+    }
+    parts = [(places[name].at, places[name].units) for name in ("quota", "leased")]
+    parts += [(places[name].grants_at, places[name].grants) for name in ("one", "keyed")]
+    taken = [at for begin, length in parts for at in range(begin, begin + length)]
+    assert len(taken) == len(set(taken))
+    # Who becomes a fleet's limit counts anew; who stays one goes on.
+    after, _ = allot(places, limits | {"quota": Limit(concurrency=5, **fleet)}, MEMORY)
+    assert after["keyed"] == places["keyed"]
+    assert after["quota"].grants == 3

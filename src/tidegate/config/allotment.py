@@ -5,7 +5,7 @@ where its place is, so one that means the same keeps its place over reloads. A p
 without being cleared: cells are told apart by a hash of limit and key, and what the former one left there expires.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Literal, NamedTuple, TypedDict
 
 from tidegate.config.limits import Limit
@@ -26,6 +26,7 @@ LEARNERS = 256
 _SHARES: dict[Section, float] = {"rates": 0.5, "quotas": 0.25, "inflight": 0.25}
 _BYTES_A_KEY = 20  # with less, live cells begin to push each other out (memory.tables)
 _CELLS_A_LEASE = 5  # two epochs, who asks, what a machine has, and what it has lent itself (memory.leases)
+_CELLS_A_GRANT = 3  # what is lent, who asks, and what a machine allows itself (memory.grants)
 # What a block is taken for here. It is larger on a machine with many cores, whose number is not known where this is
 # decided; most of it is never touched, and then costs nothing.
 _BYTES_A_BLOCK = 1024
@@ -35,7 +36,8 @@ _LARGEST_BLOCKS = 1 << 24  # of one table
 class Place(NamedTuple):
     """Part of a section: from the unit ``at``, so many ``units``: of ``SET_BYTES``, or blocks.
 
-    An adaptive limit learns in ``learners`` rows from ``learns_at`` beside it.
+    An adaptive limit learns in ``learners`` rows from ``learns_at`` beside it. What a fleet lends a limit of
+    concurrency is in ``grants`` units of "quotas" from ``grants_at``.
     """
 
     section: Section
@@ -43,11 +45,13 @@ class Place(NamedTuple):
     units: int
     learners: int = 0
     learns_at: int = -1
+    grants: int = 0
+    grants_at: int = -1
 
     @property
-    def size(self) -> tuple[str, int, int]:
+    def size(self) -> tuple[str, int, int, int]:
         """What it takes, wherever that is."""
-        return self.section, self.units, self.learners
+        return self.section, self.units, self.learners, self.grants
 
 
 class Room(TypedDict):
@@ -77,7 +81,7 @@ def _units_of(limits_memory: int) -> dict[Section, int]:
 
 def section_of(limit: Limit) -> Section:
     """Where a limit remembers."""
-    if limit.is_fleet:
+    if limit.is_fleet and limit.kind != "concurrency":
         return "quotas"  # what is borrowed is a count in a window
     return "rates" if limit.kind == "rate" else "quotas" if limit.kind == "quota" else "inflight"
 
@@ -85,13 +89,21 @@ def section_of(limit: Limit) -> Section:
 def units_for(limit: Limit) -> int:
     """Units of a table: its head and sets for its keys, at least two; or blocks of twice as many rows as are used."""
     if limit.kind != "concurrency":
-        cells = limit.keys * (_CELLS_A_LEASE if limit.is_fleet else 1)
-        return 1 + max(2, -(-cells * _BYTES_A_KEY // SET_BYTES) if limit.key else 0)
+        return _table_units(limit, _CELLS_A_LEASE if limit.is_fleet else 1)
     blocks = 1
     rows = (4 if limit.queue else 2) * limit.keys  # who waits for a key is counted in a row of its own
     while limit.key and blocks * ROWS_A_BLOCK < rows and blocks < _LARGEST_BLOCKS:
         blocks *= 2
     return blocks
+
+
+def _table_units(limit: Limit, cells_a_key: int) -> int:
+    return 1 + max(2, -(-limit.keys * cells_a_key * _BYTES_A_KEY // SET_BYTES) if limit.key else 0)
+
+
+def grants_for(limit: Limit) -> int:
+    """Units in which a machine has what a fleet lends a limit of concurrency."""
+    return _table_units(limit, _CELLS_A_GRANT) if limit.is_fleet and limit.kind == "concurrency" else 0
 
 
 def learners_for(limit: Limit) -> int:
@@ -113,7 +125,8 @@ def allot(
     """
     room = _units_of(limits_memory)
     wanted = {
-        name: Place(section_of(limit), -1, units_for(limit), learners_for(limit)) for name, limit in limits.items()
+        name: Place(section_of(limit), -1, units_for(limit), learners_for(limit), grants=grants_for(limit))
+        for name, limit in limits.items()
     }
     places = {
         name: previous[name]
@@ -123,10 +136,11 @@ def allot(
     without = []
     # The large ones first: they are the ones that have to look for a gap.
     for name in sorted(wanted.keys() - places.keys(), key=lambda name: (-wanted[name].units, name)):
-        section, _, units, learners, _ = wanted[name]
-        at = _gap(((one.at, one.units) for one in places.values() if one.section == section), units)
+        section, _, units, learners, _, grants, _ = wanted[name]
+        at = _gap(_taken(places.values(), section), units)
         learns_at = _gap(((one.learns_at, one.learners) for one in places.values() if one.learners), learners)
-        place = Place(section, at, units, learners, learns_at if learners else -1)
+        grants_at = _gap(_taken(places.values(), "quotas"), grants)
+        place = Place(section, at, units, learners, learns_at if learners else -1, grants, grants_at if grants else -1)
         if _fits(place, room):
             places[name] = place
         else:
@@ -135,7 +149,20 @@ def allot(
 
 
 def _fits(place: Place, room: Mapping[Section, int]) -> bool:
-    return place.at + place.units <= room[place.section] and place.learns_at + place.learners <= LEARNERS
+    return (
+        place.at + place.units <= room[place.section]
+        and place.learns_at + place.learners <= LEARNERS
+        and place.grants_at + place.grants <= room["quotas"]
+    )
+
+
+def _taken(places: Collection[Place], section: Section) -> Iterator[tuple[int, int]]:
+    """What is taken of a section: where, and how many units."""
+    for one in places:
+        if one.section == section:
+            yield one.at, one.units
+        if one.grants and section == "quotas":
+            yield one.grants_at, one.grants
 
 
 def _gap(taken: Iterable[tuple[int, int]], units: int) -> int:

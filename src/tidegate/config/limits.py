@@ -190,7 +190,7 @@ class Limit(Section):
         Literal["machine", "fleet"],
         Doc(
             "Who counts together: the workers of this gateway, or all gateways that share the `store`. A fleet's rate "
-            "or quota is borrowed in parts, which are used up here without asking."
+            "or quota is borrowed in parts, which are used up here without asking, and so are permits."
         ),
     ] = "machine"
     store: Annotated[str | None, Ref("redis"), Doc("The `redis` that a fleet shares (with `scope`).")] = None
@@ -198,7 +198,8 @@ class Limit(Section):
         Literal["lease", "exact"],
         Doc(
             "How a fleet counts: from what was borrowed, which is quick and may be exceeded by a second's worth, or by "
-            "asking the `store` for each request, all such limits of a step as one."
+            "asking the `store` for each request, all such limits of a step as one. Of `concurrency`: whether permits "
+            "are kept ready."
         ),
     ] = "lease"
     on_store_failure: Annotated[

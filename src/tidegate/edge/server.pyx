@@ -149,7 +149,7 @@ cdef class Server:
         older = [self.prepared.pop(number) for number in list(self.prepared) if number < made.number]
         self.retiring += older
         self._configure_links_and_caches()
-        self.stores.begin({limit.store for limit in made.plan.gateway.limits.values() if limit.is_fleet})
+        self.stores.begin({name: one.store for name, one in made.plan.gateway.limits.items() if one.is_fleet})
         self.context.shedder.configure(made.plan.gateway.shed, made.plan.gateway.classes.names)
         max_open = clients_of_a_worker(made.plan.gateway, workers, descriptor_limit())
         if self.bounds is None:

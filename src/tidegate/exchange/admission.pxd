@@ -24,7 +24,7 @@ cdef class Admission(Relay):
     cdef void count(self, Group group, Member* members, int64_t wait_ns)
     cdef void turn_away(self, Group group, int number, Member* members)
     cdef int longest_wait(self, Group group, Member* members, int64_t wait_ns)
-    cdef int acquire(self, Group group, Member* members)
+    cdef int acquire(self, Group group, Member* members, const Moment* now)
     cdef void refuse_late(self)                         # its time is up while it waits for a turn or a permit
     cdef void leave_queues(self)
     cdef void refund_all(self)

@@ -215,7 +215,7 @@ cdef class Admission(Relay):
             fill_asked(self, &asked)
             refused = group.look(&asked, self.tier(), &now, members, True)
         if refused == NOBODY_REFUSED and group.has_permits:
-            refused = self.acquire(group, members)
+            refused = self.acquire(group, members, &now)
             if self.waits_for == PERMIT:
                 self.leave_place()
                 return False
@@ -274,15 +274,22 @@ cdef class Admission(Relay):
                 return i
         return NOBODY_REFUSED
 
-    cdef int acquire(self, Group group, Member* members):
+    cdef int acquire(self, Group group, Member* members, const Moment* now):
         """All permits of the group, or the number of the limit that refuses; or a place in its queue, holding nothing."""
         cdef PermitQueue queue = self.context.permits
         cdef unsigned class_ = self.traffic_class()
         cdef int refused, answer
         while True:
-            refused = group.acquire(members, class_)
+            refused = group.acquire(members, class_, now)
             if refused == NOBODY_REFUSED or not (<Limit>group.limits[refused]).has_queue or self.client.has_ended:
                 return refused
+            if not self.has_queued and (<Limit>group.limits[refused]).is_pending(&members[refused], now):
+                # Its fleet may have one: only who finds none there waits in the queue.
+                if self.lease_by_ns == 0 or now.now_ns < self.lease_by_ns:
+                    return refused
+                (<Limit>group.limits[refused]).decide(&members[refused])
+                if not (<Limit>group.limits[refused]).is_pending(&members[refused], now):
+                    continue
             answer = queue.put(self, <Limit>group.limits[refused], &members[refused])
             if answer == NO_PLACE:
                 return refused

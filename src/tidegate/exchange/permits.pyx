@@ -36,7 +36,7 @@ cdef class PermitQueue:
 
     cdef int put(self, ExchangeState x, Limit limit, Member* member) except -1:
         cdef Reactor reactor = self.reactor
-        cdef ConcurrencyLimit gate = limit.enter_gate(member.fingerprint)
+        cdef ConcurrencyLimit gate = limit.enter_gate(member.fingerprint, reactor.now_ns)
         tenant = "" if x.identity is None else x.identity.tenant
         if x.queued_ns == 0:
             x.queued_ns = reactor.now_ns    # who goes from one queue into another has begun to wait once

@@ -87,7 +87,7 @@ cdef class Placement(Admission):
         cdef int64_t wait_ns = 0
         if self.look_at(endpoint, group, asked, now) != 0:
             return False
-        if group.has_permits and group.acquire(self.endpoint_members, self.traffic_class()) != NOBODY_REFUSED:
+        if group.has_permits and group.acquire(self.endpoint_members, self.traffic_class(), now) != NOBODY_REFUSED:
             return False
         if group.charge(now, self.endpoint_members, &wait_ns) == NOBODY_REFUSED and wait_ns == 0:
             self.count(group, self.endpoint_members, 0)
@@ -149,7 +149,7 @@ cdef class Placement(Admission):
         self.look_at(endpoint, group, asked, now)
         refused = group.look(asked, self.tier(), now, self.endpoint_members, False)     # the number of the one that refuses
         while refused == NOBODY_REFUSED:
-            refused = group.acquire(self.endpoint_members, self.traffic_class())
+            refused = group.acquire(self.endpoint_members, self.traffic_class(), now)
             if refused == NOBODY_REFUSED:
                 refused = group.charge(now, self.endpoint_members, &wait_ns)
                 if refused == NOBODY_REFUSED and wait_ns == 0:
@@ -187,7 +187,7 @@ cdef class Placement(Admission):
         if is_there and not self.has_turn:
             is_there = self.look_at(endpoint, group, asked, now) == 0
         if is_there and group.has_permits:
-            is_there = group.acquire(self.endpoint_members, self.traffic_class()) == NOBODY_REFUSED
+            is_there = group.acquire(self.endpoint_members, self.traffic_class(), now) == NOBODY_REFUSED
         if is_there and not self.has_turn:
             is_there = group.charge(now, self.endpoint_members, &wait_ns) == NOBODY_REFUSED and wait_ns == 0
             if is_there:

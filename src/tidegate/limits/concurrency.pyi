@@ -3,6 +3,7 @@ from typing import NamedTuple
 
 from tidegate.limits.bell import LimitBell
 from tidegate.limits.queue import Waiter, WaitingRoom
+from tidegate.memory.grants import GrantTable
 from tidegate.memory.inflight import PermitTable
 
 class ConcurrencyStatistics(NamedTuple):
@@ -32,6 +33,7 @@ class ConcurrencyLimit:
         shares: Sequence[float] = (),
         more: Sequence[int] = (),
         frees_rows: bool = False,
+        grants: GrantTable | None = None,
     ) -> None: ...
     def take(self, class_: int = 0) -> bool: ...
     def give_back(self, class_: int = 0) -> None: ...

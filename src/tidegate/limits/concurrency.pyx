@@ -35,6 +35,7 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from cpython.bytearray cimport PyByteArray_AS_STRING
 
 from tidegate.limits.bell cimport LimitBell
+from tidegate.memory.grants cimport GrantTable, grant_maximum
 from tidegate.memory.inflight cimport (
     PERMIT_ARRIVAL,
     PERMIT_CLASSES,
@@ -61,6 +62,9 @@ from tidegate.memory.inflight cimport (
 from typing import NamedTuple
 
 from tidegate.limits.queue import WaitingRoom
+
+
+cdef int64_t MILLISECOND_NS = 1000000
 
 
 class ConcurrencyStatistics(NamedTuple):
@@ -109,6 +113,7 @@ cdef class ConcurrencyLimit:
         shares=(),
         more=(),
         bint frees_rows=False,
+        GrantTable grants=None,
     ):
         cdef int which = 1
         self.table = table
@@ -118,6 +123,8 @@ cdef class ConcurrencyLimit:
         self.room = WaitingRoom(queue, queue_timeout_ns, target_ns)
         self.shares = tuple(shares)
         self.frees_rows = frees_rows
+        self.grants = grants
+        self.bounds = (maximum, *more)
         fill_rules(&self.places, queue, shares)
         for class_, share in enumerate(shares):
             self.places.guarantee[class_] = max(self.places.guarantee[class_], 1 if share else 0)
@@ -137,14 +144,33 @@ cdef class ConcurrencyLimit:
 
     @maximum.setter
     def maximum(self, uint64_t maximum):
-        cdef uint64_t before = self.rules[0].maximum
-        cdef int which
-        fill_rules(&self.rules[0], maximum, self.shares)
-        self.most = maximum
-        for which in range(1, self.count):
-            self.most = max(self.most, self.rules[which].maximum)
+        self.bound(0, maximum)
+
+    cdef void bound(self, int which, uint64_t maximum) except *:
+        cdef uint64_t before = self.rules[which].maximum
+        cdef int other
+        fill_rules(&self.rules[which], maximum, self.shares)
+        self.most = 0
+        for other in range(self.count):
+            self.most = max(self.most, self.rules[other].maximum)
         if maximum > before:
             self.ring_next(False)
+
+    cdef void follow_grant(self, int64_t now_ms) noexcept:
+        cdef uint64_t maximum
+        cdef int which
+        self.granted_ms = now_ms
+        for which in range(self.count):
+            maximum = grant_maximum(&self.grants.table, self.fingerprint, now_ms, self.bounds[which])
+            if maximum != self.rules[which].maximum:
+                self.bound(which, maximum)
+
+    cdef bint is_granted(self) noexcept nogil:
+        # A permit that was counted is one of those that the machine has (rule 4 of ``grants.h``).
+        cdef uint64_t held = permit_sum(self.table.view, self.row).total
+        return <int64_t>held <= grant_maximum(
+            &self.grants.table, self.fingerprint, self.granted_ms, <int64_t>self.most
+        )
 
     # -- permits -------------------------------------------------------------------------------------------------------
 
@@ -171,6 +197,9 @@ cdef class ConcurrencyLimit:
             got = permit_acquire(
                 self.table.view, self.row, self.fingerprint, class_, &self.rules[which], waiting_row, asker
             )
+            if got >= 0 and self.grants is not None and not self.is_granted():
+                permit_release(self.table.view, self.row, class_)
+                return False
             if got != PERMIT_GONE:
                 return got >= 0
             permit_close(self.table.view, self.row)
@@ -306,6 +335,8 @@ cdef class ConcurrencyLimit:
         """Those of the room who are admitted now, after a bell or by the timer; each holds a permit of its class."""
         cdef unsigned class_
         admitted = []
+        if self.grants is not None:
+            self.follow_grant(now_ns // MILLISECOND_NS)
         for class_ in range(PERMIT_CLASSES):
             if self.room.waiting(class_):
                 self._wait(class_)

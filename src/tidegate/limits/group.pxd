@@ -26,7 +26,7 @@ cdef class Group:
     cdef int look(self, const Asked* asked, str tier, const Moment* now, Member* members, bint is_charged_next) noexcept
     # Has the store of limit ``number`` asked, which refuses for want of credits.
     cdef int borrow(self, int number, const Moment* now, Member* members) except -1
-    cdef int acquire(self, Member* members, unsigned class_) noexcept
+    cdef int acquire(self, Member* members, unsigned class_, const Moment* now) noexcept
     cdef int charge(self, const Moment* now, Member* members, int64_t* wait_ns) noexcept
     cdef void refund(self, const Moment* now, Member* members, int count) noexcept
     cdef void release(self, Member* members, int count) noexcept

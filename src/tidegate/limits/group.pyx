@@ -68,10 +68,10 @@ cdef class Group:
                 continue
             if limit.tiers is not None or limit.overrides != NULL:
                 member.which = limit.allowance(member.fingerprint, tier)
+            if limit.fleet_key is not None:
+                limit.name_lease(member, asked)
             if limit.kind == CONCURRENCY:
                 continue
-            if limit.kind == LEASED:
-                limit.name_lease(member, asked)
             member.cost = limit.cost_of(asked, member.which, <CostMean>self.means[i])
             if is_charged_next and self.is_single:
                 continue
@@ -105,7 +105,7 @@ cdef class Group:
             lender.take_all(tickets)
         return 0
 
-    cdef int acquire(self, Member* members, unsigned class_) noexcept:
+    cdef int acquire(self, Member* members, unsigned class_, const Moment* now) noexcept:
         cdef Limit limit
         cdef int i
         for i in range(self.count):
@@ -113,10 +113,12 @@ cdef class Group:
             if limit.kind != CONCURRENCY or members[i].fingerprint == 0 or members[i].standing == HELD:
                 continue
             members[i].class_ = class_
-            if limit.acquire(&members[i]):
+            if limit.acquire(&members[i], now):
                 members[i].standing = HELD
             elif limit.is_dry:
                 members[i].standing = WOULD_REFUSE
+                if limit.is_pending(&members[i], now):
+                    limit.borrow(&members[i], now)      # for those who come next: on paper nobody waits
             else:
                 self.release(members, self.count)
                 return i
@@ -222,7 +224,7 @@ cdef class Group:
         now.now_ns = now_ns
         now.wall_ms = wall_ms
         if refused == NOBODY_REFUSED:
-            refused = self.acquire(members, 0)
+            refused = self.acquire(members, 0, &now)
         if refused == NOBODY_REFUSED:
             refused = self.charge(&now, members, &wait_ns)
             if refused == NOBODY_REFUSED:
@@ -277,7 +279,7 @@ cdef class Group:
             now.now_ns = i
             refused = self.look(&asked, None, &now, members, True)
             if refused == NOBODY_REFUSED and self.has_permits:
-                refused = self.acquire(members, 0)
+                refused = self.acquire(members, 0, &now)
             if refused == NOBODY_REFUSED:
                 self.charge(&now, members, &wait_ns)
                 self.release(members, self.count)

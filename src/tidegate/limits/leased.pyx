@@ -8,14 +8,12 @@ cimport cython
 from libc.stdint cimport int64_t, uint64_t
 
 from tidegate.memory.leases cimport (
-    LEASE_EPOCH_MS, LeaseTable, lease_ask, lease_closed, lease_credits, lease_put, lease_take,
+    LEASE_ASKED_MS, LEASE_EPOCH_MS, LeaseTable, lease_ask, lease_closed, lease_credits, lease_put, lease_take,
 )
 
 PENDING = LEASE_PENDING
 
 cdef int64_t MILLISECOND_NS = 1000000
-# How long a question keeps others from asking: a little longer than its answer is waited for.
-cdef int64_t ASKED_MS = 500
 
 
 @cython.final
@@ -74,7 +72,7 @@ cdef class LeasedLimit:
 
     cdef bint marks(self, uint64_t fingerprint, int64_t now_ns, int64_t cost) noexcept nogil:
         cdef int64_t now_ms = now_ns // MILLISECOND_NS
-        return lease_ask(&self.table.table, fingerprint, now_ms, now_ms + ASKED_MS, cost)
+        return lease_ask(&self.table.table, fingerprint, now_ms, now_ms + LEASE_ASKED_MS, cost)
 
     cdef int borrow(self, uint64_t fingerprint, uint64_t fleet, int64_t now_ns, int64_t cost) except -1:
         if self.lender is not None and self.marks(fingerprint, now_ns, cost):

@@ -9,6 +9,7 @@ from tidegate.limits.keys cimport Asked, RequestKey
 from tidegate.limits.learner cimport Learner
 from tidegate.limits.quota cimport QuotaWindow
 from tidegate.limits.unit_delay cimport UnitDelay
+from tidegate.memory.grants cimport GrantTable
 from tidegate.memory.inflight cimport PermitTable, permit_rules
 
 cdef enum LimitKind:
@@ -81,9 +82,11 @@ cdef class Limit:
     cdef readonly bint is_exact             # … of which the store is asked for each request
     cdef RequestKey tag_key
     cdef uint64_t salt                      # tells requests of this worker from those of others
-    cdef readonly object lender             # fleet.lender.Lender; None: nobody borrows
+    cdef readonly object lender             # fleet.lender.Lender or fleet.permits.PermitLender; None: nobody borrows
     cdef readonly int64_t latency_cap_ns    # … for how long at most one waits for its store
-    cdef readonly list allowances           # fleet.allowance.RateAllowance or QuotaAllowance, of a fleet's limit
+    cdef readonly list allowances           # of ``fleet.allowance``, of a fleet's limit
+    cdef readonly GrantTable grants         # how many of a fleet's permits this machine has; None: all are its own
+    cdef int64_t low                        # with less than so many of them left more are borrowed
     cdef object rules_owner
     cdef permit_rules* rules
     cdef readonly list policies             # of each, as a client is told: RateLimit-Policy without the name
@@ -126,8 +129,9 @@ cdef class Limit:
     # Of one that is asked for each request: what the store is asked, once; None: it is, or there is enough.
     cdef object ticket(self, Member* member, const Moment* now)
     cdef int decide(self, Member* member) except -1         # … without the store, as nobody waits any longer
-    # A permit to be in flight; False: all are taken.
-    cdef bint acquire(self, Member* member) noexcept
+    # A permit to be in flight; False: all are taken, of a fleet's limit all that the machine has.
+    cdef bint acquire(self, Member* member, const Moment* now) noexcept
+    cdef bint _keeps(self, Member* member, const Moment* now) noexcept
     cdef void release(self, Member* member) noexcept
     cdef void learn(self, double latency_s) noexcept       # from a request that had a permit, and waited no part of that
     # A permit was given, and the request goes on: what it teaches begins now.
@@ -135,7 +139,7 @@ cdef class Limit:
     # What has been learned for a key holds from here on.
     cdef void follow(self, uint64_t fingerprint) noexcept
     # Where one waits for a permit of this key; ``leave_gate`` when nobody does any more.
-    cdef ConcurrencyLimit enter_gate(self, uint64_t fingerprint)
+    cdef ConcurrencyLimit enter_gate(self, uint64_t fingerprint, int64_t now_ns)
     cdef void leave_gate(self, ConcurrencyLimit gate)
     cdef uint64_t _of(self, bytes key)
     cdef ConcurrencyLimit _make_gate(self, uint64_t fingerprint, uint32_t bell)

@@ -21,10 +21,11 @@ from tidegate.limits.rate cimport RateLimit
 from tidegate.limits.unit_delay cimport UnitDelay
 from tidegate.memory.adaptive cimport Adaptive
 from tidegate.memory.bells cimport BELL_ROWS
+from tidegate.memory.grants cimport GrantTable, grant_lent, grant_maximum
 from tidegate.memory.inflight cimport (
     Inflight, PermitTable, permit_find, permit_rules, permit_sum, permit_waiting_fingerprint,
 )
-from tidegate.memory.leases cimport LeaseTable
+from tidegate.memory.leases cimport LEASE_ASKED_MS, LeaseTable, lease_ask, lease_closed
 from tidegate.memory.mapping cimport Mapping
 from tidegate.memory.quotas cimport QuotaTable
 from tidegate.memory.rates cimport RateTable
@@ -33,7 +34,7 @@ import os
 
 from tidegate.config.allotment import SET_BYTES
 from tidegate.config.values import parse_rate
-from tidegate.limits.fleet.allowance import QuotaAllowance, RateAllowance
+from tidegate.limits.fleet.allowance import PermitAllowance, QuotaAllowance, RateAllowance
 
 cdef dict MISSING = {"own": MISSING_OWN, "refuse": MISSING_REFUSE, "skip": MISSING_SKIP}
 cdef int64_t MILLISECOND_NS = 1000000
@@ -66,13 +67,17 @@ cdef class Limit:
         self.cost = Cost(settings)
         self.kind = RATE if settings.rate is not None else QUOTA if settings.quota is not None else CONCURRENCY
         if settings.is_fleet:
-            self.kind = LEASED
             self.fleet_key = RequestKey(FLEET_SECRET, name, settings.key_parts)
             self.allowances = []
             self.tag_key = RequestKey(FLEET_SECRET, "(tag)", settings.key_parts[:1])
-            self.is_exact = settings.mode == "exact"
             self.salt = int.from_bytes(os.urandom(8), "little")
             self.latency_cap_ns = round(settings.latency_cap * 1e9)
+            if self.kind == CONCURRENCY:
+                self.grants = GrantTable(mapping, place.grants_at * SET_BYTES, place.grants - 1)
+            else:
+                self.kind = LEASED
+                self.is_exact = settings.mode == "exact"
+        if self.kind == LEASED:
             table = LeaseTable(mapping, place.at * SET_BYTES, place.units - 1)
         elif self.kind == RATE:
             table = RateTable(mapping, place.at * SET_BYTES, place.units - 1)
@@ -147,6 +152,8 @@ cdef class Limit:
             concurrency, burst = settings.allowed_at_once(None if allowance is settings else allowance)
             maximum = concurrency + burst if self.learner is None else self.learner.initial
             self.bounds.append(concurrency)
+            if self.grants is not None:
+                self.allowances.append(PermitAllowance(concurrency))
             fill_rules(&self.rules[len(self.policies)], maximum, self.shares)
             # What is learned is another number soon: there is nothing that a client could go by.
             self.policies.append("" if self.learner is not None else f'q={maximum};qu="concurrent-requests"')
@@ -257,9 +264,26 @@ cdef class Limit:
         return self.lender.ticket(member.which, member.lease, member.fleet, member.tag, <int64_t>member.cost)
 
     cdef bint is_pending(self, Member* member, const Moment* now) noexcept:
-        return self.kind == LEASED and self.look(member, now) == LEASE_PENDING
+        cdef int64_t now_ms = now.now_ns // MILLISECOND_NS
+        if self.grants is None:
+            return self.kind == LEASED and self.look(member, now) == LEASE_PENDING
+        if self.lender is None or lease_closed(&self.grants.table, member.fingerprint, now_ms, 1):
+            return False
+        return grant_maximum(
+            &self.grants.table, member.fingerprint, now_ms, self.bounds[member.which]
+        ) < <int64_t>self.bounds[member.which]
 
     cdef int borrow(self, Member* member, const Moment* now) except -1:
+        cdef int64_t now_ms = now.now_ns // MILLISECOND_NS
+        if self.grants is not None:
+            if self.lender is None:
+                return 0
+            if lease_ask(&self.grants.table, member.fingerprint, now_ms, now_ms + LEASE_ASKED_MS, 1):
+                self.lender.borrow(member.which, member.fingerprint, member.fleet)
+                self.low = self.lender.low(member.which)        # it changes with the number of nodes
+            elif self.lender.is_exact:
+                self.lender.wait(member.which, member.fingerprint, member.fleet)
+            return 0
         if self.is_exact:
             ticket = self.ticket(member, now)
             if ticket is not None:
@@ -270,6 +294,10 @@ cdef class Limit:
         )
 
     cdef int decide(self, Member* member) except -1:
+        if self.grants is not None:
+            if self.lender is not None:
+                self.lender.decide(member.which, member.fingerprint, member.fleet)
+            return 0
         if self.is_exact and self.lender is not None:
             self.lender.decide_ticket(
                 self.lender.ticket(member.which, member.lease, member.fleet, member.tag, <int64_t>member.cost)
@@ -280,6 +308,8 @@ cdef class Limit:
     def lend_by(self, lender):
         cdef LeasedLimit one
         self.lender = lender
+        if self.grants is not None:
+            self.low = 0 if lender is None else lender.low(0)
         for one in self.allowed:
             one.lend_by(lender)
 
@@ -287,11 +317,29 @@ cdef class Limit:
     def lease_table(self):
         return (<LeasedLimit>self.allowed[0]).table
 
-    cdef bint acquire(self, Member* member) noexcept:
+    @property
+    def only_key(self):
+        cdef Asked asked
+        cdef bint is_missing
+        if self.key.count:
+            return None
+        memset(&asked, 0, sizeof(asked))
+        return self.key.of_nothing(), self.fleet_key.of(&asked, &is_missing)
+
+    cdef bint acquire(self, Member* member, const Moment* now) noexcept:
         cdef uint64_t waiting = 0
+        cdef uint64_t maximum
         member.wait_ns = 0
         if self.learner is not None:
             self.follow(member.fingerprint)
+        if self.grants is not None and self.gate is not None:
+            self.gate.follow_grant(now.now_ns // MILLISECOND_NS)
+        elif self.grants is not None:
+            maximum = grant_maximum(
+                &self.grants.table, member.fingerprint, now.now_ns // MILLISECOND_NS, self.bounds[member.which]
+            )
+            if maximum != self.rules[member.which].maximum:
+                fill_rules(&self.rules[member.which], maximum, self.shares)
         if self.gate is not None:
             member.row = self.gate.row if self.gate.acquire_nowait(member.class_, member.which) else -1
         else:
@@ -302,10 +350,30 @@ cdef class Limit:
             member.wait_ns = self.unit_delay.delay_ns(
                 permit_sum(self.permits.view, member.row).total, self.bounds[member.which]
             )
-        return member.row >= 0
+        return member.row >= 0 and (self.grants is None or self._keeps(member, now))
+
+    cdef bint _keeps(self, Member* member, const Moment* now) noexcept:
+        # Rule 4 of ``grants.h``; and when few are left, more are borrowed beside the traffic.
+        cdef int64_t now_ms = now.now_ns // MILLISECOND_NS
+        cdef int64_t held = <int64_t>permit_sum(self.permits.view, member.row).total
+        cdef int64_t bound = self.bounds[member.which]
+        cdef int64_t until_ms = 0
+        cdef int64_t maximum = grant_maximum(&self.grants.table, member.fingerprint, now_ms, bound)
+        if held > maximum:
+            self.release(member)
+            return False
+        if self.lender is not None:
+            self.lender.see(member.which, member.fingerprint, member.fleet)
+            if maximum < bound and maximum - held < self.low and maximum == grant_lent(
+                &self.grants.table, member.fingerprint, now_ms, &until_ms
+            ):
+                self.borrow(member, now)
+        return True
 
     cdef void release(self, Member* member) noexcept:
         cdef int64_t waiting_row
+        if self.lender is not None and self.lender.is_exact:
+            self.lender.ended(member.fingerprint)
         if self.gate is not None:
             self.gate.release(member.row, member.class_)
             return
@@ -345,12 +413,14 @@ cdef class Limit:
             if maximum != gate.rules[0].maximum:
                 gate.maximum = maximum
 
-    cdef ConcurrencyLimit enter_gate(self, uint64_t fingerprint):
+    cdef ConcurrencyLimit enter_gate(self, uint64_t fingerprint, int64_t now_ns):
         cdef ConcurrencyLimit gate = self.gate
         if gate is None:
             gate = self.gates.get(fingerprint)
         if gate is None:
             gate = self.gates[fingerprint] = self._make_gate(fingerprint, _bell_of(fingerprint))
+        if self.grants is not None:
+            gate.follow_grant(now_ns // MILLISECOND_NS)
         return gate
 
     cdef void leave_gate(self, ConcurrencyLimit gate):
@@ -362,10 +432,11 @@ cdef class Limit:
         cdef bint is_keyed = self.key.count != 0
         cdef int64_t timeout_ns = round(self.settings.queue_timeout * 1e9)
         cdef Py_ssize_t which
+        bounds = [self.rules[which].maximum for which in range(len(self.policies))] if self.grants is None else self.bounds
         return ConcurrencyLimit(
-            self.permits, fingerprint, LimitBell(self.bells, bell, is_keyed), maximum=self.rules[0].maximum,
+            self.permits, fingerprint, LimitBell(self.bells, bell, is_keyed), maximum=bounds[0],
             queue=self.settings.queue, queue_timeout_ns=timeout_ns, target_ns=timeout_ns // 2, shares=self.shares,
-            more=[self.rules[which].maximum for which in range(1, len(self.policies))], frees_rows=is_keyed,
+            more=bounds[1:], frees_rows=is_keyed, grants=self.grants,
         )
 
     # Of a limit of concurrency, for tests and tools.
@@ -373,11 +444,14 @@ cdef class Limit:
     def held(self, bytes key=b""):
         return self.permits.held(self._of(key))
 
-    def take(self, bytes key=b""):
+    def take(self, bytes key=b"", int64_t now_ns=0):
         cdef Member member
+        cdef Moment now
         memset(&member, 0, sizeof(member))
         member.fingerprint = self._of(key)
-        return (member.row, member.wait_ns) if self.acquire(&member) else None
+        now.now_ns = now_ns
+        now.wall_ms = 0
+        return (member.row, member.wait_ns) if self.acquire(&member, &now) else None
 
     def give_back(self, int64_t row, bytes key=b"", latency_s=None):
         cdef Member member

@@ -14,6 +14,7 @@ from tidegate.limits.leased cimport LeasedLimit
 from tidegate.limits.quota cimport QuotaLimit
 from tidegate.limits.rate cimport RateLimit
 from tidegate.memory.cells cimport NEVER
+from tidegate.memory.grants cimport grant_maximum
 from tidegate.memory.hitters cimport HITTER_NAME
 from tidegate.wire.http1 cimport RequestHead
 
@@ -50,6 +51,10 @@ cdef int64_t left_of(Limit limit, Member* member, const Moment* now, int64_t* re
         left = <int64_t>limit.rules[member.which].maximum
         if limit.learner is not None:
             left = <int64_t>limit.learner.maximum(member.fingerprint)
+        elif limit.grants is not None:
+            left = grant_maximum(
+                &limit.grants.table, member.fingerprint, now.now_ns // MILLISECOND_NS, limit.bounds[member.which]
+            )
         left -= <int64_t>limit.permits.held(member.fingerprint)
     elif limit.kind == RATE:
         left = (<RateLimit>limit.allowed[member.which]).remaining(member.fingerprint, now.now_ns, reset_ns)
@@ -82,7 +87,8 @@ cdef object peek_at(Limit limit, const Asked* asked, str tier, const Moment* now
         member.which = limit.allowance(member.fingerprint, tier)
     if limit.kind == CONCURRENCY:
         remaining = left_of(limit, &member, now, &reset_ns)
-        return Peek(limit.name, remaining > 0, shown, 1, remaining, 0 if remaining > 0 else None, 0, limit.is_dry)
+        is_there = remaining > 0 or limit.is_pending(&member, now)      # where its store would have to be asked
+        return Peek(limit.name, is_there, shown, 1, remaining, 0 if is_there else None, 0, limit.is_dry)
     member.cost = limit.cost_of(asked, member.which, None)
     if limit.kind == LEASED:
         member.lease = member.fingerprint

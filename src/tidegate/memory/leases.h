@@ -25,6 +25,7 @@ Rules, beside those of ``cells.h``:
 enum {
     LEASE_EPOCH_MS = 500,
     LEASE_MS = 2 * LEASE_EPOCH_MS,
+    LEASE_ASKED_MS = 500, /* how long a question keeps others from asking: a little longer than its answer is waited for */
     LEASE_MAY_ASK = 0,
     LEASE_IS_ASKED = 1,
 };

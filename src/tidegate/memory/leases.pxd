@@ -7,6 +7,7 @@ from tidegate.memory.cells cimport cell_table
 cdef extern from "tidegate/memory/leases.h" nogil:
     enum:
         LEASE_EPOCH_MS
+        LEASE_ASKED_MS
 
     int64_t lease_until(int64_t epoch) noexcept
     int64_t lease_credits(const cell_table* table, uint64_t fingerprint, int64_t now_ms, int64_t epoch) noexcept

@@ -1,4 +1,4 @@
-from typing import Final, final
+from typing import Final
 
 from tidegate.memory.mapping import Mapping
 
@@ -6,8 +6,9 @@ EPOCH_MS: Final[int]
 """How long an epoch is, in milliseconds."""
 LEASE_MS: Final[int]
 """The longest that what was borrowed is of use, in milliseconds."""
+ASKED_MS: Final[int]
+"""How long a question keeps others from asking, in milliseconds."""
 
-@final
 class LeaseTable:
     """A process's view of a fleet limit's table, which all workers of the machine share."""
 

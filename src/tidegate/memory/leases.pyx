@@ -3,7 +3,6 @@
 The protocol, and what a stopped or killed process leaves behind, is at the head of ``leases.h``.
 """
 
-cimport cython
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from tidegate.memory.atomics cimport load_relaxed
@@ -12,9 +11,9 @@ from tidegate.memory.tables cimport view_table
 
 EPOCH_MS = LEASE_EPOCH_MS
 LEASE_MS = 2 * LEASE_EPOCH_MS
+ASKED_MS = LEASE_ASKED_MS
 
 
-@cython.final
 cdef class LeaseTable:
     """The table of ``sets`` sets at ``offset`` bytes of the section "quotas"; several views of one table are one."""
 

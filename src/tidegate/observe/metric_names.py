@@ -295,8 +295,8 @@ FLEET_EVENTS = Metric(
     "tidegate_limit_fleet_total",
     "counter",
     ("limit", "event"),
-    "of limits of a whole fleet: questions to the store (`asked`) and those that `failed`; credits `borrowed` of it, "
-    "`returned` unused, and `self_lent` while it was away",
+    "of limits of a whole fleet: questions to the store (`asked`) and those that `failed`; credits or permits "
+    "`borrowed` of it, `returned` unused, and `self_lent` while it was away",
 )
 FLEET_NODES = Metric(
     "tidegate_limit_fleet_nodes",

@@ -155,7 +155,7 @@ def charge(Request request not None, str name not None, long times=1):
     for i in range(times):
         memset(members, 0, sizeof(members))
         if group.look(&asked, None if x.identity is None else x.identity.tier, &now, members, False) == NOBODY_REFUSED:
-            if group.acquire(members, 0) == NOBODY_REFUSED:
+            if group.acquire(members, 0, &now) == NOBODY_REFUSED:
                 group.charge(&now, members, &wait_ns)
 
 

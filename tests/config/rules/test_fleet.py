@@ -17,9 +17,11 @@ def shared(options: str, store: str = STORE) -> str:
         'rate = "9/s"\nscope = "fleet"\nstore = "main"\ncost = "header:X"\non_store_failure = "deny"',
         'rate = "9/s"\nscope = "fleet"\nstore = "main"\nkey = "client.ip"\nlatency_cap = "5ms"',
         'quota = 1000\nwindow = "1d"\nwindow_kind = "sliding"\nscope = "fleet"\nstore = "main"',
+        'concurrency = 5\nqueue = 9\nscope = "fleet"\nstore = "main"\non_store_failure = "allow"',
+        'concurrency = 5\nkey = "client.ip"\nscope = "fleet"\nstore = "main"\nmode = "exact"',
     ],
 )
-def test_rate_that_a_fleet_shares_has_no_finding(options: str) -> None:
+def test_limit_that_a_fleet_shares_has_no_finding(options: str) -> None:
     accepted(shared(options))
 
 
@@ -35,7 +37,12 @@ def test_rate_that_a_fleet_shares_has_no_finding(options: str) -> None:
             'dry_run: cannot be with mode = "exact"',
         ),
         ('rate = "1/s"\nlatency_cap = "5ms"', 'latency_cap: has no effect without scope = "fleet"'),
-        ('concurrency = 5\nscope = "fleet"\nstore = "main"', 'scope: cannot be "fleet" of what is under way'),
+        ('adaptive = "queue_delay"\nscope = "fleet"\nstore = "main"', 'scope: cannot be "fleet" of what each gateway'),
+        (
+            'concurrency = 5\nburst = 5\nunit_delay = "1s"\nscope = "fleet"\nstore = "main"',
+            "unit_delay: cannot be of a fleet",
+        ),
+        ('concurrency = 5\nkey = "endpoint"\nscope = "fleet"\nstore = "main"', "key: cannot be of endpoints"),
         (
             'rate = "1/s"\nburst = 5\nexcess = "delay"\nscope = "fleet"\nstore = "main"',
             'excess: cannot be "delay" of a fleet',
@@ -83,3 +90,17 @@ def test_store_that_is_not_there_is_found_with_the_one_that_was_meant() -> None:
     found = told(shared('rate = "1/s"\nscope = "fleet"\nstore = "mian"'))
     assert len(found) == 1
     assert 'no redis is named "mian"' in found[0]
+
+
+def test_classes_have_no_shares_and_tiers_no_more_of_what_nobody_is_told_apart_by() -> None:
+    shared_limit = 'concurrency = 5\nscope = "fleet"\nstore = "main"\n'
+    classes = '[classes]\nnames = ["live", "batch"]\n'
+    found = told(shared(f"{shared_limit}queue = 9\nshares = {{ live = 0.5 }}\n{classes}"))
+    assert found == ["limits.a.shares: cannot be of a fleet: no gateway knows what classes have at the others"]
+    keys = '[auth.k]\nkind = "key"\nkeys = [{ key = "sha256:' + "0" * 64 + '", subject = "s", tier = "gold" }]\n'
+    tiers = "tiers.gold = { concurrency = 9 }\n"
+    by_tenant = f'{shared_limit}key = "auth.tenant"\n{tiers}{keys}'
+    accepted(f'{shared(by_tenant)}auth = "k"\n')
+    found = told(f'{shared(f"{shared_limit}{tiers}{keys}")}auth = "k"\n')
+    assert len(found) == 1
+    assert found[0].startswith("limits.a.tiers: of a fleet need a `key` that says who asks")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.limits.fleet.allowance import HORIZON_S, LEASE_S, PAUSE_S, RateAllowance, pause_ms
+from tidegate.limits.fleet.allowance import HORIZON_S, LEASE_S, PAUSE_S, PermitAllowance, RateAllowance, pause_ms
 from tidegate.memory.leases import LEASE_MS
 
 COUNTS = st.integers(1, 1_000_000)
@@ -59,3 +59,23 @@ def test_store_that_has_nothing_is_asked_again_neither_at_once_nor_never() -> No
     assert pause_ms(0) == round(PAUSE_S[0] * 1000) < HORIZON_S * 1000
     assert pause_ms(2000) == 2000
     assert pause_ms(86_400_000) == PAUSE_S[1] * 1000
+
+
+def test_permits_grow_by_doubling_and_what_is_not_needed_goes_back_by_halves() -> None:
+    one = PermitAllowance(64)
+    assert (one.chunk(1), one.chunk(4), one.chunk(100)) == (8, 2, 1)
+    assert [one.grown(needed, lent, 4) for needed, lent in ((1, 0), (4, 3), (17, 16), (40, 39))] == [3, 6, 32, 64]
+    kept = [9]
+    while kept[-1] > 2:
+        kept.append(one.kept(2, kept[-1]))
+    assert kept == [9, 5, 3, 2]
+    assert one.kept(5, 3) == 5
+
+
+def test_nobody_yields_of_his_part_and_parts_are_no_more_than_there_is_but_one_each() -> None:
+    one = PermitAllowance(10)
+    assert [one.share(nodes) for nodes in (1, 3, 10, 11)] == [10, 3, 1, 1]
+    assert PermitAllowance(0).share(1) == 0
+    assert one.yielded(9, 8, 2, 3) == 6
+    assert one.yielded(9, 4, 3, 3) == 3
+    assert one.yielded(2, 8, 1, 3) == 2

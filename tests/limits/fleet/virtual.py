@@ -13,13 +13,14 @@ from contextlib import contextmanager
 from typing import Any, cast
 
 from tests.limits.fleet.bucket import Bucket
+from tests.limits.fleet.permit_book import PermitBook
 
 from tidegate.config.limits import Limit as Settings
 from tidegate.errors import GatewayError, Kind
 from tidegate.limits.fleet.allowance import RateAllowance
 from tidegate.limits.fleet.lender import Lender
 from tidegate.limits.fleet.nodes import Nodes
-from tidegate.limits.fleet.scripts import borrow_rate, count_nodes
+from tidegate.limits.fleet.scripts import borrow_rate, count_nodes, hold_permits
 from tidegate.limits.leased import PENDING, LeasedLimit
 from tidegate.memory.leases import LeaseTable
 from tidegate.memory.region import Region
@@ -60,6 +61,7 @@ class Store:
         self.latency_s = latency_s
         self.is_away = False
         self.buckets: dict[str, Bucket] = {}
+        self.permits: dict[str, PermitBook] = {}
         self.nodes: dict[str, float] = {}
         self.commands = 0
         self._before: list[tuple[float, dict[str, float]]] = []
@@ -96,6 +98,9 @@ class Store:
             gone_s = args[1] / 1000
             self.nodes = {name: at for name, at in self.nodes.items() if at > self._loop.time() - gone_s}
             return len(self.nodes)
+        if digest == hold_permits.digest:
+            maximum, name, *words = args
+            return list(self.permits.setdefault(key, PermitBook()).hold(now_us // 1000, maximum, name, *words))
         assert digest == borrow_rate.digest
         self._before.append((self._loop.time(), {name: one.arrival for name, one in self.buckets.items()}))
         self._before = [one for one in self._before if one[0] > self._loop.time() - 5]

@@ -20,7 +20,7 @@ def check_fleet(subject: Subject, path: Path, limit: Limit) -> None:
     if limit.store is None and not subject.says((*path, "store")):
         subject.find((*path, "scope"), 'of "fleet" needs `store`, the name of a `redis` that all its gateways share')
     if limit.kind == "concurrency":
-        subject.find((*path, "scope"), 'cannot be "fleet" of what is under way: a rate or a quota can')
+        _check_permits(subject, path, limit)
     if limit.excess == "delay":
         subject.find((*path, "excess"), 'cannot be "delay" of a fleet: turns are given out by one gateway alone')
     if limit.charge == "on_failure":
@@ -31,6 +31,24 @@ def check_fleet(subject: Subject, path: Path, limit: Limit) -> None:
         subject.find((*path, "dry_run"), 'cannot be with mode = "exact": on paper no store is waited for')
     if limit.is_asked_at_endpoints:
         subject.find((*path, "key"), "cannot be of endpoints: each gateway has its own")
+
+
+def _check_permits(subject: Subject, path: Path, limit: Limit) -> None:
+    """What a gateway may have under way is what it has borrowed, whoever it is for."""
+    if limit.adaptive is not None:
+        subject.find(
+            (*path, "scope"),
+            'cannot be "fleet" of what each gateway learns from its own requests: say a number, `concurrency`',
+        )
+    if limit.shares:
+        subject.find((*path, "shares"), "cannot be of a fleet: no gateway knows what classes have at the others")
+    if limit.unit_delay is not None:
+        subject.find((*path, "unit_delay"), "cannot be of a fleet: no gateway knows how many are before; use `queue`")
+    if limit.tiers and not any(part.needs_auth for part in limit.key_parts):
+        subject.find(
+            (*path, "tiers"),
+            "of a fleet need a `key` that says who asks, as auth.tenant: permits are borrowed for all who share it",
+        )
 
 
 def check_fleet_step(subject: Subject, place: Path, names: Collection[str]) -> None:

@@ -17,13 +17,18 @@ r = 1000/s, b = 0 and W = 60 s that is 2 % above r W; in the long run it is r, a
 Of a quota the store lends Q in a window and no more. What was lent in the last L of a window may be used in the next,
 so that a window sees at most Q and what was lent at its border. What a store has forgotten of a window is told to it
 again by those who have it, each with its next question; what was lent in between was lent twice.
+
+Of C permits to be under way the store lends C and no more, and counts what a node has under way beyond what it was
+lent as lent. So there are at most C under way, but for nodes that the store does not know of: one that was not heard
+for ``memory.grants.FORGOTTEN_MS`` and has not ended what it began, and, where the store has forgotten all, everybody
+until he asks again.
 """
 
 import math
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["HORIZON_S", "LEASE_S", "PAUSE_S", "QuotaAllowance", "RateAllowance", "pause_ms"]
+__all__ = ["HORIZON_S", "LEASE_S", "PAUSE_S", "PermitAllowance", "QuotaAllowance", "RateAllowance", "pause_ms"]
 
 HORIZON_S: Final = 0.2
 """How much of a rate is lent at once to all nodes together: with less the store is asked more often."""
@@ -143,3 +148,39 @@ class QuotaAllowance:
     def share(self, nodes: int) -> tuple[int, int]:
         """What a node may let in by itself while the store is away: so many, in windows of so many ms."""
         return self.maximum // max(1, nodes), self.period_ms
+
+
+@dataclass(frozen=True, slots=True)
+class PermitAllowance:
+    """``maximum`` requests of one key under way in a fleet."""
+
+    maximum: int
+
+    @property
+    def count(self) -> int:
+        """0 lets nobody in."""
+        return self.maximum
+
+    def chunk(self, nodes: int) -> int:
+        """Permits that a node has ready beyond what is under way there, so that few requests wait for the store."""
+        return max(1, self.maximum // (8 * max(1, nodes)))
+
+    def low(self, nodes: int) -> int:
+        """With less than this left a node borrows ahead; 0: only when it has nothing."""
+        return self.chunk(nodes) // 2
+
+    def share(self, nodes: int) -> int:
+        """A node's part: what it may have under way by itself while the store is away, and what it need not yield."""
+        return max(1, self.maximum // max(1, nodes)) if self.maximum else 0
+
+    def grown(self, needed: int, lent: int, nodes: int) -> int:
+        """What a node asks for that needs more than it was lent: twice as much, so that a burst takes few questions."""
+        return min(self.maximum, max(needed + self.chunk(nodes), 2 * lent))
+
+    def kept(self, needed: int, lent: int) -> int:
+        """What a node keeps that needs less than it was lent: the half of what it does not need goes back."""
+        return min(self.maximum, needed + (lent - needed) // 2 if lent > needed else needed)
+
+    def yielded(self, needed: int, lent: int, missing: int, nodes: int) -> int:
+        """What a node keeps of more than its part while another misses some of its own."""
+        return min(needed, max(self.share(nodes), lent - missing))

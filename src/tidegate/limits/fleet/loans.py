@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from tidegate.limits.fleet.allowance import QuotaAllowance, RateAllowance
-from tidegate.limits.fleet.scripts import borrow_quota, borrow_rate
+from tidegate.limits.fleet.allowance import PermitAllowance, QuotaAllowance, RateAllowance
+from tidegate.limits.fleet.scripts import borrow_quota, borrow_rate, hold_permits
+from tidegate.memory.grants import FORGOTTEN_MS
 
 if TYPE_CHECKING:
     from tidegate.redis.client import Client
 
-__all__ = ["Loan", "Question", "ask"]
+__all__ = ["Loan", "PermitLoan", "PermitQuestion", "Question", "ask", "ask_for_permits"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,3 +58,42 @@ async def ask(client: "Client", key: str, allowance: RateAllowance | QuotaAllowa
         told = (one.returned, one.window, one.used, one.held, one.held_left_ms)
         answer = await borrow_quota.run(client, [key], [*quota, one.least, one.wanted, *told])
     return Loan(*map(int, answer))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PermitQuestion:
+    """What a node says of a key's permits: all that is under way there, and what it needs and wants in all.
+
+    ``began_ms``: when it was asked, by the node's clock; ``turn``: of the question (``memory.grants``); ``had``: what
+    the node was lent until then.
+    """
+
+    node: str
+    began_ms: int
+    turn: int
+    had: int
+    under_way: int
+    needed: int
+    wanted: int
+
+
+class PermitLoan(NamedTuple):
+    """What the store lends: ``permits`` in all, negative where the node has asked again since, and to how many nodes.
+
+    Where another node misses some of its part: how many, and when it was refused them by the store's clock.
+    """
+
+    permits: int
+    nodes: int
+    missing: int
+    missed_at: int
+
+
+async def ask_for_permits(
+    client: "Client", key: str, allowance: PermitAllowance, question: PermitQuestion
+) -> PermitLoan:
+    """Asks; raises GatewayError or ReplyError when there is no answer."""
+    one, maximum = question, allowance.maximum
+    told = (one.under_way, min(one.needed, maximum), one.wanted)
+    answer = await hold_permits.run(client, [key], [maximum, one.node, one.turn, FORGOTTEN_MS, *told])
+    return PermitLoan(*map(int, answer))

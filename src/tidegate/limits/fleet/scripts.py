@@ -7,7 +7,7 @@ from typing import Final
 
 from tidegate.redis.scripts import Script
 
-__all__ = ["borrow_quota", "borrow_rate", "count_nodes", "take_all"]
+__all__ = ["borrow_quota", "borrow_rate", "count_nodes", "hold_permits", "take_all"]
 
 # The bucket of a rate is its theoretical arrival time (GCRA), in microseconds of the store's clock. Numbers are
 # doubles: exact to 2^53 us, the year 2255. A key lives until its bucket is full again, and equals an absent one then.
@@ -163,6 +163,72 @@ end
 return answer
 """
 
+# Permits are a hash: of each node what it is lent, what is under way there, when it was heard, and the turn of the
+# question that it was heard with. What a node says is the whole of what it has, so that nothing is counted twice, or
+# for ever, whatever was lost on the way. And which node was last refused what it needs of its part, when, and how much:
+# that is kept for it for two seconds, and others hear of it.
+_PERMITS: Final = """
+local function permits_of(key, maximum, node, turn, life)
+  local one = {others = 0, nodes = 1, lent = 0, is_late = false, missing = 0, missed_at = 0, is_missed = false}
+  local now = math.floor(now_us / 1000)
+  local fields = redis.call('HGETALL', key)
+  for i = 1, #fields, 2 do
+    local name = fields[i]
+    if name == 'short' then
+      local who, at, missing = string.match(fields[i + 1], '(%S+) (%d+) (%d+)')
+      one.is_missed = who == node
+      if now - tonumber(at) < 2000 then one.missing, one.missed_at = tonumber(missing), tonumber(at) end
+    else
+      local lent, used, heard, its_turn = string.match(fields[i + 1], '(%d+) (%d+) (%d+) (%d+)')
+      heard = tonumber(heard)
+      if heard <= now - life then redis.call('HDEL', key, name)
+      elseif name == node then
+        one.lent = tonumber(lent)
+        -- Turns come round: a later one is less than half of them ahead.
+        local behind = (tonumber(its_turn) - turn) % 16777216
+        one.is_late = behind > 0 and behind < 8388608
+      else
+        one.others = one.others + math.max(tonumber(lent), tonumber(used))
+        one.nodes = one.nodes + 1
+        -- Heard by a clock that was ahead, before a fail-over or a step back: from now on its time counts.
+        if heard > now then
+          redis.call('HSET', key, name, string.format('%s %s %.0f %s', lent, used, now, its_turn))
+        end
+      end
+    end
+  end
+  if one.is_missed then one.missing = 0 end
+  -- What is kept for another is not lent; but nobody is lent less than he has because of it, as he may not hear of it.
+  function one.left()
+    local left = math.max(0, maximum - one.others)
+    return math.max(0, left - one.missing, math.min(left, one.lent))
+  end
+  function one.save(lent, used, needed)
+    if used == 0 and needed == 0 and lent == 0 then redis.call('HDEL', key, node)
+    else redis.call('HSET', key, node, string.format('%.0f %.0f %.0f %.0f', lent, used, now, turn)) end
+    local part = maximum > 0 and math.max(1, math.floor(maximum / one.nodes)) or 0
+    local missing = math.min(needed, part) - math.max(lent, used)
+    if missing > 0 then redis.call('HSET', key, 'short', string.format('%s %.0f %.0f', node, now, missing))
+    elseif one.is_missed then redis.call('HDEL', key, 'short') end
+    redis.call('PEXPIRE', key, life)
+  end
+  return one
+end
+"""
+
+_HOLD_PERMITS: Final = """
+-- KEYS permits. ARGV: maximum, node, turn of its question, ms after which it is forgotten, under way there, needed,
+--   wanted.
+-- {permits lent: none to wanted; -1 where it has asked again since; nodes that have some;
+--  how many another node misses of its part, and since when}
+local used, needed, wanted = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+local permits = permits_of(KEYS[1], tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]))
+if permits.is_late then return {-1, permits.nodes, 0, 0} end
+local lent = math.min(wanted, permits.left())
+permits.save(lent, used, needed)
+return {lent, permits.nodes, permits.missing, permits.missed_at}
+"""
+
 _COUNT_NODES: Final = """
 -- KEYS sorted set of nodes by when they were heard. ARGV: this node, ms after which one is gone. How many there are.
 local t = redis.call('TIME')
@@ -178,4 +244,5 @@ return redis.call('ZCARD', KEYS[1])
 borrow_quota = Script(_TIME + _QUOTA + _BORROW_QUOTA)
 borrow_rate = Script(_TIME + _RATE + _BORROW_RATE)
 take_all = Script(_TIME + _RATE + _QUOTA + _TAKE_ALL)
+hold_permits = Script(_TIME + _PERMITS + _HOLD_PERMITS)
 count_nodes = Script(_COUNT_NODES)

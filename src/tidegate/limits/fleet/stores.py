@@ -5,11 +5,12 @@ They belong to the worker, as the links do: a reload makes new lenders, and what
 
 import asyncio
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import astuple
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from tidegate.limits.fleet.allowance import PermitAllowance
 from tidegate.limits.limit import Limit
 from tidegate.memory.meters import Meters
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     # Loaded only by workers that have such a limit: what a link stands on is a megabyte.
     from tidegate.limits.fleet.lender import Lender
     from tidegate.limits.fleet.nodes import Nodes
+    from tidegate.limits.fleet.permits import PermitLender
 
 __all__ = ["FleetStores"]
 
@@ -37,26 +39,17 @@ class FleetStores:
         self._links = links
         self._secret = secret
         self._meters = meters
-        self._told: dict[Lender, tuple[int, ...]] = {}
+        self._told: dict[Lender | PermitLender, tuple[int, ...]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self.nodes: dict[str, Nodes] = {}
-        self.lenders: dict[str, Lender] = {}
+        self.lenders: dict[str, Lender | PermitLender] = {}
         """By the limit's name, of the snapshot that was prepared last."""
+        self._prepared: dict[str, tuple[PermitLender, tuple[int, int] | None]] = {}  # … of them, those of concurrency
+        self._active: dict[str, PermitLender] = {}  # those of the snapshot that is active
 
     def lend_to(self, limit: Limit) -> None:
         """Has somebody borrow for a fleet's limit."""
-        from tidegate.limits.fleet.lender import Lender
-
-        store = limit.settings.store or ""
-        lender = Lender(
-            limit.name,
-            limit.settings,
-            limit.allowances,
-            limit.lease_table,
-            link=lambda: self._links.get(store),
-            nodes=self._nodes_of(store),
-            now_ms=lambda: time.monotonic_ns() // 1_000_000,
-        )
+        lender = self._lender_of(limit)
         if before := self.lenders.get(limit.name):
             self._tell(before)
             self._told.pop(before, None)  # what it settles later is not counted
@@ -65,16 +58,49 @@ class FleetStores:
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(REPORT_S, self._report)
 
-    def begin(self, stores: Collection[str]) -> None:
-        """Says in these stores that the gateway is there, and in others no more: a snapshot has become active.
+    def _lender_of(self, limit: Limit) -> "Lender | PermitLender":
+        store = limit.settings.store or ""
+        nodes = self._nodes_of(store)
 
-        By that the connections are there before the first request needs one.
+        def link() -> Any:
+            return self._links.get(store)
+
+        def now_ms() -> int:
+            return time.monotonic_ns() // 1_000_000
+
+        if limit.grants is not None and limit.permits is not None:
+            from tidegate.limits.fleet.permits import PermitLender
+
+            allowed = [one for one in limit.allowances if isinstance(one, PermitAllowance)]
+            lender = PermitLender(
+                limit.name, limit.settings, allowed, limit.grants, limit.permits, link=link, nodes=nodes, now_ms=now_ms
+            )
+            self._prepared[limit.name] = lender, limit.only_key
+            return lender
+        from tidegate.limits.fleet.lender import Lender
+
+        lent = [one for one in limit.allowances if not isinstance(one, PermitAllowance)]
+        return Lender(limit.name, limit.settings, lent, limit.lease_table, link=link, nodes=nodes, now_ms=now_ms)
+
+    def begin(self, stores_of: Mapping[str, str | None]) -> None:
+        """A snapshot has become active, with these limits of fleets in these stores.
+
+        Says there that the gateway is there, and in other stores no more: by that the connections are there before the
+        first request needs one. Lenders of permits go on where those of the snapshot before are.
         """
         for name, nodes in self.nodes.items():
-            if name in stores:
+            if name in stores_of.values():
                 nodes.begin()
             else:
                 nodes.close()
+        before, self._active = self._active, {}
+        for name, (lender, only_key) in self._prepared.items():
+            if name in stores_of:
+                self._active[name] = lender
+                lender.begin(only_key, before.pop(name, None))
+        for lender in before.values():
+            lender.retire()
+        self._prepared.clear()
 
     def _nodes_of(self, store: str) -> "Nodes":
         from tidegate.limits.fleet.nodes import Nodes, node_name
@@ -93,7 +119,7 @@ class FleetStores:
         self.report()
         self._timer = asyncio.get_running_loop().call_later(REPORT_S, self._report)
 
-    def _tell(self, lender: "Lender") -> None:
+    def _tell(self, lender: "Lender | PermitLender") -> None:
         now = astuple(lender.counts)
         before = self._told.get(lender, (0,) * len(now))
         self._told[lender] = now
@@ -109,7 +135,7 @@ class FleetStores:
         self.report()
         for nodes in self.nodes.values():
             nodes.close()
-        for lender in self.lenders.values():
+        for lender in (*self.lenders.values(), *self._active.values()):
             lender.close()
 
     def __repr__(self) -> str:
