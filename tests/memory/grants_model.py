@@ -1,13 +1,14 @@
-"""What a fleet's store lends a machine as a model: workers that ask, take and end permits, a network, and another machine.
+"""What a fleet's store lends a machine, as a model: workers that ask, take and end, a network, another machine.
 
-A worker's program is a row of words: "take" a permit, "end" one, "ask" the store. A step is one access to shared memory.
-A worker that is stopped is one that does no step for long, so it is there without being modelled; one that dies leaves
-the permits that it counted, which the supervisor takes back. Nothing keeps two workers from asking at once here, as the
-mark that does so in ``leases.h`` ends by itself. Questions and answers arrive in any order, late or never, and what is
-wanted is anything. The other machine takes all that is left in the store, or gives it back, at any moment.
+A worker's program is a row of words: "take" a permit, "end" one, "ask" the store. A step is one access to shared
+memory. A worker that is stopped is one that does no step for long, so it is there without being modelled; one that
+dies leaves the permits that it counted, which the supervisor takes back. Nothing keeps two workers from asking at
+once here, as the mark that does so in ``leases.h`` ends by itself. Questions and answers arrive in any order, late or
+never, and what is wanted is anything. The other machine takes all that is left in the store, or gives it back, at any
+moment.
 
-Time goes in ticks. A grant is of use for ``HELD`` of them from when it was asked, the store remembers for ``FORGOTTEN``
-what it has heard. ``flaw`` breaks one rule of ``memory/grants.h``.
+Time goes in ticks. A grant is of use for ``HELD`` of them from when it was asked, the store remembers for
+``FORGOTTEN`` what it has heard. ``flaw`` breaks one rule of ``memory/grants.h``.
 """
 
 from __future__ import annotations
@@ -138,7 +139,7 @@ class Model:
                 for wanted in range(self.maximum + 1):
                     yield put(s, i, w._replace(todo=todo, at="sum_early" if early else "begin", wanted=wanted))
 
-    # -- a permit -------------------------------------------------------------------------------------------------------
+    # -- a permit -----------------------------------------------------------------------------------------------------
 
     def sum(self, s: State, i: int, w: Worker) -> Iterator[State]:
         yield put(s, i, w._replace(at="read", seen=under_way(s)))
@@ -155,7 +156,7 @@ class Model:
         else:
             yield put(s, i, w._replace(at=""))
 
-    # -- a question -----------------------------------------------------------------------------------------------------
+    # -- a question ---------------------------------------------------------------------------------------------------
 
     def sum_early(self, s: State, i: int, w: Worker) -> Iterator[State]:
         yield put(s, i, w._replace(at="begin", used=under_way(s)))
@@ -187,7 +188,7 @@ class Model:
             done = done._replace(permits=w.seen, until=w.began + self.held)
         yield done
 
-    # -- the store and the other machine ----------------------------------------------------------------------------------
+    # -- the store and the other machine ------------------------------------------------------------------------------
 
     def store_steps(self, s: State) -> Iterator[State]:
         known = 0 if s.record is None else max(s.record.lent, s.record.used)

@@ -1,9 +1,9 @@
-"""Credits that a machine borrows of a fleet's limit as a model: workers that take, ask and settle, each dead at any step.
+"""Credits that a machine borrows of a fleet as a model: workers that take, ask and settle, each dead at any step.
 
-A worker's program is a row of words: "take" a credit, "borrow" some if there is none, "settle" what an epoch has left. A
-step is one access to shared memory; a swap is one, as ``cells.h`` makes it, and names what was read before. A worker that
-is stopped is one that does no step for long. Time goes in ticks of an epoch; the store lends at any moment, and its answer
-is there when the worker looks.
+A worker's program is a row of words: "take" a credit, "borrow" some, "settle" what an epoch has left. A step is one
+access to shared memory; a swap is one, as ``cells.h`` makes it, and names what was read before. A worker that is
+stopped is one that does no step for long. Time goes in ticks of an epoch; the store lends at any moment, and its
+answer is there when the worker looks.
 
 ``flaw`` breaks one rule of ``memory/leases.h``.
 """
@@ -45,7 +45,7 @@ class Worker(NamedTuple):
 
 
 class State(NamedTuple):
-    """Shared memory (a cell for each parity of epochs, until when somebody asks), the workers, and what became of credits.
+    """Shared memory (a cell for each parity of epochs, until when somebody asks), workers, and what became of credits.
 
     A credit is the epoch in which it was asked for.
     """

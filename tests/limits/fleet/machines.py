@@ -7,6 +7,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from tests.limits.laid_out import MEMORY
+
+from tidegate.config.allotment import allot
 from tidegate.config.limits import PERMITS_MAX
 from tidegate.limits.fleet.allowance import PermitAllowance
 from tidegate.limits.fleet.nodes import Nodes
@@ -14,6 +17,7 @@ from tidegate.limits.fleet.permits import PermitLender
 from tidegate.limits.limit import Limit
 from tidegate.memory.grants import GrantTable
 from tidegate.memory.leases import ASKED_MS
+from tidegate.memory.region import Region
 from tidegate.testing.limits import limits
 
 LIMIT = "held"
@@ -26,21 +30,34 @@ def now_ms() -> int:
 
 
 class Machine:
-    """One gateway with one worker.
+    """One gateway, as one of its workers sees it.
 
     Args:
         link: To the store.
         name: What the store knows it by.
         maximum: Of the fleet.
         clock_ms: Its own.
+        shared: The memory of its workers, and which of them this is; None: it has one, and memory of its own.
         options: Of the limit.
     """
 
     def __init__(
-        self, link: Any, name: str, maximum: int, *, clock_ms: Callable[[], int] = now_ms, **options: Any
+        self,
+        link: Any,
+        name: str,
+        maximum: int,
+        *,
+        clock_ms: Callable[[], int] = now_ms,
+        shared: tuple[Region, int] | None = None,
+        **options: Any,
     ) -> None:
         section = {"concurrency": maximum, "scope": "fleet", "store": "main", **options}
         self.limit: Limit = limits(**{LIMIT: section})[LIMIT]
+        if shared is not None:
+            region, slot = shared
+            settings = self.limit.settings
+            place = allot({}, {LIMIT: settings}, MEMORY)[0][LIMIT]
+            self.limit = Limit(LIMIT, settings, place, region.mapping, region.secret, region.inflight(slot))
         assert self.limit.grants is not None
         assert self.limit.permits is not None
         assert self.limit.only_key is not None
