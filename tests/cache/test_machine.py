@@ -15,7 +15,7 @@ from tests.redis.links import FAR_S, Log, background, link_to, run, until
 from tests.redis.servers import Server
 
 from tidegate.cache.cache import Cache
-from tidegate.cache.machine import MachineTier, directory_for
+from tidegate.cache.machine import AT_ONCE, MachineTier, directory_for
 from tidegate.errors import GatewayError
 
 
@@ -173,5 +173,63 @@ def test_a_large_value_that_a_worker_has_at_hand_outlives_a_flood_of_the_machine
         async with worker(tmp_path, memory=1 << 20) as one:
             await one.get("record", origin.load)
         assert len(origin.asked) == 1
+
+    run(scenario())
+
+
+def test_a_value_that_is_large_is_copied_in_steps_once_for_all_who_ask_and_others_have_the_loop(tmp_path: Path) -> None:
+    value = bytes(range(256)) * 4096 * 8  # 8 MiB
+
+    async def scenario() -> None:
+        origin = Origin(value)
+        async with worker(tmp_path) as one:
+            await one.get("k", origin.load)
+            await kept(one, 1)
+        async with worker(tmp_path) as one:
+            asking = [background(asyncio.wait_for(one.get("k", origin.load), FAR_S)) for _ in range(50)]
+            turns = 0
+            while not all(each.done() for each in asking):
+                turns += 1
+                await asyncio.sleep(0)
+            found = await asyncio.gather(*asking)
+            assert turns > len(value) // AT_ONCE
+            assert found[0] == value and all(each is found[0] for each in found)
+            assert one.statistics().machine.hits == 1  # type: ignore[union-attr]
+        assert len(origin.asked) == 1
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("how", ["invalidated", "replaced"])
+def test_a_large_value_that_changes_while_it_is_copied_is_not_what_was_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    async def scenario() -> None:
+        origin = Origin(b"a" * (3 << 20))
+        async with worker(tmp_path) as one:
+            await one.get("k", origin.load)
+            await kept(one, 1)
+        async with worker(tmp_path) as one:
+            machine = one._machine
+            assert machine is not None
+            real = machine._store.get
+            looked = 0
+
+            def get(key: bytes, now_s: float) -> Any:
+                nonlocal looked
+                looked += 1
+                if looked == 3:  # after the copy, which began with the second
+                    if how == "invalidated":
+                        one._begin_invalidation(one._names.slot_of_key("k"))
+                    else:
+                        found = real(key, now_s)
+                        assert found is not None
+                        return found._replace(meta=found.meta[:1] + b"\xcb" + bytes(8) + found.meta[10:])
+                return real(key, now_s)
+
+            monkeypatch.setattr(machine._store, "get", get)
+            origin.answer = b"b" * (3 << 20)
+            assert await one.get("k", origin.load) == origin.answer
+        assert len(origin.asked) == 2
 
     run(scenario())

@@ -95,6 +95,7 @@ class Fetcher:
         self._chance = chance
         self._flights = flights
         self._machine = machine
+        self._copying: set[Key] = set()  # large values of the machine that a flight is to copy, or copies
         self._limit = Limit(settings.load_timeout)
 
     async def fetch(self, key: Key, call: Call) -> Entry:
@@ -128,14 +129,16 @@ class Fetcher:
         return Later(later.future, partial(self._answered, key, call, mark, later.then))
 
     def find(self, key: Key, older: Entry | None = None) -> Entry | None:
-        """What the machine has, kept, if it may be given out: without a wait."""
-        if self._machine is None:
+        """What the machine has, kept, if it may be given out without a wait."""
+        if self._machine is None or key in self._copying:
             return None
-        entry = self._machine.find(key, self._maker.now(), self._maker.lifetimes, self._codec)
-        if entry is None or (older is not None and not _is_newer(entry, older)):
+        found = self._machine.find(key, self._maker.now(), self._maker.lifetimes, self._codec)
+        if found is None:
             return None
-        self._keep(entry)
-        return entry if _is_enough(entry, older) else None
+        if isinstance(found, Entry):
+            return self._to_give_out(found, older)
+        self._copying.add(key)  # who asks next need not look, but waits for the flight
+        return None
 
     async def put(self, key: Key, loaded: Loaded) -> None:
         """Stores a value that was not fetched. Raises GatewayError when Redis is away."""
@@ -211,10 +214,30 @@ class Fetcher:
 
     async def _look(self, key: Key, call: Call) -> tuple[Entry | None, Ticket | None]:
         """What is in other tiers, if it is newer than what the caller has; no ticket: Redis could not be asked."""
-        entry = self.find(key, call.older)
+        entry = await self._find_any(key, call.older)
         if entry is not None or self.remote is None:
             return entry, None
         return await self._look_afar(key, call, self.remote)
+
+    async def _find_any(self, key: Key, older: Entry | None) -> Entry | None:
+        """What the machine has, the large included."""
+        if self._machine is None:
+            return None
+        of = self._maker.now(), self._maker.lifetimes, self._codec
+        try:
+            found = self._machine.find(key, *of)
+            if found is not None and not isinstance(found, Entry):
+                found = await self._machine.copy(key, found, *of)
+            return None if found is None else self._to_give_out(found, older)
+        finally:
+            self._copying.discard(key)
+
+    def _to_give_out(self, entry: Entry, older: Entry | None) -> Entry | None:
+        """An entry of another tier, kept if it is newer than what the caller has; None: it is not enough for him."""
+        if older is not None and not _is_newer(entry, older):
+            return None
+        self._keep(entry)
+        return entry if _is_enough(entry, older) else None
 
     async def _look_afar(
         self, key: Key, call: Call, remote: "Remote", *, is_again: bool = False

@@ -19,6 +19,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
+from tidegate.cache.assembly import Assembly
 from tidegate.cache.envelope import HEAD_MAX, Found, Head, Ticket, looks_sealed, open_envelope, seal
 from tidegate.cache.names import unwire, wire
 from tidegate.cache.pacing import Pacing
@@ -281,21 +282,19 @@ class Remote:
             if await self.link.bulk.call("STRLEN", self.key(key)) != at + head.size:
                 await self._remove(key, begin[:at], f"it is not of the {head.size} bytes that its head says")
                 return None
-            whole = bytearray(head.size)
-            got = len(begin) - at
-            whole[:got] = begin[at:]
-            while got < head.size:
-                size = min(self._piece, head.size - got)
+            whole = Assembly(head.size)
+            whole.add(begin[at:])
+            while whole.filled < head.size:
+                got, size = whole.filled, min(self._piece, head.size - whole.filled)
                 await self._pace(size)
                 piece = await self.link.bulk.call("GETRANGE", self.key(key), at + got, at + got + size - 1)
                 if len(piece) != size:
                     return None
-                whole[got : got + size] = piece
-                got += size
+                whole.add(piece)
                 self._bytes_in += size
             # Each writing has a nonce of its own: the same head before and after is the same value all along.
             again = await self.link.bulk.call("GETRANGE", self.key(key), 0, at - 1)
-        return bytes(whole) if again == begin[:at] else None
+        return whole.take() if again == begin[:at] else None
 
     async def _remove(self, key: Key, begin: bytes, why: str) -> None:
         """Removes a damaged value, so that the next takes its place."""
