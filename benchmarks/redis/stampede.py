@@ -128,11 +128,10 @@ class Play:
         self.served_s = 0.0
 
     async def request(self, get: Callable[[], Awaitable[bytes]]) -> None:
-        """One that needs the record, and gives up in the end."""
+        """One that needs the record; what ``get`` raises is that it was not there in time."""
         began = time.monotonic()
         try:
-            async with asyncio.timeout(self.case.deadline_s):
-                answer = await get()
+            answer = await get()
         except (TimeoutError, GatewayError):
             self.late += 1
         else:
@@ -212,7 +211,12 @@ async def work(told: Connection, slot: int) -> None:
     await link.control.ping()
     if case.is_naive:
         lane = link.bulk  # for everything
-        told.send(await play.run(slot, lambda: fetch(link, case.size), lane.ping, lane.set))
+
+        async def get() -> bytes:
+            async with asyncio.timeout(case.deadline_s):  # as `wait` is for who asks a cache
+                return await fetch(link, case.size)
+
+        told.send(await play.run(slot, get, lane.ping, lane.set))
         link.close()
         return
     # Opened while nobody asks, as a worker does before it is ready.

@@ -31,6 +31,7 @@ __all__ = ["AT_ONCE", "Large", "MachineTier", "directory_for"]
 
 AT_ONCE: Final = 1 << 20
 """Bytes that are copied in one go, which takes half a millisecond."""
+_STEP: Final = 256 << 10  # of what is larger: an answer is there after two turns of the loop
 
 
 class _Meta(msgspec.Struct, frozen=True, array_like=True):
@@ -121,8 +122,8 @@ class MachineTier:
     async def copy(self, key: Key, large: Large, now: float, lifetimes: Lifetimes, codec: Codec) -> Entry | None:
         """The entry of what `find` has shown; None when it was invalidated or replaced since."""
         whole = Assembly(len(large.value))
-        for at in range(0, whole.size, AT_ONCE):
-            whole.add(large.value[at : at + AT_ONCE])
+        for at in range(0, whole.size, _STEP):
+            whole.add(large.value[at : at + _STEP])
             await asyncio.sleep(0)
         found = self.find(key, now, lifetimes, codec, (large.meta, whole.take()))
         return found if isinstance(found, Entry) else None

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Remote"]
 
-_STEP: Final = 1 << 20
+_STEP: Final = 256 << 10  # of a checksum: a tenth of a millisecond
 _LARGE_KNOWN: Final = 4096  # large keys whose size is remembered
 _ALONE_S: Final = 30.0  # after which another may, if the one who reads has been stopped
 _FENCE_S: Final = 900.0  # longer than any fetch that may have begun before it
