@@ -10,19 +10,24 @@ import itertools
 import json
 import signal
 import socket
+import ssl
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 import hiredis
 import pytest
+import trustme
 from tests.plane.harness import Plane, until
 from tests.redis.servers import Server, serving
+
+from tidegate.testing.relay import Relay
 
 ANN = json.dumps({"user": "ann"})
 POLICIES = ("deny", "allow", "share")
 CONFIGURATION = """
 [redis.main]
-url = "redis://{address}/0"
+url = "{url}"
 timeout = "{patience}"
 pool = {{ wait_timeout = "{patience}" }}
 [cache.values]
@@ -94,9 +99,10 @@ READ_ONLY = AWAY._replace(known=200, unknown=401)
 class Clients:
     """Clients of a gateway, each request of a kind that no gateway remembers."""
 
-    def __init__(self, plane: Plane) -> None:
+    def __init__(self, plane: Plane, first: int = 0) -> None:
         self.plane = plane
-        self._numbers = itertools.count()
+        self._numbers = itertools.count(first)
+        self.number = first
 
     def status(self, path: str, fields: str = "") -> int:
         return self.plane.get(path, fields).status
@@ -105,7 +111,7 @@ class Clients:
         return self.status("/session", "Cookie: session=ann\r\n")
 
     def met(self) -> Met:
-        number = next(self._numbers)
+        self.number = number = next(self._numbers)
         limited = [[self.status(f"/{one}", f"X-User: u{number}\r\n") for _ in range(3)] for one in POLICIES]
         assert self.status("/open") == 200
         return Met(
@@ -116,10 +122,11 @@ class Clients:
         )
 
 
-def gateway(server: Server, patience: str = "5s", cap: str = "1s") -> Plane:
-    """``patience``: far, where the server answers; what is silent is waited for, and so not for long."""
+def gateway(server: Server, patience: str = "5s", cap: str = "1s", url: str = "") -> Plane:
+    """``patience``: far, where the server answers; what is silent is waited for, and so not for long. ``url``: of the
+    server, with what stands below it in the file, when it is not the plain one."""
     limits = "".join(LIMIT.format(policy=policy, cap=cap) for policy in POLICIES)
-    text = CONFIGURATION.format(address=server.address, patience=patience, limits=limits)
+    text = CONFIGURATION.format(url=url or f"redis://{server.address}/0", patience=patience, limits=limits)
     return Plane(text, server='filter_packages = ["tests"]')
 
 
@@ -205,11 +212,28 @@ def test_keys_of_another_type_are_as_if_nobody_had_written_them() -> None:
     with serving() as server:
         server.ask("SET", "session:ann", ANN)
         with gateway(server) as plane:
-            assert Clients(plane).met() == SERVED
-            written = until(lambda: {key for key in server.ask("KEYS", "*") if b"cached" in key}, "the value is stored")
-        keys = {key for key in server.ask("KEYS", "*") if not key.endswith(b":nodes")} | written
-        for key in keys:
-            server.ask("DEL", key)
-            server.ask("LPUSH", key, "of another type")
+            clients = Clients(plane)
+            until(lambda: clients.met() == SERVED, "all is well")
+            last = f"{{/cached/{clients.number}}}".encode()
+            until(lambda: any(key.endswith(last) for key in server.ask("KEYS", "*")), "the value is stored")
+        for key in server.ask("KEYS", "*"):
+            if not key.endswith(b":nodes"):
+                server.ask("DEL", key)
+                server.ask("LPUSH", key, "of another type")
         with gateway(server) as plane:
-            assert Clients(plane).met() == AWAY._replace(known=401, unknown=401)
+            assert Clients(plane, clients.number).met() == AWAY._replace(known=401, unknown=401)
+
+
+def test_a_server_with_the_certificate_of_another_is_as_if_it_were_away(tmp_path: Path) -> None:
+    authority, roots = trustme.CA(), tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(roots)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("redis.internal").configure_cert(context)
+    with serving() as server, Relay(server.address, tls=context) as relay:
+        server.ask("SET", "session:ann", ANN)
+        for name, expected in (("redis.internal", SERVED), ("other.internal", AWAY)):
+            url = f'rediss://{relay.address}/0"\ntls.ca = "{roots}"\ntls.name = "{name}'
+            with gateway(server, url=url) as plane:
+                clients = Clients(plane)
+                until(lambda: clients.met() == expected, f"{name} is met so")  # noqa: B023 - before the next
+                assert clients.known() == expected.known
