@@ -23,3 +23,12 @@ def test_objects_travel_as_json() -> None:
         codec.encode(object())
     with pytest.raises(ValueError, match=r"."):
         codec.decode(b"{")
+
+
+def test_objects_that_say_what_they_are_travel_as_that() -> None:
+    class Plan:
+        def as_json(self) -> dict[str, str]:
+            return {"name": "gold"}
+
+    codec = codec_named("json")
+    assert codec.decode(codec.encode([Plan()])) == [{"name": "gold"}]

@@ -159,7 +159,7 @@ def test_whatever_happens_the_bound_holds_and_the_sums_are_right(
         seen = one.statistics()
         assert seen.bytes == sum(found.size for found in one._entries.values()) <= room
         assert seen.entries == len(one._line) + len(one._kept) + len(one._pinned)
-        assert one._bytes[id(one._pinned)] <= room / 2
+        assert one._pinned.bytes <= room / 2
 
 
 def test_large_values_that_were_used_are_told_once_for_each_time() -> None:

@@ -105,5 +105,5 @@ def test_requests_on_the_synchronous_path_make_nothing_for_the_collector(tmp_pat
             assert pipelined(running_gateway.address, 20_000, "/hello") == [200] * 20_000
             after = metrics(running_gateway)
             assert after["tidegate_exchange_path_total", ("cause", ""), ("path", "sync")] >= 40_000
-            # One object that is tracked for each of 40,000 requests would be some sixty collections.
+            # One object that is tracked for each of 40,000 requests would be eight collections.
             assert after["tidegate_gc_collections_total", ("worker", "0")] - before <= 3

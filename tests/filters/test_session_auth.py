@@ -14,7 +14,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
-import msgspec
 import pytest
 from tests.cache.caches import Clock
 from tests.cache.caches import cache as cache_with
@@ -23,6 +22,7 @@ from tests.redis.servers import Server, serving
 
 from tidegate import Filter, Request, Response, testing
 from tidegate.cache.cache import Cache
+from tidegate.cache.codec import codec_named
 from tidegate.config.options import make
 from tidegate.filters.session_auth import SessionAuth
 from tidegate.filters.tokens.auth import Refusal, Verdict
@@ -195,7 +195,8 @@ def test_session_that_another_worker_has_found_is_as_good(server: Server) -> Non
     async def travel(gw: Gateway) -> None:
         cache = gw._server.caches["sessions"]
         ((key, entry),) = cache.entries.items()
-        await cache.set(key, msgspec.json.decode(msgspec.json.encode(entry.value)), ttl=3600.0)
+        codec = codec_named("json")
+        await cache.set(key, codec.decode(codec.encode(entry.value)), ttl=3600.0)
 
     with gateway(server.address, headers={"X-User": "user", "X-None": "none"}) as gw:
         assert gw.get("/", cookie("a1")).status == 200

@@ -17,6 +17,25 @@ def test_nothing_a_worker_imports_is_for_people():
     assert not set(FORBIDDEN) & set(loaded)
 
 
+# Objects of exchanges that wait, 4,000 of them and then 8,000; and one that was there before the worker served.
+COLLECTED = """
+import gc, tidegate.process.worker as worker
+before = []
+worker.settle_collector()
+runs = []
+gc.callbacks.append(lambda phase, info: runs.append(info["generation"]))
+waiting = [[] for _ in range(4000)]
+few = len(runs)
+waiting += [[] for _ in range(4000)]
+print(few, len(runs) > 0, any(one is before for one in gc.get_objects()))
+"""
+
+
+def test_collector_leaves_some_hundred_waiting_exchanges_alone_and_the_snapshot_for_ever():
+    said = subprocess.run([sys.executable, "-c", COLLECTED], capture_output=True, text=True, check=True).stdout
+    assert said.split() == ["0", "True", "False"]
+
+
 @pytest.mark.e2e
 def test_idle_worker_is_small():
     with supervised(workers=1) as gateway:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.redis.commands import LARGE, encode, encode_in_pieces, has_large, key_of
+from tidegate.redis.commands import LARGE, encode, encode_in_pieces, key_of
 
 arguments = st.one_of(
     st.text(max_size=30),
@@ -35,20 +35,6 @@ def test_large_argument_is_sent_from_where_it_lies() -> None:
     assert all(view.obj is value for view in views)
     assert sum(map(len, views)) == len(value)
     assert max(map(len, pieces)) <= 256 << 10
-
-
-@pytest.mark.parametrize(
-    ("args", "is_so"),
-    [
-        (("GET", "k"), False),
-        (("SET", "k", b"x" * (LARGE - 1)), False),
-        (("SET", "k", b"x" * LARGE), True),
-        (("SET", "k", 10**100), False),
-        (("SET", "k", memoryview(b"x" * LARGE)), True),
-    ],
-)
-def test_large_is_what_has_so_many_bytes(args: tuple[Any, ...], is_so: bool) -> None:
-    assert has_large(args) is is_so
 
 
 @pytest.mark.parametrize("wrong", [None, [1], object()])

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.redis.links import background, run
 
+from tidegate.redis.commands import LARGE
 from tidegate.redis.meters import Meters
-from tidegate.redis.pipeline import Pipeline, Waiter
+from tidegate.redis.pipeline import Pipeline, Waiter, has_large
 
 
 class Wire:
@@ -212,3 +213,17 @@ def test_bytes_in_flight_are_what_is_written(size: int) -> None:
         assert sum(map(len, wire.written)) == flying == lane.bytes_out
 
     run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("args", "is_so"),
+    [
+        (("GET", "k"), False),
+        (("SET", "k", b"x" * (LARGE - 1)), False),
+        (("SET", "k", b"x" * LARGE), True),
+        (("SET", "k", 10**100), False),
+        (("SET", "k", memoryview(b"x" * LARGE)), True),
+    ],
+)
+def test_large_is_what_has_so_many_bytes(args: tuple[Any, ...], is_so: bool) -> None:
+    assert has_large(args) is is_so

@@ -1,6 +1,6 @@
 """What values are while they travel: bytes as they are, or JSON of objects."""
 
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 import msgspec
 
@@ -17,6 +17,16 @@ class Codec(Protocol):
         """The value of bytes; ValueError when they are of another codec."""
 
 
+def _as_json(value: Any) -> Any:
+    """Of an object that JSON does not know and that says itself what it is there."""
+    if not hasattr(value, "as_json"):
+        raise TypeError(f"{type(value).__name__} is nothing that JSON has, nor has it `as_json`")
+    return value.as_json()
+
+
+_encode: Final = msgspec.json.Encoder(enc_hook=_as_json).encode
+
+
 class _Bytes:
     def encode(self, value: Any) -> bytes:
         if not isinstance(value, bytes | bytearray | memoryview):
@@ -30,7 +40,7 @@ class _Bytes:
 
 class _Json:
     def encode(self, value: Any) -> bytes:
-        return msgspec.json.encode(value)
+        return _encode(value)
 
     def decode(self, data: bytes) -> Any:
         return msgspec.json.decode(data)

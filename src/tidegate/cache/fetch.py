@@ -366,7 +366,9 @@ def _loaded(found: Any, call: Call) -> Loaded:
     """What a load has returned, with what the caller says of it."""
     if not isinstance(found, Loaded):
         return Loaded(found, call.ttl_s, call.tags)
-    tags = (*call.tags, *(tag for tag in found.tags if tag not in call.tags))
+    tags = found.tags
+    if call.tags:
+        tags = (*call.tags, *(tag for tag in tags if tag not in call.tags))
     return Loaded(found.value, call.ttl_s if found.ttl is None else found.ttl, tags)
 
 

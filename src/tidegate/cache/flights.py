@@ -10,7 +10,6 @@ to need it, or when it has failed and somebody else who waits is to lead.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Final, NamedTuple
@@ -47,7 +46,7 @@ class _Flight:
     __slots__ = ("last", "under_way", "waiting")
 
     def __init__(self, call: Call) -> None:
-        self.waiting: deque[tuple[Call, Waiting]] = deque()
+        self.waiting: list[tuple[Call, Waiting]] = []
         self.last = call
         self.under_way: asyncio.Future[Any] | None = None  # its task, or what was begun without one
 
@@ -176,7 +175,7 @@ class Flights:
     def _has_followers(self, flight: _Flight, leader: Waiting | None, error: Exception) -> bool:
         """Tells the one whose ``load`` has failed; whether somebody else still waits."""
         if leader is not None:
-            flight.waiting.popleft()
+            del flight.waiting[0]
             if not leader.done():
                 leader.set_exception(error)
         return any(not future.done() for _, future in flight.waiting)
@@ -207,7 +206,7 @@ class Flights:
             if not future.done():
                 flight.last = call
                 return call, future
-            flight.waiting.popleft()
+            del flight.waiting[0]
         return flight.last, None
 
     def _tell(self, flight: _Flight, error: Exception) -> None:

@@ -1,6 +1,5 @@
 """What a ``load`` may return when it knows more of a value than who asks, and one that seldom needs a task."""
 
-from abc import ABC, abstractmethod
 from typing import Any, NamedTuple
 
 from tidegate.net.later import Later
@@ -24,7 +23,7 @@ class NeedsTask(Exception):
     """A question came to nothing, in a way that only a whole load can deal with."""
 
 
-class Question(ABC):
+class Question:
     """A ``load`` that most often is one question to a server: for that no task is started.
 
     It is asked where nothing but the origin can have the value. Where other tiers are looked into first, and after a
@@ -33,13 +32,13 @@ class Question(ABC):
 
     __slots__ = ()
 
-    @abstractmethod
     def ask(self) -> Later[Any] | None:
         """What a load returns; None: it has to be awaited as a whole.
 
         It has a deadline of its own: ``load_timeout`` does not bound it.
         """
+        raise NotImplementedError
 
-    @abstractmethod
     async def __call__(self, key: Any) -> Any:
         """The same as any other load."""
+        raise NotImplementedError

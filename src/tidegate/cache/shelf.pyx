@@ -12,6 +12,7 @@ Rules:
 The clock is the machine's monotonic one, read here without a call into Python; tests give another.
 """
 
+cimport cython
 from libc.stdint cimport uint64_t
 from cpython.object cimport PyObject, PyTypeObject
 from cpython.ref cimport Py_INCREF
@@ -32,6 +33,7 @@ Key = str | bytes
 """What a value is asked for by."""
 
 
+@cython.no_gc       # there may be a million, and the collector would look at each: what is cached does not lead back here
 cdef class Entry:
     """key: of the value. value: None when there is none. size: bytes it counts for. times: ``freshness.Times``.
     came_at: when it came. tags: names under which it can be invalidated with others. slots, marks: of the

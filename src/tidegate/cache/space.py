@@ -40,6 +40,16 @@ class SpaceStatistics(NamedTuple):
     refused: int
 
 
+class _Place(OrderedDict[Key, Entry]):
+    """Entries in one order, and the sum of their sizes."""
+
+    __slots__ = ("bytes",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bytes = 0
+
+
 class Space:
     """Keeps ``entries`` within bounds.
 
@@ -52,11 +62,8 @@ class Space:
         self.max_bytes = max_bytes
         self.evictions = self.refused = 0
         self._entries = entries
-        self._line: OrderedDict[Key, Entry] = OrderedDict()
-        self._kept: OrderedDict[Key, Entry] = OrderedDict()
-        self._pinned: dict[Key, Entry] = {}
+        self._line, self._kept, self._pinned = _Place(), _Place(), _Place()
         self._pins: set[Key] = set()
-        self._bytes = {id(self._line): 0, id(self._kept): 0, id(self._pinned): 0}
         self._large: dict[Key, int] = {}  # of large ones: their uses at the last look
         self._sketch = Sketch()
 
@@ -70,7 +77,7 @@ class Space:
             place = None
         if place is not None:
             entry.uses += place[key].uses
-            self._bytes[id(place)] += entry.size - place[key].size
+            place.bytes += entry.size - place[key].size
             place[key] = entry
         elif key in self._pins and self._has_room_among_pinned(entry.size):
             self._add(self._pinned, entry)
@@ -101,7 +108,7 @@ class Space:
         """Takes all of them out."""
         for place in (self._line, self._kept, self._pinned):
             place.clear()
-            self._bytes[id(place)] = 0
+            place.bytes = 0
         self._entries.clear()
         self._large.clear()
 
@@ -125,7 +132,7 @@ class Space:
         for key in [key for key, entry in self._entries.items() if entry.size > max_bytes]:
             self.drop(key)
         for key in list(self._pinned):
-            if self._bytes[id(self._pinned)] <= PINNED_SHARE * max_bytes:
+            if self._pinned.bytes <= PINNED_SHARE * max_bytes:
                 break
             self._add(self._kept, self._remove(self._pinned, key))
         self._shrink()
@@ -149,7 +156,7 @@ class Space:
         """How full it is."""
         return SpaceStatistics(
             len(self._entries),
-            sum(self._bytes.values()),
+            self._line.bytes + self._kept.bytes + self._pinned.bytes,
             self.max_bytes,
             len(self._kept),
             len(self._pinned),
@@ -159,32 +166,32 @@ class Space:
 
     # -- inside ---------------------------------------------------------------------------------------------------
 
-    def _place_of(self, key: Key) -> "dict[Key, Entry] | None":
+    def _place_of(self, key: Key) -> "_Place | None":
         for place in (self._kept, self._line, self._pinned):
             if key in place:
                 return place
         return None
 
     def _has_room_among_pinned(self, size: int) -> bool:
-        return self._bytes[id(self._pinned)] + size <= PINNED_SHARE * self.max_bytes
+        return self._pinned.bytes + size <= PINNED_SHARE * self.max_bytes
 
-    def _add(self, place: "dict[Key, Entry]", entry: Entry) -> None:
+    def _add(self, place: "_Place", entry: Entry) -> None:
         place[entry.key] = entry
-        self._bytes[id(place)] += entry.size
+        place.bytes += entry.size
 
     def _forget(self, key: Key) -> None:
         del self._entries[key]
         self._large.pop(key, None)
 
-    def _remove(self, place: "dict[Key, Entry]", key: Key) -> Entry:
+    def _remove(self, place: "_Place", key: Key) -> Entry:
         entry = place.pop(key)
-        self._bytes[id(place)] -= entry.size
+        place.bytes -= entry.size
         return entry
 
     def _shrink(self) -> None:
         while True:
-            room = self.max_bytes - self._bytes[id(self._pinned)]
-            in_line, kept = self._bytes[id(self._line)], self._bytes[id(self._kept)]
+            room = self.max_bytes - self._pinned.bytes
+            in_line, kept = self._line.bytes, self._kept.bytes
             if in_line + kept <= room:
                 return
             if self._line and (in_line > _LINE_SHARE * room or not self._kept):
@@ -201,13 +208,15 @@ class Space:
             return
         entry.uses = 1  # or it would be the first to go when all others have been used
         self._add(self._kept, entry)
-        while self._bytes[id(self._kept)] > room:
+        while self._kept.bytes > room:
             self._evict_kept()
 
     def _is_worth(self, entry: Entry, room: float) -> bool:
         """Whether it was asked for more often than those together who would have to go."""
         asked = self._sketch.estimate(entry.key)
-        against, missing = 1, self._bytes[id(self._kept)] + entry.size - room
+        if asked <= 1:
+            return False
+        against, missing = 1, self._kept.bytes + entry.size - room
         for victim in self._kept.values():
             if missing <= 0 or asked <= against:
                 break
@@ -219,7 +228,7 @@ class Space:
         while True:
             key, entry = self._kept.popitem(last=False)
             if not entry.uses:
-                self._bytes[id(self._kept)] -= entry.size
+                self._kept.bytes -= entry.size
                 self._forget(key)
                 self.evictions += 1
                 return

@@ -39,6 +39,10 @@ cdef class Identity:
         self.tenant_text = tenant.encode()
         self.digest = digest
 
+    def as_json(self):
+        """What it is in JSON: all but the digest of the key."""
+        return {"subject": self.subject, "tenant": self.tenant, "tier": self.tier, "priority": self.priority}
+
     def __repr__(self):
         return f"<Identity {self.subject!r} of {self.tenant!r}, {self.tier!r}, priority {self.priority}>"
 

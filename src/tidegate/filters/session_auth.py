@@ -24,7 +24,7 @@ import asyncio
 import hashlib
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import msgspec
 from annotated_types import Ge, Le
@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from tidegate.config.schema import Gateway
 
 __all__ = ["SessionAuth"]
+
+_FORM: Final = 2  # of what is remembered: what a gateway before this one has left is not looked at
 
 
 class SessionAuth(TokenAuth):
@@ -124,6 +126,7 @@ class SessionAuth(TokenAuth):
         # Filters that read sessions otherwise, or believe them for longer, may share the cache, and find nothing of
         # this one's.
         meaning = (
+            _FORM,
             self.remember,
             self.redis,
             self.prefix,

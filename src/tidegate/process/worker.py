@@ -47,13 +47,25 @@ from tidegate.process.service import Service, load_service
 from tidegate.process.slices import collector_at_rest, in_slices
 from tidegate.process.stack_pipe import answer_with_stacks
 
-__all__ = ["COMM", "begin", "live", "main"]
+__all__ = ["COMM", "begin", "live", "main", "settle_collector"]
 
 COMM = "tidegate-worker"
 """What `ps` and `top` call a worker that has a place."""
 
 _TICK_S = 1.0  # for lines of the error log that were held back
 _CLOSE_S = 0.5  # after the drain's deadline, for the service's own closing
+
+
+_YOUNG_MAX = 5000
+"""New objects at which the collector looks at them: half a millisecond. Some hundred exchanges that wait have
+thousands, which at 700, Python's own bound, were looked at in each turn of the loop."""
+
+
+def settle_collector() -> None:
+    """Before a worker serves: what its snapshot is made of lives as long as it does and is not looked at again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_YOUNG_MAX, *gc.get_threshold()[1:])
 
 
 class Worker:
@@ -111,9 +123,7 @@ class Worker:
         await service.prepare(snapshot)
         self._has_prepared(snapshot)
         del snapshot
-        # What the snapshot is made of lives as long as it does: the collector need not look at it again.
-        gc.collect()
-        gc.freeze()
+        settle_collector()
         return service
 
     def _has_prepared(self, snapshot: Snapshot) -> None:

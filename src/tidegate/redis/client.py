@@ -5,7 +5,8 @@ turn of the loop travel together. Keys and values are bytes or text; what comes 
 """
 
 import asyncio
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, Protocol
 
 from tidegate.redis.commands import LARGE, Argument
@@ -19,7 +20,7 @@ Value = str | bytes | int | float | memoryview | bytearray
 class Send(Protocol):
     """What takes a command to the right server."""
 
-    def __call__(self, args: tuple[Argument, ...], timeout_s: float | None = None, /) -> asyncio.Future[Any]:
+    def __call__(self, args: tuple[Argument, ...], /, timeout_s: float | None = None) -> asyncio.Future[Any]:
         """The future has the reply, or raises GatewayError."""
 
 
@@ -211,5 +212,5 @@ class Client:
         return f"<Client {self._lane}>"
 
 
-def _limited(send: Send, timeout_s: float | None) -> Send:
-    return send if timeout_s is None else lambda args, own_s=None: send(args, timeout_s if own_s is None else own_s)
+def _limited(send: Send, timeout_s: float | None) -> Callable[[tuple[Argument, ...]], asyncio.Future[Any]]:
+    return send if timeout_s is None else partial(send, timeout_s=timeout_s)

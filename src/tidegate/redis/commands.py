@@ -8,22 +8,28 @@ from typing import Final
 
 from hiredis import pack_command
 
-__all__ = ["LARGE", "Argument", "encode", "encode_in_pieces", "has_large", "key_at", "key_of"]
+__all__ = ["COUNTED", "LARGE", "Argument", "encode", "encode_in_pieces", "key_at", "key_of"]
 
 Argument = str | bytes | int | float | memoryview | bytearray
 
 LARGE: Final = 64 << 10
 """Bytes of an argument from which on it is not copied into the buffer of its lane but sent from where it lies."""
 
+COUNTED: Final = -2
+"""Of `key_at`: the second argument says how many keys there are, and they stand behind it."""
+
 _PIECE: Final = 256 << 10
 
-# Where the key stands, where it is not the first argument; 0: there is none.
+# Where the key stands, where it is not the first argument; 0: there is none, -1: behind another word.
 _KEY_AT: Final = {
     b"BITOP": 2,
     b"OBJECT": 2,
     b"XGROUP": 2,
     b"XINFO": 2,
     b"MEMORY": 2,
+    **dict.fromkeys((b"EVAL", b"EVALSHA", b"EVAL_RO", b"EVALSHA_RO", b"FCALL", b"FCALL_RO"), COUNTED),
+    b"XREAD": -1,
+    b"XREADGROUP": -1,
     **dict.fromkeys(
         (
             *(b"ACL", b"ASKING", b"AUTH", b"BGREWRITEAOF", b"BGSAVE", b"CLIENT", b"CLUSTER", b"COMMAND", b"CONFIG"),
@@ -35,13 +41,11 @@ _KEY_AT: Final = {
         0,
     ),
 }
-_COUNTED: Final = frozenset({b"EVAL", b"EVALSHA", b"EVAL_RO", b"EVALSHA_RO", b"FCALL", b"FCALL_RO"})
-_LOOK: Final = _COUNTED | {b"XREAD", b"XREADGROUP"}
 
 
 def key_at(name: bytes) -> int:
-    """Where the key of a command stands among its arguments, its name in capitals: 0 is nowhere, -1 depends on them."""
-    return -1 if name in _LOOK else _KEY_AT.get(name, 1)
+    """Where the key of a command stands among its arguments, its name in capitals; 0: nowhere, `COUNTED`, -1: look."""
+    return _KEY_AT.get(name, 1)
 
 
 def key_of(args: tuple[Argument, ...]) -> bytes | None:
@@ -52,7 +56,7 @@ def key_of(args: tuple[Argument, ...]) -> bytes | None:
     """
     name = _bytes(args[0]).upper()
     at = key_at(name)
-    if at == -1 and name in _COUNTED:
+    if at == COUNTED:
         at = 0 if len(args) < 4 or _bytes(args[2]) == b"0" else 3
     elif at == -1:
         at = next((i + 1 for i, one in enumerate(args) if i and _bytes(one).upper() == b"STREAMS"), 0)
@@ -74,14 +78,6 @@ def encode(args: tuple[Argument, ...]) -> bytes:
     """A command as its bytes; TypeError for an argument that is neither text, bytes nor a number."""
     packed: bytes = pack_command(args)  # type: ignore[arg-type] # its stub knows tuples of one
     return packed
-
-
-def has_large(args: tuple[Argument, ...]) -> bool:
-    """Whether one of the arguments is better sent from where it lies."""
-    for one in args:  # noqa: SIM110 - a generator costs as much again, on each command
-        if not isinstance(one, int | float) and len(one) >= LARGE:
-            return True
-    return False
 
 
 def encode_in_pieces(args: tuple[Argument, ...]) -> tuple[int, Iterator[bytes | memoryview]]:

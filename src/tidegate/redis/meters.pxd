@@ -12,7 +12,7 @@ cdef class CommandMeter:
     cdef readonly int64_t total_us
     cdef readonly int64_t max_us
     cdef uint64_t counts[201]
-    cdef readonly int key_at    # which argument is the key; 0: none, -1: look for it
+    cdef readonly int key_at    # which argument is the key; as of ``commands.key_at``
     cdef void record(self, int64_t us, int bucket) noexcept
 
 cdef class PrefixMeter:

@@ -6,6 +6,8 @@ from tidegate.redis.commands import Argument
 from tidegate.redis.connection import Connection
 from tidegate.redis.meters import Meters
 
+def has_large(args: tuple[Argument, ...]) -> bool: ...
+
 class Command:
     future: asyncio.Future[Any]
     args: tuple[Argument, ...]

@@ -16,10 +16,14 @@ from typing import NamedTuple
 from hiredis import PushNotification, pack_command
 
 from tidegate.errors import GatewayError
-from tidegate.redis.commands import encode_in_pieces, has_large, key_of
+from tidegate.redis.commands import COUNTED, LARGE, encode_in_pieces, key_of
 
 cdef enum:
+    KEYS_COUNTED = -2           # of ``commands.key_at``
+    LARGE_MIN = 64 << 10        # ``commands.LARGE``
     WRITE_MAX = 256 << 10       # bytes handed over in one turn
+
+assert COUNTED == KEYS_COUNTED and LARGE == LARGE_MIN
 
 cdef object push_type = PushNotification
 cdef object pack = pack_command
@@ -38,6 +42,20 @@ cdef inline double clock_s() noexcept nogil:
     cdef timespec now
     clock_gettime(CLOCK_MONOTONIC, &now)
     return now.tv_sec + now.tv_nsec * 1e-9
+
+
+cdef tuple NONE_COUNTED = (0, "0", b"0")
+
+
+def has_large(tuple args not None):
+    """Whether one of the arguments is better sent from where it lies."""
+    for one in args:
+        if type(one) is bytes:
+            if len(<bytes>one) >= LARGE_MIN:
+                return True
+        elif not isinstance(one, (int, float)) and len(one) >= LARGE_MIN:
+            return True
+    return False
 
 
 cdef class Command:
@@ -106,6 +124,8 @@ cdef class Pipeline:
         cdef CommandMeter meter = self.meters.command_of(args[0])
         cdef PrefixMeter prefix = None
         cdef Py_ssize_t at = meter.key_at
+        if at == KEYS_COUNTED:
+            at = 3 if len(args) > 3 and args[2] not in NONE_COUNTED else 0
         if at < 0:
             key = key_of(args)
             if key is not None:

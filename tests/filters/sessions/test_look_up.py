@@ -51,7 +51,7 @@ def test_one_command_and_a_whole_load_find_the_same(server: Server) -> None:
         async with link_to(server.address) as link:
             for found in await both(link, "ann"):
                 assert found is not None
-                assert (found.value.subject, found.value.at_s, found.ttl) == ("ann", 12.5, 2.0)
+                assert (found.value.principal.identity.subject, found.value.at_s, found.ttl) == ("ann", 12.5, 2.0)
                 assert found.tags == (f"session:{DIGEST.hex()}", "subject:ann")
             assert await both(link, "missing") == [None, None]
 
@@ -80,12 +80,14 @@ def test_a_cache_looks_up_without_a_task_once_the_server_knows_the_script(server
         async with link_to(server.address) as link:
             await link.data.call("SCRIPT", "FLUSH")
             cache, of = cache_with(ttl=3600.0), sessions(link)
-            assert (await looked_up(cache, of, "ann")).subject == "ann"  # it is told the text, by a whole load
+            assert (
+                await looked_up(cache, of, "ann")
+            ).principal.identity.subject == "ann"  # it is told the text, by a whole load
             await cache.invalidate("ann")
             before = asyncio.all_tasks()
             waiting = cache.get("ann", LookUp(of, "ann", DIGEST, cache.now))
             assert asyncio.all_tasks() == before
-            assert (await waiting).subject == "ann"
+            assert (await waiting).principal.identity.subject == "ann"
             assert (cache.statistics().loads, cache.statistics().load_failures) == (2, 0)
 
     run(scenario())

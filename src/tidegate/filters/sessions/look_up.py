@@ -48,9 +48,9 @@ class Sessions:
         except ValueError as error:
             self.say_unusable(error)
             return None
-        found = Found.of(principal, now)
+        subject = "" if principal.identity is None else principal.identity.subject
         # By these it can be forgotten before its time: one session, or all that somebody has.
-        return Loaded(found, self._remember_s, (f"session:{digest.hex()}", f"subject:{found.subject}"))
+        return Loaded(Found(now, principal), self._remember_s, (f"session:{digest.hex()}", f"subject:{subject}"))
 
     def say_unusable(self, error: Exception) -> None:
         """Says what is wrong with a session, which lets nobody in."""

@@ -22,8 +22,10 @@ _PLAIN = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
 _OF_LIST = _PLAIN.replace(",", "")
 
 
-class Principal:
+class Principal(msgspec.Struct, frozen=True, eq=False, gc=False, omit_defaults=True):
     """Whom a token stands for, and what the upstream is told of it. It does not change, so many requests share one.
+
+    It has no cycles, and there may be a hundred thousand of them: the collector does not look at them.
 
     Args:
         identity: For limits and filters; None: nobody.
@@ -31,18 +33,18 @@ class Principal:
         until_s: When the token ends by itself, on the clock of its kind; infinite: it does not say.
     """
 
-    __slots__ = ("fields", "identity", "size", "until_s")
+    identity: Identity | None
+    fields: tuple[tuple[str, str | None], ...]
+    until_s: float = math.inf
 
-    def __init__(
-        self, identity: Identity | None, fields: tuple[tuple[str, str | None], ...], until_s: float = math.inf
-    ) -> None:
-        self.identity = identity
-        self.fields = fields
-        self.until_s = until_s
-        texts = sum(len(name) + len(text or "") for name, text in fields)
-        if identity is not None:
-            texts += 2 * (len(identity.subject) + len(identity.tenant))
-        self.size = 600 + 160 * len(fields) + texts  # with the objects around the texts, as sys.getsizeof has them
+    @property
+    def size(self) -> int:
+        """Bytes that it takes, with the objects around the texts, as sys.getsizeof has them."""
+        size = 600
+        for name, text in self.fields:
+            size += 160 + len(name) + (0 if text is None else len(text))
+        identity = self.identity
+        return size if identity is None else size + 2 * (len(identity.subject) + len(identity.tenant))
 
     def apply(self, request: Request) -> None:
         """Says whom the request is from; what the client sent in these fields is gone."""
@@ -105,15 +107,22 @@ class PrincipalReader:
             self._number(found),
             digest,
         )
-        fields = tuple((name, field_text(_at(found, path))) for name, path in self._headers)
-        if sum(len(text or "") for _, text in fields) > FIELDS_MAX:
+        fields, characters = [], 0
+        for name, path in self._headers:
+            text = field_text(_at(found, path))
+            if text is not None:
+                characters += len(text)
+            fields.append((name, text))
+        if characters > FIELDS_MAX:
             raise ValueError(f"its fields have more than {FIELDS_MAX} characters")
-        return Principal(identity, fields, until_s)
+        return Principal(identity, tuple(fields), until_s)
 
     def _text(self, found: Mapping[str, Any], path: str | None) -> str:
         value = None if path is None else _at(found, path)
         if value is None:
             return ""
+        if type(value) is str and value.isascii():
+            return value  # most are
         if isinstance(value, bool) or not isinstance(value, str | int):
             raise ValueError(f"{path} is neither text nor an integer")  # noqa: TRY004 - it is about what a token says
         text = str(value)
@@ -138,6 +147,8 @@ def field_text(value: Any) -> str | None:
     """
     if value is None:
         return None
+    if type(value) is str:
+        return _scalar(value, _PLAIN)  # most are
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, list) and not any(isinstance(one, list | dict) for one in value):
@@ -161,9 +172,10 @@ def _scalar(value: Any, safe: str) -> str:
 
 
 def _at(found: Mapping[str, Any], path: str) -> Any:
-    if path in found:
-        return found[path]
-    value: Any = found
+    value: Any = found.get(path)
+    if value is not None or path in found:
+        return value
+    value = found
     for name in path.split("."):
         if not isinstance(value, dict) or name not in value:
             return None
