@@ -8,9 +8,14 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class Bucket:
-    """A theoretical arrival time, in microseconds of the store's clock; 0: never used."""
+    """A theoretical arrival time, in microseconds of the store's clock; 0: never used.
+
+    ``widest``: the largest room of a node, ``heard``: when one with so much was last.
+    """
 
     arrival: float = 0.0
+    widest: float = 0.0
+    heard: float = 0.0
 
     def borrow(
         self,
@@ -24,13 +29,17 @@ class Bucket:
         """What ``scripts.borrow_rate`` answers at ``now``; ``owed``: given back, used by oneself, since ms ago."""
         returned, used, since_ms = (*owed, 0, 0, 0)[:3]
         arrival, room = self.arrival, interval * holds
+        widest, heard = self.widest, min(self.heard, now)
+        if room >= widest or now - heard > 65_000_000:
+            widest, heard = room, now
         if used > 0:
-            arrival = min(max(max(arrival, now - since_ms * 1000) + used * interval, now), now + 2 * room)
-        arrival = min(max(arrival - returned * interval, now), now + 2 * room)
+            arrival = min(max(max(arrival, now - since_ms * 1000) + used * interval, now), now + 2 * widest)
+        arrival = min(max(arrival - returned * interval, now), now + 2 * widest)
         lent = min(wanted, math.floor((now + room - arrival) / interval + 1e-6))
         if lent < least:
             lent = 0
         arrival += lent * interval
         self.arrival = float(f"{arrival:.0f}") if arrival > now else 0.0
+        self.widest, self.heard = (float(f"{widest:.0f}"), heard) if arrival > now else (0.0, 0.0)
         missing = max(least, min(wanted, holds)) * interval - (room - (arrival - now))
         return lent, max(0, math.ceil(missing / 1000))

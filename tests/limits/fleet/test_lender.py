@@ -150,6 +150,7 @@ def test_store_that_answers_late_is_as_if_it_were_away_and_its_answer_is_used_al
 
 
 DAY_MS = 86_400_000
+COUNTED = f"{STORED}:{DAY_MS}-first_use"
 
 
 def test_machines_share_a_quota_to_the_last_and_give_back_what_they_did_not_use() -> None:
@@ -165,7 +166,7 @@ def test_machines_share_a_quota_to_the_last_and_give_back_what_they_did_not_use(
                 await until(lambda: one.nodes.count == other.nodes.count == 2)
                 assert await verdict(limit) == 0
                 assert one.counts.borrowed > 10
-                await until(lambda: server.ask("HGET", STORED, "n:one") == b"1")
+                await until(lambda: server.ask("HGET", COUNTED, "n:one") == b"1")
                 assert limit.table.held(KEY, now_ms())[0] == 1
                 admitted, refused_in_a_row = 1, 0
                 deadline = time.monotonic() + 60
@@ -178,7 +179,7 @@ def test_machines_share_a_quota_to_the_last_and_give_back_what_they_did_not_use(
                         second.table.free(KEY, now_ms())
                 # What an answer lent that came too late is lost to the quota.
                 assert 2900 <= admitted <= 3000
-                await until(lambda: sum(map(int, server.ask("HMGET", STORED, "n:one", "n:other"))) >= admitted)
+                await until(lambda: sum(map(int, server.ask("HMGET", COUNTED, "n:one", "n:other"))) >= admitted)
 
     run(scenario())
 
@@ -193,7 +194,7 @@ def test_quota_that_the_store_has_forgotten_is_told_to_it_again() -> None:
                 while await verdict(limit) == 0:
                     admitted += 1
                 assert admitted == 30
-                assert server.ask("HGET", STORED, "n:one") == b"50"
+                assert server.ask("HGET", COUNTED, "n:one") == b"50"
 
     run(scenario())
 
@@ -218,7 +219,7 @@ def test_share_of_a_quota_is_what_is_left_of_the_part_of_a_node() -> None:
                 # It is told when the store is back, which has forgotten all.
                 server.start()
                 # An answer that was too late has been heard all the same: it may be told twice, and is never told less.
-                await until(lambda: int(server.ask("HGET", STORED, "n:one") or 0) >= 30)
+                await until(lambda: int(server.ask("HGET", COUNTED, "n:one") or 0) >= 30)
 
     run(scenario())
 
@@ -240,5 +241,31 @@ def test_key_of_the_wrong_kind_in_the_store_is_as_if_it_were_away() -> None:
             async with lending(server, RateAllowance(1, 3600), "deny") as (lender, limit):
                 assert await verdict(limit) < 0
                 assert lender.counts.failed == 1
+
+    run(scenario())
+
+
+def test_gateways_with_another_window_of_a_quota_count_apart_until_all_have_it() -> None:
+    async def scenario() -> None:
+        with serving() as server:
+            async with (
+                lending(server, QuotaAllowance(4, DAY_MS, "first_use"), name="before") as (_, before),
+                lending(server, QuotaAllowance(6, 3_600_000, "first_use"), name="after") as (_, after),
+            ):
+                found = [await verdict(limit) == 0 for _ in range(7) for limit in (before, after)]
+                assert (sum(found[::2]), sum(found[1::2])) == (4, 6)
+
+    run(scenario())
+
+
+def test_gateways_with_another_maximum_of_a_quota_count_together() -> None:
+    async def scenario() -> None:
+        with serving() as server:
+            async with (
+                lending(server, QuotaAllowance(4, DAY_MS, "first_use"), name="before") as (_, before),
+                lending(server, QuotaAllowance(6, DAY_MS, "first_use"), name="after") as (_, after),
+            ):
+                assert [await verdict(before) == 0 for _ in range(5)] == [True] * 4 + [False]
+                assert [await verdict(after) == 0 for _ in range(3)] == [True] * 2 + [False]
 
     run(scenario())

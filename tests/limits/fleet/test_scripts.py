@@ -104,6 +104,27 @@ def test_nodes_that_a_clock_ahead_has_heard_are_not_counted_for_as_long(server: 
     run(scenario())
 
 
+def test_gateways_with_different_rates_for_one_key_share_its_time(server: Server) -> None:
+    wide, narrow = RateAllowance(10, 3600, 9), RateAllowance(20, 3600)
+    assert borrow(server, "mixed", wide, 1, 5)[0] == 5  # half of an hour
+    assert borrow(server, "mixed", narrow, 1, 1)[0] == 0  # of which it may use three minutes ahead
+    # And what is owed to the one is not forgiven because the other may owe less.
+    assert borrow(server, "mixed", wide, 1, 9)[0] == 5
+    assert borrow(server, "mixed", narrow, 1, 1)[0] == 0
+    assert borrow(server, "mixed", wide, 1, 9)[0] == 0
+
+
+def test_debt_of_a_limit_that_nobody_has_any_more_is_forgiven_when_nobody_can_be_owed_it(server: Server) -> None:
+    now = int(server.ask("TIME")[0]) * 1_000_000
+    ahead, hour = now + 1_800_000_000, 3_600_000_000
+    narrow = RateAllowance(20, 3600)
+    server.ask("SET", "old", f"{ahead} {hour} {now - 70_000_000}")
+    server.ask("SET", "recent", f"{ahead} {hour} {now - 30_000_000}")
+    told = {key: borrow(server, key, narrow, 1, 1)[1] for key in ("old", "recent")}
+    assert told["old"] <= 2 * 180_000
+    assert told["recent"] > 1_500_000
+
+
 ASKS = st.tuples(
     st.integers(0, 3_000_000),  # us since the one before
     st.integers(0, 5),
@@ -111,15 +132,15 @@ ASKS = st.tuples(
     st.integers(0, 10),
     st.integers(0, 30),
     st.integers(0, 3000),
+    st.sampled_from([1, 1, 1, 7]),  # times the burst and more, where another configuration says so
 )
 
 
 @settings(max_examples=30)
 @given(st.integers(1, 2000), st.sampled_from([1, 60]), st.integers(0, 30), st.lists(ASKS, min_size=1, max_size=12))
 def test_the_bucket_that_fleets_are_played_with_answers_as_the_script_does(
-    server: Server, count: int, period_s: int, burst: int, asks: list[tuple[int, int, int, int, int, int]]
+    server: Server, count: int, period_s: int, burst: int, asks: list[tuple[int, int, int, int, int, int, int]]
 ) -> None:
-    one = RateAllowance(count, period_s, burst)
     bucket, now = Bucket(), 1_790_000_000_000_000
     assert AT_A_TIME.count("ARGV[8]") == 1
     assert "PX" not in AT_A_TIME
@@ -128,8 +149,9 @@ def test_the_bucket_that_fleets_are_played_with_answers_as_the_script_does(
         nonlocal now
         async with link_to(server.address) as link:
             await link.control.delete("compared")
-            for later, least, wanted, *owed in asks:
-                now += later
+            for later, least, wanted, returned, used, since_ms, wider in asks:
+                one, owed = RateAllowance(count, period_s, wider * (burst + 1)), (returned, used, since_ms)
+                now += later * (100 if wider > 1 else 1)
                 args = [repr(one.interval_us), one.holds, least, wanted, *owed]
                 time = [now // 1_000_000, now % 1_000_000]
                 found = await link.control.call("EVAL", AT_A_TIME, 1, "compared", *args, *time)

@@ -122,6 +122,11 @@ class QuotaAllowance:
     window: str = "aligned"
 
     @property
+    def counted_in(self) -> str:
+        """Which windows it counts in: those of another length or kind are others, and are kept apart in the store."""
+        return f"{self.period_ms}-{self.window}"
+
+    @property
     def count(self) -> int:
         """0 lets nobody in."""
         return self.maximum

@@ -110,6 +110,7 @@ class Lender:
         self._policy = settings.on_store_failure
         self._is_exact = settings.mode == "exact"
         self._allowances = allowances
+        self._windows = f":{allowances[0].counted_in}" if isinstance(allowances[0], QuotaAllowance) else ""
         self._table = table
         self._link = link
         self.nodes = nodes
@@ -148,7 +149,8 @@ class Lender:
 
     def ticket(self, which: int, lease: int, fleet: int, tag: int, cost: int) -> Ticket:
         """What this limit is asked for one request; keys of one ``tag`` are together in the store."""
-        return Ticket(self, which, lease, fleet, f"tidegate:{{{tag:016x}}}:{self.name}:{fleet:016x}", cost)
+        key = f"tidegate:{{{tag:016x}}}:{self.name}:{fleet:016x}{self._windows}"
+        return Ticket(self, which, lease, fleet, key, cost)
 
     def take_all(self, tickets: list[Ticket]) -> None:
         """Asks the store for what all these want together."""
@@ -180,8 +182,7 @@ class Lender:
             self._timer = None
 
     def _key(self, fleet: int) -> str:
-        print_ = f"{fleet:016x}"
-        return f"tidegate:{{{print_}}}:{self.name}"
+        return f"tidegate:{{{fleet:016x}}}:{self.name}{self._windows}"
 
     async def _borrow(self, which: int, fingerprint: int, key: str, least: int) -> None:
         allowance = self._allowances[which]

@@ -11,13 +11,18 @@ __all__ = ["borrow_quota", "borrow_rate", "count_nodes", "hold_permits", "take_a
 
 # The bucket of a rate is its theoretical arrival time (GCRA), in microseconds of the store's clock. Numbers are
 # doubles: exact to 2^53 us, the year 2255. A key lives until its bucket is full again, and equals an absent one then.
+# While a limit is changed nodes may have different rates and bursts for one key: each request takes up the time that
+# its node says. What lies ahead may be of a node with more room, so the largest is remembered until no node with so
+# much was heard for longer than one pauses (``allowance.PAUSE_S``).
 _RATE: Final = """
 local function rate_of(key, interval, holds)
   local one = {interval = interval, room = interval * holds, holds = holds}
-  one.arrival = tonumber(redis.call('GET', key) or '0')
-  -- A bucket may be owed beyond an empty one, by what nodes let in by themselves. More is a rate that was lowered, or a
-  -- clock that was set back, and would keep a key out for as long as that.
-  function one.settle() one.arrival = math.min(math.max(one.arrival, now_us), now_us + 2 * one.room) end
+  local arrival, widest, heard = string.match(redis.call('GET', key) or '0 0 0', '(%d+) (%d+) (%d+)')
+  one.arrival, one.widest, one.heard = tonumber(arrival), tonumber(widest), math.min(tonumber(heard), now_us)
+  if one.room >= one.widest or now_us - one.heard > 65000000 then one.widest, one.heard = one.room, now_us end
+  -- A bucket may be owed beyond an empty one, by what nodes let in by themselves. More is a limit that was changed, or
+  -- a clock that was set back, and would keep a key out for as long as that.
+  function one.settle() one.arrival = math.min(math.max(one.arrival, now_us), now_us + 2 * one.widest) end
   function one.left() return math.floor((now_us + one.room - one.arrival) / interval + 1e-6) end
   function one.missing_ms(wanted)
     return math.max(0, math.ceil((wanted * interval - (one.room - (one.arrival - now_us))) / 1000))
@@ -26,7 +31,8 @@ local function rate_of(key, interval, holds)
     one.arrival = one.arrival + lent * interval
     local ahead = one.arrival - now_us
     if ahead > 0 then
-      redis.call('SET', key, string.format('%.0f', one.arrival), 'PX', math.ceil(ahead / 1000) + 1)
+      local text = string.format('%.0f %.0f %.0f', one.arrival, one.widest, one.heard)
+      redis.call('SET', key, text, 'PX', math.ceil(ahead / 1000) + 1)
     else
       redis.call('DEL', key)
     end
