@@ -20,6 +20,7 @@ import pytest
 import trustme
 from tests.plane.harness import Plane, until
 from tests.redis.servers import Server, serving
+from tests.redis.test_sentinel import Set
 
 from tidegate.testing.relay import Relay
 
@@ -237,3 +238,30 @@ def test_a_server_with_the_certificate_of_another_is_as_if_it_were_away(tmp_path
                 clients = Clients(plane)
                 until(lambda: clients.met() == expected, f"{name} is met so")  # noqa: B023 - before the next
                 assert clients.known() == expected.known
+
+
+@pytest.mark.slow
+def test_when_a_master_dies_values_are_served_all_the_time_and_everything_is_when_its_replica_is_followed() -> None:
+    servers = Set()
+    try:
+        master, replica = servers.servers
+        master.ask("SET", "session:ann", ANN)
+        until(lambda: replica.ask("GET", "session:ann"), "the replica has it")
+        until(lambda: servers.sentinel.ask("SENTINEL", "REPLICAS", "mymaster"), "the Sentinel knows of it")
+        url = f'redis://mymaster/0"\nsentinels = ["{servers.sentinel.address}"]\nclient_name = "gateway'
+        with gateway(master, url=url) as plane:
+            clients = Clients(plane)
+            until(lambda: clients.met() == SERVED, "all is well")
+            master.kill()
+            met: list[Met] = []
+
+            def is_served() -> bool:
+                met.append(clients.met())
+                return met[-1] == SERVED
+
+            until(is_served, "the replica is the master")
+    finally:
+        servers.close()
+    assert {one.cached for one in met} == {200}
+    assert all(one.allow == [200] * 3 for one in met)
+    assert {one.known for one in met} <= {200, 503}
