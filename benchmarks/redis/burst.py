@@ -11,7 +11,8 @@ import argparse
 import asyncio
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -39,14 +40,18 @@ def time_wait(port: int) -> int:
     return sum(row[3] == "06" and f":{port:04X}" in (row[1][-5:], row[2][-5:]) for row in rows)
 
 
-def link_to(port: int, linger_s: float = 0.0, batch: int = 64) -> SingleLink:
-    """A link that waits for a minute at most: a burst is no failure."""
+@contextmanager
+def link_to(port: int, linger_s: float = 0.0, batch: int = 64) -> Iterator[SingleLink]:
+    """A link that waits for a minute at most: a burst is no failure. Closing it leaves a socket in TIME_WAIT."""
     lane = LaneSettings(
         timeout_s=60.0, wait_timeout_s=60.0, linger_s=linger_s, batch=batch, max_waiting=TASKS * UPDATES
     )
-    return SingleLink(
-        "bench", Address(host="127.0.0.1", port=port), NodeSettings(lanes=dict.fromkeys(LANES, lane)), print
-    )
+    address = Address(host="127.0.0.1", port=port)
+    link = SingleLink("bench", address, NodeSettings(lanes=dict.fromkeys(LANES, lane)), print)
+    try:
+        yield link
+    finally:
+        link.close()
 
 
 def row(
@@ -65,21 +70,20 @@ def row(
 
 async def burst(port: int) -> tuple[dict[str, str], float, int, int]:
     """All tasks at once."""
-    link = link_to(port)
-    await link.data.ping()
-    before, writes = time_wait(port), link.statistics().lanes[0].writes
+    with link_to(port) as link:
+        await link.data.ping()
+        before, writes = time_wait(port), link.statistics().lanes[0].writes
 
-    async def task(number: int) -> None:
-        for at in range(UPDATES):
-            await link.data.set(f"presence:{number}", at)
+        async def task(number: int) -> None:
+            for at in range(UPDATES):
+                await link.data.set(f"presence:{number}", at)
 
-    began = time.perf_counter()
-    await asyncio.gather(*(task(number) for number in range(TASKS)))
-    took = time.perf_counter() - began
-    lanes = link.statistics().lanes
-    merged = TASKS * UPDATES / (lanes[0].writes - writes)
-    sockets, waiting = sum(one.connects for one in lanes), max(0, time_wait(port) - before)
-    link.close()  # leaves one, and is no part of the burst
+        began = time.perf_counter()
+        await asyncio.gather(*(task(number) for number in range(TASKS)))
+        took = time.perf_counter() - began
+        lanes = link.statistics().lanes
+        merged = TASKS * UPDATES / (lanes[0].writes - writes)
+        sockets, waiting = sum(one.connects for one in lanes), max(0, time_wait(port) - before)
     told = row("link, burst", TASKS * UPDATES, took, sockets=sockets, waiting=waiting, writes=lanes[0].writes - writes)
     return told, merged, sockets, waiting
 
@@ -106,36 +110,35 @@ async def arrivals(port: int, linger_s: float, batch: int = 64) -> tuple[dict[st
 
     What a turn of the loop took is not counted: nothing is written while another callback runs.
     """
-    link = link_to(port, linger_s, batch)
-    await link.data.ping()
-    lane = link.node.lanes["data"]
-    assert lane.connection is not None
-    written = lane.connection._transport = Written(lane.connection.transport)  # noqa: SLF001 - what is measured
-    before, writes = time_wait(port), link.statistics().lanes[0].writes
-    loop = asyncio.get_running_loop()
-    began, pending = loop.time(), set[asyncio.Future[object]]()
-    asked: list[float] = []
-    longest_turn_s, turn_at = 0.0, time.perf_counter()
-    while (now := loop.time()) < began + ARRIVING_S:
-        if len(asked) < (now - began) * ARRIVALS_S:
-            asked.append(time.perf_counter())
-            future = asyncio.ensure_future(link.data.set(f"presence:{len(asked)}", len(asked)))  # noqa: TID251 - is one
-            pending.add(future)
-            future.add_done_callback(pending.discard)
-        await asyncio.sleep(0)
-        longest_turn_s, turn_at = max(longest_turn_s, time.perf_counter() - turn_at), time.perf_counter()
-    took = loop.time() - began
-    await asyncio.gather(*pending)
+    with link_to(port, linger_s, batch) as link:
+        await link.data.ping()
+        lane = link.node.lanes["data"]
+        assert lane.connection is not None
+        written = lane.connection._transport = Written(lane.connection.transport)  # noqa: SLF001 - what is measured
+        before, writes = time_wait(port), link.statistics().lanes[0].writes
+        loop = asyncio.get_running_loop()
+        began, pending = loop.time(), set[asyncio.Future[object]]()
+        asked: list[float] = []
+        longest_turn_s, turn_at = 0.0, time.perf_counter()
+        while not asked or loop.time() < began + ARRIVING_S:
+            if len(asked) < (loop.time() - began) * ARRIVALS_S:
+                asked.append(time.perf_counter())
+                setting = link.data.set(f"presence:{len(asked)}", len(asked))
+                future = asyncio.ensure_future(setting)  # noqa: TID251 - it is a future already
+                pending.add(future)
+                future.add_done_callback(pending.discard)
+            await asyncio.sleep(0)
+            longest_turn_s, turn_at = max(longest_turn_s, time.perf_counter() - turn_at), time.perf_counter()
+        took = loop.time() - began
+        await asyncio.gather(*pending)
+        lanes, waiting = link.statistics().lanes, max(0, time_wait(port) - before)
     over_s = max(at - since for at, since in zip(written.at, asked, strict=True)) - linger_s
-    lanes = link.statistics().lanes
-    link.close()
-    name = "link, independent arrivals" + (f", {batch} or {linger_s * 1000:g} ms" if linger_s else "")
     told = row(
-        name,
+        "link, independent arrivals" + (f", {batch} or {linger_s * 1000:g} ms" if linger_s else ""),
         len(asked),
         took,
         sockets=sum(one.connects for one in lanes),
-        waiting=max(0, time_wait(port) - before),
+        waiting=waiting,
         writes=lanes[0].writes - writes,
         late=f"{over_s * 1000:.1f} ms, longest turn {longest_turn_s * 1000:.1f}",
     )
