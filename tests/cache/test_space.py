@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -143,7 +144,13 @@ ACTIONS = st.lists(
 def test_whatever_happens_the_bound_holds_and_the_sums_are_right(
     actions: list[tuple[str, int, int]], room: int
 ) -> None:
-    one = space(room)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tidegate.cache.space.LARGE", 200)
+        act_and_look(space(room), actions, room)
+
+
+def act_and_look(one: Space, actions: list[tuple[str, int, int]], room: int) -> None:
+    """Does them, and looks at everything after each."""
     for what, number, size in actions:
         key = f"k:{number}"
         if what == "put":
@@ -160,6 +167,8 @@ def test_whatever_happens_the_bound_holds_and_the_sums_are_right(
         assert seen.bytes == sum(found.size for found in one._entries.values()) <= room
         assert seen.entries == len(one._line) + len(one._kept) + len(one._pinned)
         assert one._pinned.bytes <= room / 2
+        assert set(one._large) == {key for key, found in one._entries.items() if found.size >= 200}
+    assert set(one.used_large()) <= set(one._large)
 
 
 def test_large_values_that_were_used_are_told_once_for_each_time() -> None:
