@@ -16,7 +16,7 @@
     Remote          what others find in Redis; Head is what is known of a value there
     Lease           who fetches for a fleet
     Bus             what was invalidated by other machines
-    Source          what tells by itself what is in it and what changes: RedisKeys is one
+    Source          what tells by itself what is in it and what changes: RedisKeys, FileMembers
     Follower        a cache that has all of a source, and hears what changes
     Untold          invalidations that Redis could not be told, until it can
     Maker, Names    entries, and what they are called by who shares them

@@ -11,6 +11,7 @@ import random
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tidegate.cache.codec import codec_named
@@ -34,6 +35,7 @@ from tidegate.net.later import Later
 if TYPE_CHECKING:
     from tidegate.cache.bus import Bus
     from tidegate.cache.follower import Follower
+    from tidegate.cache.follower import Source as Watched
     from tidegate.cache.machine import MachineTier
     from tidegate.redis.link import Link
 
@@ -79,7 +81,7 @@ class Cache(Shelf):
     ) -> None:
         if machine is not None:
             generations = machine.generations
-        elif settings.watch is not None:
+        elif settings.watch is not None or settings.watch_file is not None:
             # What each worker hears by itself is its own matter: a stamp of another would end what it has just fetched.
             generations = Generations(bytearray(GENERATIONS_SIZE))
         super().__init__(generations, clock)
@@ -170,6 +172,11 @@ class Cache(Shelf):
         wanted = list(dict.fromkeys(keys))
         found = await asyncio.gather(*(self.get(key, load, ttl=ttl, tags=tags, timeout=timeout) for key in wanted))
         return dict(zip(wanted, found, strict=True))
+
+    @property
+    def has_preload(self) -> bool:
+        """Whether there is something to be had before anybody asks."""
+        return bool(self._follower is not None or self.settings.preload or self.settings.preload_tags)
 
     async def preload(self) -> int:
         """Finds what the settings name in other tiers before anybody asks; how many values there were.
@@ -365,10 +372,13 @@ class Cache(Shelf):
         is_new, self._connected = wanted[0] is not self._connected[0], wanted
         if is_new:
             self._disconnect()
-        if link is None:
+        if self._follower is not None:
             return
-        if settings.watch is not None:
-            self._watch(settings, link, settings.watch)
+        source = self._source_in(settings, link)
+        if source is not None:
+            self._follow(source, settings)
+            return
+        if link is None:
             return
         from tidegate.cache.bus import Bus
         from tidegate.cache.remote import Remote
@@ -387,24 +397,34 @@ class Cache(Shelf):
             forget = self._space.clear if self._machine is None else None
             self._bus = Bus(link, self._prefix, self._names, self.generations, forget)
 
-    def _watch(self, settings: Settings, link: "Link", prefix: str) -> None:
-        """Has all of what is there from now on."""
-        from tidegate.cache.follower import Follower
-        from tidegate.cache.redis_keys import RedisKeys
+    def _source_in(self, settings: Settings, link: "Link | None") -> "Watched | None":
+        """What is watched, if anything."""
+        if settings.watch_file is not None:
+            from tidegate.cache.file_members import FileMembers
 
-        if self._follower is None:
-            self._follower = Follower(
-                self.name,
-                RedisKeys(link, prefix, self._codec),
-                self._names,
-                self.generations,
-                keep=self._fetcher.put,
-                fetch=self.get_many,
-                bound_s=_bound_s(settings),
-                flights=None if self._machine is None else self._machine_flights,
-                say=self._say,
-                chance=self._chance,
-            )
+            return FileMembers(Path(settings.watch_file))
+        if settings.watch is not None and link is not None:
+            from tidegate.cache.redis_keys import RedisKeys
+
+            return RedisKeys(link, settings.watch, self._codec)
+        return None
+
+    def _follow(self, source: "Watched", settings: Settings) -> None:
+        """Has all of it from now on."""
+        from tidegate.cache.follower import Follower
+
+        self._follower = Follower(
+            self.name,
+            source,
+            self._names,
+            self.generations,
+            keep=self._fetcher.put,
+            fetch=self.get_many,
+            bound_s=_bound_s(settings),
+            flights=None if self._machine is None else self._machine_flights,
+            say=self._say,
+            chance=self._chance,
+        )
 
     def _disconnect(self) -> None:
         self._fetcher.remote = None

@@ -1,7 +1,7 @@
 """The caches of one worker, by their names in the configuration.
 
 They belong to the worker, not to a snapshot: a reload changes the settings of one that is there and leaves what is in
-it. Only with another ``codec``, ``prefix`` or ``watch``, or with or without ``machine``, it is another one. One that is
+it. Only with another ``codec``, ``prefix`` or source, or with or without ``machine``, it is another one. One that is
 gone goes on as it was until the last exchange of a snapshot that has it has ended: it may not have asked yet.
 """
 
@@ -183,5 +183,6 @@ def _is_same(cache: "Cache", settings: Settings | None) -> bool:
     return settings is not None and _identity(settings) == _identity(cache.settings)
 
 
-def _identity(settings: Settings) -> tuple[str, str | None, str | None, bool]:
-    return settings.codec, settings.prefix, settings.watch, settings.machine is not None
+def _identity(settings: Settings) -> tuple[object, ...]:
+    source = settings.watch, settings.watch_file
+    return settings.codec, settings.prefix, *source, settings.machine is not None

@@ -24,10 +24,8 @@ from tidegate.cache.loaded import Loaded
 from tidegate.cache.names import Names
 from tidegate.cache.shelf import Key
 from tidegate.cache.statistics import SourceStatistics
-from tidegate.errors import GatewayError
 from tidegate.memory.generations import Generations
 from tidegate.process import tasks
-from tidegate.redis.errors import ReplyError
 from tidegate.redis.pace import Pace
 
 if TYPE_CHECKING:
@@ -175,7 +173,7 @@ class Follower:
             renewing = tasks.start(self._renew(), f"listen for cache {self._name}")
             try:
                 await self._listen()
-            except (GatewayError, ReplyError) as error:
+            except Exception as error:  # noqa: BLE001 - of whatever source
                 self._lose(error)
             finally:
                 renewing.cancel()

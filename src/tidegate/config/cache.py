@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Le
 
-from tidegate.config.kinds import Doc, Duration, Off, Ref, Size
+from tidegate.config.kinds import Doc, Duration, File, Off, Ref, Size
 from tidegate.config.section import Section
 
 __all__ = ["Cache"]
@@ -45,6 +45,14 @@ class Cache(Section):
             "What the keys of `redis` begin with that this cache has all of: read before a worker is ready, then heard "
             "of whenever they change. What comes behind it is the key in the cache. While nothing is heard, values go "
             "on for `ttl` and `stale_if_error`."
+        ),
+    ] = None
+    watch_file: Annotated[
+        str | None,
+        File(),
+        Doc(
+            "A file with a JSON object that this cache has all of, looked at once a second: a member's name is a key. "
+            "Put another in its place by a rename."
         ),
     ] = None
     preload: Annotated[

@@ -30,9 +30,7 @@ async def preload(
         within_s: Seconds for each.
     """
     work = [
-        _try(f"cache {name}", cache.preload(), say, within_s)
-        for name, cache in caches.items()
-        if cache.settings.preload or cache.settings.preload_tags or cache.settings.watch
+        _try(f"cache {name}", cache.preload(), say, within_s) for name, cache in caches.items() if cache.has_preload
     ]
     work += [_try(f"filter {name}", one.preload(), say, within_s) for name, one in filters.items()]
     await asyncio.gather(*work)

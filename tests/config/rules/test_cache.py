@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from tests.config.gateways import PLAIN, accepted, told
 
 
@@ -55,7 +57,19 @@ def test_a_watched_source_is_in_redis_and_leaves_other_options_nothing_to_do() -
     assert message.startswith("cache.prices.watch: is empty")
     for line in ('prefix = "p:"', 'preload = ["a"]', 'large_value = "1MiB"', 'single_flight = "worker"'):
         (message,) = told(REDIS + watch + line + "\n")
-        assert message.startswith(f"cache.prices.{line.split()[0]}: has no effect with `watch`")
+        assert message.startswith(f"cache.prices.{line.split()[0]}: has no effect with a source that is watched")
+
+
+def test_a_watched_file_is_the_only_source_and_has_objects(tmp_path: Path) -> None:
+    (tmp_path / "prices.json").write_text("{}")
+    watch = f'[cache.prices]\nwatch_file = "{tmp_path}/prices.json"\n'
+    accepted(PLAIN + watch + 'codec = "json"\nmachine = "1MiB"\n')
+    (message,) = told(PLAIN + watch)
+    assert message.startswith('cache.prices.watch_file: needs `codec = "json"`')
+    (message,) = told(REDIS + watch + 'codec = "json"\nredis = "main"\n')
+    assert message.startswith("cache.prices.watch_file: is a source, and `redis` another one")
+    (message,) = told(PLAIN + watch.replace("prices.json", "nothing.json") + 'codec = "json"\n')
+    assert "nothing.json cannot be read" in message
 
 
 def test_a_wait_that_is_longer_than_any_fetch_is_told() -> None:

@@ -25,7 +25,7 @@ def check_cache(subject: Subject) -> None:
                 f"{format_duration(cache.stale_while_revalidate)} anyway",
             )
         _check_redis(subject, path, cache)
-        if cache.watch is not None:
+        if cache.watch is not None or cache.watch_file is not None:
             _check_watch(subject, path, cache)
         if cache.preload and cache.redis is None and cache.machine is None:
             subject.warn((*path, "preload"), "has no effect without `machine` or `redis`: there is nowhere to look")
@@ -50,10 +50,14 @@ def _check_redis(subject: Subject, path: Path, cache: Cache) -> None:
 
 
 def _check_watch(subject: Subject, path: Path, cache: Cache) -> None:
-    if cache.redis is None:
+    if cache.watch is not None and cache.redis is None:
         subject.find((*path, "watch"), "needs `redis`: the keys that it names are there")
-    if not cache.watch:
+    if cache.watch == "":
         subject.find((*path, "watch"), "is empty: name what the keys begin with")
+    if cache.watch_file is not None and cache.codec != "json":
+        subject.find((*path, "watch_file"), 'needs `codec = "json"`: what is in it are objects')
+    if cache.watch_file is not None and cache.redis is not None:
+        subject.find((*path, "watch_file"), "is a source, and `redis` another one or a tier: leave one away")
     others = (
         "prefix",
         "preload",
@@ -65,7 +69,9 @@ def _check_watch(subject: Subject, path: Path, cache: Cache) -> None:
     )
     for option in others:
         if subject.says((*path, option)):
-            subject.warn((*path, option), "has no effect with `watch`: the cache has all of what is there")
+            subject.warn(
+                (*path, option), "has no effect with a source that is watched: the cache has all of what is there"
+            )
 
 
 def _check_room(subject: Subject) -> None:
