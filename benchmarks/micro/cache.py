@@ -76,8 +76,12 @@ async def _store() -> None:
     _shared.close()
 
 
+async def _keep() -> None:
+    await _cache.get("user:1", _load)
+
+
 _loop.run_until_complete(_store())
-_loop.run_until_complete(_cache.get("user:1", _load))  # type: ignore[arg-type]
+_loop.run_until_complete(_keep())
 
 CASES = {
     "nothing": _run(_loop_alone),

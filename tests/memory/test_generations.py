@@ -67,3 +67,16 @@ def test_another_process_sees_it() -> None:
     assert here.read((12,)) == (34,) and here.current_epoch() == 1
     region.close()
     assert here.read((12,)) == (34,), "the mapping outlives the descriptor"
+
+
+def test_numbers_hold_as_long_as_reading_them_anew_would_find_the_same() -> None:
+    one = Generations(bytearray(GENERATIONS_SIZE))
+    slots = (1, 7, GENERATION_SLOTS - 1)
+    one.stamp(7, 2**64 - 1)
+    marks = one.read(slots)
+    assert one.hold(slots, marks) and one.hold((), ())
+    assert not one.hold(slots, marks[:2]) and not one.hold(slots, (0, -1, 0))
+    one.stamp(GENERATION_SLOTS - 1, 5)
+    assert not one.hold(slots, marks) and one.hold(slots[:2], marks[:2])
+    with pytest.raises(IndexError):
+        one.hold((GENERATION_SLOTS,), (0,))

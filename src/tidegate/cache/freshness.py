@@ -11,7 +11,8 @@ Vattani, Chierichetti, Lowenstein, "Optimal Probabilistic Cache Stampede Prevent
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import partial
+from typing import Final, NamedTuple
 
 __all__ = ["Lifetimes", "Times", "is_due_early"]
 
@@ -30,6 +31,9 @@ class Times(NamedTuple):
     fresh_until: float
     stale_until: float
     error_until: float
+
+
+_times: Final = partial(tuple.__new__, Times)  # what its own ``__new__`` does after another call
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +82,13 @@ class Lifetimes:
         """
         fresh_until = now + left_s
         if is_negative:
-            return Times(loaded_at, fresh_until, fresh_until, fresh_until, fresh_until)
+            return _times((loaded_at, fresh_until, fresh_until, fresh_until, fresh_until))
         early_from = fresh_until - _SURELY * self.eagerness * load_s
         if early_from < now:
             early_from = min(now, fresh_until)
         stale_s = self.stale_while_revalidate_s
         error_s = max(stale_s, self.stale_if_error_s)
-        return Times(loaded_at, early_from, fresh_until, fresh_until + stale_s, fresh_until + error_s)
+        return _times((loaded_at, early_from, fresh_until, fresh_until + stale_s, fresh_until + error_s))
 
 
 def is_due_early(now: float, fresh_until: float, load_s: float, eagerness: float, chance: float) -> bool:

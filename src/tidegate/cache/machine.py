@@ -101,7 +101,7 @@ class MachineTier:
         if stored is not None:
             try:
                 meta = _decode(stored.meta)
-                if self.generations.read(meta.slots) == meta.marks:
+                if self.generations.hold(meta.slots, meta.marks):
                     data = stored.value
                     if not isinstance(data, bytes):
                         if copied is not None and copied[0] == stored.meta:

@@ -16,6 +16,7 @@ cimport cython
 from libc.stdint cimport uint64_t
 from cpython.object cimport PyObject, PyTypeObject
 from cpython.ref cimport Py_INCREF
+from cpython.tuple cimport PyTuple_GET_ITEM
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 from tidegate.memory.generations cimport Generations
@@ -42,6 +43,8 @@ cdef class Entry:
 
     def __cinit__(self, key, value, Py_ssize_t size, times, double came_at, tuple tags, tuple slots, tuple marks,
                   double load_s=0.0):
+        if not isinstance(times, tuple) or len(times) != 5:
+            raise TypeError(f"expected the five times of a value's life, got {times!r}")
         self.key = key
         self.value = value
         self.size = size
@@ -49,7 +52,11 @@ cdef class Entry:
         self.slots = slots
         self.marks = marks
         self.checked_epoch = <uint64_t>-1           # not yet
-        self.loaded_at, self.early_from, self.fresh_until, self.stale_until, self.error_until = times
+        self.loaded_at = <object>PyTuple_GET_ITEM(times, 0)
+        self.early_from = <object>PyTuple_GET_ITEM(times, 1)
+        self.fresh_until = <object>PyTuple_GET_ITEM(times, 2)
+        self.stale_until = <object>PyTuple_GET_ITEM(times, 3)
+        self.error_until = <object>PyTuple_GET_ITEM(times, 4)
         self.came_at = came_at
         self.load_s = load_s
 
@@ -134,7 +141,7 @@ cdef class Shelf:
         cdef uint64_t epoch = self.generations.epoch()
         if entry.checked_epoch == epoch:
             return True
-        if self.generations.read(entry.slots) != entry.marks:
+        if not self.generations.hold(entry.slots, entry.marks):
             return False
         entry.checked_epoch = epoch
         return True

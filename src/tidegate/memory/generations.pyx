@@ -54,6 +54,16 @@ cdef class Generations:
         """The numbers in these slots."""
         return tuple([load_acquire(self.words + <int>SLOTS_AT + self.checked(slot)) for slot in slots])
 
+    def hold(self, tuple slots not None, tuple marks not None) -> bool:
+        """Whether these numbers are what is in these slots: as `read` would find them, without making them anew."""
+        cdef Py_ssize_t i
+        if len(slots) != len(marks):
+            return False
+        for i in range(len(slots)):
+            if load_acquire(self.words + <int>SLOTS_AT + self.checked(slots[i])) != marks[i]:
+                return False
+        return True
+
     def stamp(self, slot: int, number: int) -> bool:
         """Invalidates what ``slot`` is about; False when this number stands there already."""
         cdef uint64_t* word = self.words + <int>SLOTS_AT + self.checked(slot)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.memory.store.record import Head, boot_s, entry_of, pack, record_size, stored_key, unpack
+from tidegate.memory.store.record import Entry, Head, boot_s, entry_of, pack, record_size, stored_key, unpack
 
 
 @given(st.binary(max_size=100), st.binary(max_size=1000))
@@ -16,13 +16,13 @@ def test_what_is_packed_is_unpacked(meta, value):
     record = pack(head, meta, value)
     assert len(record) == record_size(meta, len(value))
     assert unpack(record) == head
-    assert entry_of(record) == (7, 0, len(value), (value, meta, 1.5, 2.5))
+    assert entry_of(record) == (7, 0, len(value), Entry(value, meta, 1.5, 2.5))
 
 
 def test_record_of_a_file_has_no_value():
     head = Head(7, 2, 1 << 30, 9, 1.5, 2.5)
     assert unpack(pack(head, b"ab")) == head
-    assert entry_of(pack(head, b"ab")) == (7, 9, 1 << 30, (b"", b"ab", 1.5, 2.5))
+    assert entry_of(pack(head, b"ab")) == (7, 9, 1 << 30, Entry(b"", b"ab", 1.5, 2.5))
 
 
 @pytest.mark.parametrize("cut", [0, 1, 39, 41])

@@ -12,7 +12,7 @@ import pytest
 from tests.memory.store.stores import FAR_S, MIB, Clock, Process, Said, opened, run, shared_memory, sleeper, until
 
 from tidegate.errors import GatewayError, Kind
-from tidegate.memory.store import SMALL_MAX, Store
+from tidegate.memory.store import SMALL_MAX, Entry, Store
 from tidegate.memory.store import store as module
 from tidegate.process import tasks
 
@@ -32,7 +32,7 @@ def test_what_was_put_is_got_with_all_that_is_known_of_it(place):
         with opened(place, clock=clock) as store:
             assert store.get(b"k", 51.0) is None
             assert await store.put(b"k", b"value", b"meta", 60.0)
-            assert store.get(b"k", 59.9) == (b"value", b"meta", 50.0, 60.0)
+            assert store.get(b"k", 59.9) == Entry(b"value", b"meta", 50.0, 60.0)
             assert store.get(b"k", 60.0) is None
             assert store.get(b"other", 51.0) is None
 

@@ -113,6 +113,7 @@ class Ledger:
             writemap=False,  # a full file system is an error of a write, not a signal at an access
             max_spare_txns=2,
         )
+        self._begin_read = self.environment.begin
         try:
             self._begin(is_new=is_new)
         except BaseException:
@@ -133,7 +134,7 @@ class Ledger:
     def read(self, key: bytes) -> bytes | None:
         """A copy of the record of a key."""
         # The transaction ends when nobody refers to it, which is here; a ``with`` is a third of what this costs.
-        return self.environment.begin().get(_ENTRY + key)
+        return self._begin_read().get(_ENTRY + key)
 
     def totals(self) -> Totals:
         """The sums as of the latest commit."""

@@ -12,8 +12,11 @@ from __future__ import annotations
 
 import struct
 import time
+from functools import partial
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+import msgspec
 
 __all__ = [
     "META_MAX",
@@ -45,12 +48,11 @@ _HEAD_SIZE = _HEAD.size
 _unpack_head = _HEAD.unpack_from
 
 
-def boot_s() -> float:
-    """Seconds since the machine was started, sleep included: the clock of the store."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
+boot_s: Final = partial(time.clock_gettime, time.CLOCK_BOOTTIME)
+"""Seconds since the machine was started, sleep included: the clock of the store."""
 
 
-class Entry(NamedTuple):
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """What the store has of a key.
 
     ``value`` is a memoryview only of a large value: of its file, which stays mapped as long as that is referenced,

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Self
 
 import lmdb
+from msgspec.structs import replace
 
 from tidegate.errors import GatewayError, Kind, Source
 from tidegate.memory.store.directory import PATIENCE_S, StoreDirectory, failure
@@ -158,7 +159,7 @@ class Store:
         except (lmdb.Error, OSError):  # out of readers, of descriptors, of maps
             self._broken += 1
             return None
-        return None if view is None else entry._replace(value=view)
+        return None if view is None else replace(entry, value=view)
 
     def _go_away(self, work: Callable[[], None]) -> None:
         self._is_away = True
