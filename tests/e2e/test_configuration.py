@@ -101,74 +101,79 @@ def gateway(tmp_path, server="", more="", workers=1, **environment):
         os.environ.update(before)
 
 
-def test_active_configuration_is_shown_with_its_name(tmp_path):
-    with gateway(tmp_path) as one:
-        status, headers, document = one.api("GET", "/config")
-        assert (status, headers["Tidegate-Configuration"]) == (200, "1")
-        assert document["routes"][0]["respond"] == {"body": "one"}
-        told = one.status()["snapshot"]
-        assert headers["ETag"] == f'"{told["etag"]}"'
-        assert (told["kind"], told["source"], told["by"]) == ("file", str(one.path), user(os.geteuid()))
+SECRET = "scrypt:14:8:1:AAAAAAAAAAAAAAAA:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+STAFF = f'[filters.staff]\nclass = "tidegate.filters.basic_auth:BasicAuth"\nusers = {{ ann = "{SECRET}" }}\n'
 
 
-def test_secrets_are_never_shown(tmp_path):
-    secret = "scrypt:14:8:1:AAAAAAAAAAAAAAAA:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
-    staff = f'[filters.staff]\nclass = "tidegate.filters.basic_auth:BasicAuth"\nusers = {{ ann = "{secret}" }}\n'
-    with gateway(tmp_path, more=staff) as one:
-        for target in ("/config", "/config/history", "/status"):
-            document = json.dumps(one.api("GET", target)[2])
-            assert "AAAAAAAA" not in document
-        assert one.api("GET", "/config")[2]["filters"]["staff"]["users"]["ann"].startswith("digest:")
+@pytest.fixture(scope="module")
+def one(tmp_path_factory):
+    """A gateway that nothing changes: it is looked at, and what it is asked to become is refused or the same."""
+    server = 'admin_token = "env:TIDEGATE_TEST_TOKEN"\nstate_dir = "kept"'
+    with gateway(tmp_path_factory.mktemp("one"), server, STAFF, TIDEGATE_TEST_TOKEN="s3cret") as same:
+        yield same
+        assert same.status()["snapshot"]["number"] == 1
+        assert same.hello() == "one"
 
 
-def test_configuration_is_tried_and_nothing_changes(tmp_path):
-    with gateway(tmp_path) as one:
-        status, _, document = one.api("POST", "/config/validate", one.text("two"))
-        assert (status, document["result"], document["number"]) == (200, "valid", 1)
-        status, _, document = one.api("POST", "/config/validate", one.text("two") + "x = 1\n")
-        assert (status, document["result"]) == (422, "invalid")
-        assert document["findings"][0]["path"] == "routes[0].x"
-        assert document["findings"][0]["line"] > 1
-        assert one.hello() == "one"
+def test_active_configuration_is_shown_with_its_name(one):
+    status, headers, document = one.api("GET", "/config")
+    assert (status, headers["Tidegate-Configuration"]) == (200, "1")
+    assert document["routes"][0]["respond"] == {"body": "one"}
+    told = one.status()["snapshot"]
+    assert headers["ETag"] == f'"{told["etag"]}"'
+    assert (told["kind"], told["source"], told["by"]) == ("file", str(one.path), user(os.geteuid()))
 
 
-def test_change_names_what_it_changes(tmp_path):
-    with gateway(tmp_path) as one:
-        assert one.api("PUT", "/config", one.text("two"))[0] == 428
-        assert one.api("PUT", "/config", one.text("two"), If_Match='"other"')[0] == 412
-        assert one.api("PUT", "/config", "x = 1", If_Match="*")[0] == 422
-        assert one.api("PUT", "/config", b"\xff", If_Match="*")[0] == 422
-        assert one.api("PUT", "/config", one.text(), If_Match="*", Content_Type="image/png")[0] == 415
-        assert one.api("POST", "/config/rollback", '{"number": 9}', Content_Type="application/json")[0] == 404
-        assert one.hello() == "one"
-        assert one.status()["snapshot"]["number"] == 1
+def test_secrets_are_never_shown(one):
+    for target in ("/config", "/config/history", "/status"):
+        document = json.dumps(one.api("GET", target)[2])
+        assert "AAAAAAAA" not in document
+        assert "s3cret" not in document
+    assert one.api("GET", "/config")[2]["filters"]["staff"]["users"]["ann"].startswith("digest:")
 
 
-def test_api_has_no_say_in_whose_code_runs(tmp_path):
-    with gateway(tmp_path) as one:
-        one.server = 'filter_packages = ["os"]'
-        status, _, document = one.api("PUT", "/config", one.text(), If_Match="*")
-        assert status == 422
-        assert [finding["path"] for finding in document["findings"]] == ["server.filter_packages"]
+def test_configuration_is_tried_and_nothing_changes(one):
+    status, _, document = one.api("POST", "/config/validate", one.text("two"))
+    assert (status, document["result"], document["number"]) == (200, "valid", 1)
+    status, _, document = one.api("POST", "/config/validate", one.text("two") + "x = 1\n")
+    assert (status, document["result"]) == (422, "invalid")
+    assert document["findings"][0]["path"] == "routes[0].x"
+    assert document["findings"][0]["line"] > 1
+    assert one.hello() == "one"
 
 
-def test_token_opens_the_commands_over_tcp(tmp_path):
-    with gateway(tmp_path, 'admin_token = "env:TIDEGATE_TEST_TOKEN"', TIDEGATE_TEST_TOKEN="s3cret") as one:
-        assert one.tcp("GET", "/config")[0] == 401
-        assert one.tcp("POST", "/stop", "{}", Authorization="Bearer wrong")[0] == 401
-        assert one.tcp("GET", "/config", Authorization="Bearer s3cret")[0] == 200
-        assert one.tcp("GET", "/config", Authorization="Bearer s3cret", Host="evil.example")[0] == 421
-        _, _, outcome = one.tcp("POST", "/reload", Authorization="Bearer s3cret")
-        assert (outcome["result"], outcome["by"]) == ("unchanged", "token env:TIDEGATE_TEST_TOKEN")
-        assert "s3cret" not in json.dumps(one.api("GET", "/config")[2])
+def test_change_names_what_it_changes(one):
+    assert one.api("PUT", "/config", one.text("two"))[0] == 428
+    assert one.api("PUT", "/config", one.text("two"), If_Match='"other"')[0] == 412
+    assert one.api("PUT", "/config", "x = 1", If_Match="*")[0] == 422
+    assert one.api("PUT", "/config", b"\xff", If_Match="*")[0] == 422
+    assert one.api("PUT", "/config", one.text(), If_Match="*", Content_Type="image/png")[0] == 415
+    assert one.api("POST", "/config/rollback", '{"number": 9}', Content_Type="application/json")[0] == 404
+    assert one.hello() == "one"
+    assert one.status()["snapshot"]["number"] == 1
 
 
-def test_state_is_kept_where_it_is_said(tmp_path):
-    with gateway(tmp_path, 'state_dir = "kept"') as one:
-        last_good = tmp_path / "kept" / "last-good.toml"
-        eventually(last_good.exists, "the last good configuration is kept")
-        assert last_good.read_text() == one.text()
-        assert [entry["number"] for entry in one.api("GET", "/config/history")[2]] == [1]
+def test_api_has_no_say_in_whose_code_runs(one):
+    changed = one.text().replace("[server]\n", '[server]\nfilter_packages = ["os"]\n')
+    status, _, document = one.api("PUT", "/config", changed, If_Match="*")
+    assert status == 422
+    assert [finding["path"] for finding in document["findings"]] == ["server.filter_packages"]
+
+
+def test_token_opens_the_commands_over_tcp(one):
+    assert one.tcp("GET", "/config")[0] == 401
+    assert one.tcp("POST", "/stop", "{}", Authorization="Bearer wrong")[0] == 401
+    assert one.tcp("GET", "/config", Authorization="Bearer s3cret")[0] == 200
+    assert one.tcp("GET", "/config", Authorization="Bearer s3cret", Host="evil.example")[0] == 421
+    _, _, outcome = one.tcp("POST", "/reload", Authorization="Bearer s3cret")
+    assert (outcome["result"], outcome["by"]) == ("unchanged", "token env:TIDEGATE_TEST_TOKEN")
+
+
+def test_state_is_kept_where_it_is_said(one):
+    last_good = one.directory / "kept" / "last-good.toml"
+    eventually(last_good.exists, "the last good configuration is kept")
+    assert last_good.read_text() == one.text()
+    assert [entry["number"] for entry in one.api("GET", "/config/history")[2]] == [1]
 
 
 def test_second_start_with_one_state_directory_hears_who_has_it(tmp_path):
