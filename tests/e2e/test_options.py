@@ -14,13 +14,15 @@ import stat
 import subprocess
 import threading
 import time
+from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from benchmarks.ports import free_port
 from prometheus_client.parser import text_string_to_metric_families
 from tests.cli.command import tidegate
 from tests.e2e.test_processes import ask, running
-from tests.process.gateway import eventually
+from tests.process.gateway import RunningSupervisor, eventually
 
 pytestmark = pytest.mark.e2e
 
@@ -28,12 +30,12 @@ HELLO = '[[routes]]\nname = "hello"\nrespond = { body = "hello" }\n'
 
 
 @contextlib.contextmanager
-def gateway(tmp_path, text=HELLO, *, server="workers = 1", listener="", bind=None):
-    """A gateway of this configuration; the admin address and the first listener are filled in."""
+def gateway(tmp_path, text=HELLO, *, server="workers = 1"):
+    """A gateway of this configuration; the admin address and the listener are filled in."""
     path = tmp_path / "gateway.toml"
     path.write_text(
         f'[server]\nadmin = "127.0.0.1:{free_port()}"\n{server}\n'
-        f'[[listeners]]\nbind = "{bind or f"127.0.0.1:{free_port()}"}"\n{listener}\n{text}\n'
+        f'[[listeners]]\nbind = "127.0.0.1:{free_port()}"\n{text}\n'
     )
     with running(tmp_path, "run", path) as supervisor:
         yield supervisor
@@ -93,19 +95,44 @@ def test_workers_accept_all_of_them(tmp_path):
         eventually(lambda: metrics(running_gateway)["tidegate_connections_open",] == 0, "all are counted out")
 
 
-def test_workers_auto_is_one_for_each_core(tmp_path):
-    with gateway(tmp_path, server='workers = "auto"') as running_gateway:
-        assert len(running_gateway.workers()) == len(os.sched_getaffinity(0))
+class Listening(NamedTuple):
+    """A gateway with listeners of all kinds, and where its file says that they are."""
+
+    gateway: RunningSupervisor
+    admin: str
+    port: str
+    ipv6_port: int
+    path: Path
 
 
-def test_admin_is_where_it_is_said_to_be(tmp_path):
-    path = tmp_path / "gateway.toml"
-    admin = free_port()
-    path.write_text(
-        f'[server]\nworkers = 1\nadmin = "127.0.0.1:{admin}"\n[[listeners]]\nbind = "127.0.0.1:{free_port()}"\n{HELLO}'
+@pytest.fixture(scope="module")
+def listening(tmp_path_factory):
+    place = tmp_path_factory.mktemp("listening")
+    with socket.socket(socket.AF_INET6) as one:
+        one.bind(("::1", 0))
+        ipv6_port = one.getsockname()[1]
+    admin, port, path = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}", place / "socket"
+    (place / "gateway.toml").write_text(
+        f'[server]\nadmin = "{admin}"\nworkers = "auto"\n'
+        f'[[listeners]]\nbind = "{port}"\nbacklog = 33\n'
+        f'[[listeners]]\nbind = "[::1]:{ipv6_port}"\n'
+        f'[[listeners]]\nbind = "unix:{path}"\nmode = "0600"\nowner = "{owner().pw_name}"\nbacklog = 77\n{HELLO}'
     )
-    with running(tmp_path, "run", path):
-        assert ask(f"127.0.0.1:{admin}", "/health/ready")[0] == 200
+    with running(place, "run", place / "gateway.toml") as supervisor:
+        yield Listening(supervisor, admin, port, ipv6_port, path)
+
+
+def owner():
+    """Whom a socket may be given: only root can give a file away."""
+    return pwd.getpwnam("nobody") if os.getuid() == 0 else pwd.getpwuid(os.getuid())
+
+
+def test_workers_auto_is_one_for_each_core(listening):
+    assert len(listening.gateway.workers()) == len(os.sched_getaffinity(0))
+
+
+def test_admin_is_where_it_is_said_to_be(listening):
+    assert ask(listening.admin, "/health/ready")[0] == 200
 
 
 def test_filter_packages_are_the_only_ones(tmp_path):
@@ -137,18 +164,14 @@ def test_drain_timeout_cuts_what_is_left(tmp_path):
                 assert running_gateway.wait() == 0
 
 
-def test_unix_listener_has_its_mode_owner_and_backlog(tmp_path):
-    path = tmp_path / "socket"
-    # Only root can give a file away.
-    owner = pwd.getpwnam("nobody") if os.getuid() == 0 else pwd.getpwuid(os.getuid())
-    with gateway(tmp_path, listener=f'mode = "0600"\nowner = "{owner.pw_name}"\nbacklog = 77', bind=f"unix:{path}"):
-        shown = path.stat()
-        assert (stat.S_IMODE(shown.st_mode), shown.st_uid) == (0o600, owner.pw_uid)
-        assert queue_of("-lx", str(path)) == 77
-        with socket.socket(socket.AF_UNIX) as client:
-            client.connect(str(path))
-            client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-            assert client.recv(1000).endswith(b"hello")
+def test_unix_listener_has_its_mode_owner_and_backlog(listening):
+    shown = listening.path.stat()
+    assert (stat.S_IMODE(shown.st_mode), shown.st_uid) == (0o600, owner().pw_uid)
+    assert queue_of("-lx", str(listening.path)) == 77
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(listening.path))
+        client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert client.recv(1000).endswith(b"hello")
 
 
 def queue_of(flags, name):
@@ -162,16 +185,12 @@ def queue_of(flags, name):
     raise AssertionError(f"nobody listens on {name}")
 
 
-def test_backlog_of_a_port(tmp_path):
-    with gateway(tmp_path, listener="backlog = 33") as running_gateway:
-        assert queue_of("-lt", running_gateway.listener) == 33
+def test_backlog_of_a_port(listening):
+    assert queue_of("-lt", listening.port) == 33
 
 
-def test_bind_may_be_ipv6(tmp_path):
-    with socket.socket(socket.AF_INET6) as one:
-        one.bind(("::1", 0))
-        port = one.getsockname()[1]
-    with gateway(tmp_path, bind=f"[::1]:{port}"), socket.create_connection(("::1", port), timeout=20) as client:
+def test_bind_may_be_ipv6(listening):
+    with socket.create_connection(("::1", listening.ipv6_port), timeout=20) as client:
         client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         assert client.recv(1000).endswith(b"hello")
 
