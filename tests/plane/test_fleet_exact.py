@@ -6,9 +6,10 @@ import hashlib
 from collections.abc import Iterator
 
 import pytest
-from tests.plane.harness import Plane, until
-from tests.plane.serving import Serving
+from tests.plane.harness import Peer, Plane, until
+from tests.plane.serving import Fields, Serving
 from tests.plane.test_fleet_limits import answered, events
+from tests.plane.test_limits import verdicts
 from tests.redis.servers import Server, serving
 
 pytestmark = pytest.mark.sanitize
@@ -98,3 +99,39 @@ def test_store_that_is_away_decides_as_is_said(upstream: Serving, policy: str, e
         until(lambda: events(plane, "away-0")["failed"] > 0, "the store is known to be away")
         store.start()
         until(lambda: statuses(plane, 1) == [200], "it lets in again")
+
+
+def test_dry_run_is_asked_for_what_has_passed_and_refuses_on_paper(upstream: Serving, store: Server) -> None:
+    dry = 'rate = "2/h"\nburst = 1\ndry_run = true'
+    with gateway(upstream, store, "paper", dry, 'rate = "5/h"\nburst = 4') as plane:
+        assert statuses(plane, 7) == [200] * 5 + [429] * 2
+
+        def counted() -> bool:
+            plane.call(plane.server.stores.report)
+            return verdicts(plane, "paper-0") == {"admitted": 2, "would_refuse": 3}
+
+        until(counted, "each that has passed is counted, and no other")
+
+
+def test_permit_and_rate_of_a_request_are_one_question_and_both_are_taken_or_none(store: Server) -> None:
+    came: list[Peer] = []
+
+    def held(peer: Peer, line: str, fields: Fields, body: bytes) -> None:
+        came.append(peer)
+
+    limits = ('rate = "9/h"\nburst = 8\nkey = "auth.tenant"', 'concurrency = 1\nkey = "auth.tenant"')
+    with Serving(held) as upstream, gateway(upstream, store, "both", *limits) as plane, plane.connect() as client:
+
+        def arrival() -> str:
+            (key,) = [one for one in store.ask("KEYS", "*") if b":both-0:" in one]
+            return str(store.ask("GET", key).split()[0])
+
+        client.send(b"GET / HTTP/1.1\r\nHost: gateway.test\r\nX-API-Key: k\r\n\r\n")
+        until(lambda: came, "it is under way")
+        assert (events(plane, "both-0")["asked"], events(plane, "both-1")["borrowed"]) == (1, 1)
+        before = arrival()
+        refusal = plane.get("/", "X-API-Key: k\r\n")
+        assert (refusal.status, refusal.get("Tidegate-Limit")) == (503, "both-1")
+        assert arrival() == before
+        came.pop().send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        assert client.answer().status == 200

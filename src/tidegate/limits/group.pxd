@@ -19,6 +19,7 @@ cdef class Group:
     cdef readonly bint has_measured         # some limit is charged by what a request took
     cdef readonly bint has_reports          # some limit is told of on every answer
     cdef list means                         # CostMean of each whose cost is measured, else None
+    cdef bint has_paper                     # some dry run is asked of its store for each request
     cdef bint is_single                     # one limit is charged, and no look at it can spare another a charge
     # Each gives the number of the limit that refuses, or NOBODY_REFUSED. ``look`` changes nothing but ``members``;
     # ``acquire`` takes permits, ``charge`` follows in the same stretch, and each leaves all as it was when one refuses.
@@ -28,6 +29,7 @@ cdef class Group:
     cdef int borrow(self, int number, const Moment* now, Member* members) except -1
     cdef int acquire(self, Member* members, unsigned class_, const Moment* now) noexcept
     cdef int charge(self, const Moment* now, Member* members, int64_t* wait_ns) noexcept
+    cdef void take_on_paper(self, Member* members) noexcept
     cdef void refund(self, const Moment* now, Member* members, int count) noexcept
     cdef void release(self, Member* members, int count) noexcept
     cdef void stand_by(self, Member* members) noexcept

@@ -36,6 +36,7 @@ cdef class Group:
             self.needs_wall |= limit.kind == QUOTA
             self.has_measured |= limit.cost.is_measured
             self.has_reports |= limit.reports
+            self.has_paper |= limit.is_dry and limit.is_exact and limit.kind == LEASED
         means = {} if means is None else means
         self.means = [means.setdefault(limit, CostMean()) if limit.cost.is_measured else None for limit in limits]
         charged = [limit for limit in limits if limit.kind != CONCURRENCY]
@@ -46,6 +47,7 @@ cdef class Group:
         cdef Member* member
         cdef bint is_missing
         cdef int pending = NOBODY_REFUSED
+        cdef int without = NOBODY_REFUSED
         cdef int i
         for i in range(self.count):
             if members[i].standing != HELD:
@@ -71,8 +73,12 @@ cdef class Group:
             if limit.fleet_key is not None:
                 limit.name_lease(member, asked)
             if limit.kind == CONCURRENCY:
+                if limit.is_exact and without == NOBODY_REFUSED and limit.has_none(member, now):
+                    without = i
                 continue
             member.cost = limit.cost_of(asked, member.which, <CostMean>self.means[i])
+            if limit.is_dry and limit.is_exact:
+                continue        # its store is asked for those that pass
             if is_charged_next and self.is_single:
                 continue
             if limit.look(member, now) < 0:
@@ -85,19 +91,20 @@ cdef class Group:
                 member.standing = WOULD_REFUSE
                 if limit.kind == LEASED:
                     limit.borrow(member, now)       # for those who come next: on paper nobody waits
-        return pending
+        # Who would wait for a store only to find that there is no permit for him is refused for that.
+        return without if pending != NOBODY_REFUSED and without != NOBODY_REFUSED else pending
 
     cdef int borrow(self, int number, const Moment* now, Member* members) except -1:
         """Has the store of a limit asked that refuses for want of credits; all that is asked for each request, as one."""
         cdef Limit limit = <Limit>self.limits[number]
         cdef list tickets = []
         cdef int i
-        if not limit.is_exact:
+        if not limit.is_exact or limit.kind == CONCURRENCY:
             return limit.borrow(&members[number], now)
         lender = limit.lender
         for i in range(self.count):
             limit = <Limit>self.limits[i]
-            if limit.is_exact and members[i].fingerprint != 0 and members[i].standing == PASSED_BY:
+            if limit.is_exact and not limit.is_dry and members[i].fingerprint != 0 and members[i].standing == PASSED_BY:
                 ticket = limit.ticket(&members[i], now)
                 if ticket is not None:
                     tickets.append(ticket)
@@ -137,7 +144,7 @@ cdef class Group:
                 wait_ns[0] = member.wait_ns
             if (
                 limit.kind == CONCURRENCY or limit.charges_failures or member.fingerprint == 0
-                or member.standing == WOULD_REFUSE
+                or member.standing == WOULD_REFUSE or (limit.is_dry and limit.is_exact)
             ):
                 continue
             wait = limit.charge(member, now)
@@ -153,7 +160,17 @@ cdef class Group:
             member.wait_ns = wait
             if wait > wait_ns[0] and not limit.is_dry:
                 wait_ns[0] = wait
+        if self.has_paper:
+            self.take_on_paper(members)
         return NOBODY_REFUSED
+
+    cdef void take_on_paper(self, Member* members) noexcept:
+        cdef Limit limit
+        cdef int i
+        for i in range(self.count):
+            limit = <Limit>self.limits[i]
+            if limit.is_dry and limit.is_exact and limit.kind == LEASED and members[i].fingerprint != 0:
+                limit.take_on_paper(&members[i])
 
     cdef void refund(self, const Moment* now, Member* members, int count) noexcept:
         """Takes back what was charged of the first ``count``."""

@@ -132,6 +132,11 @@ cdef class Limit:
     # A permit to be in flight; False: all are taken, of a fleet's limit all that the machine has.
     cdef bint acquire(self, Member* member, const Moment* now) noexcept
     cdef bint _keeps(self, Member* member, const Moment* now) noexcept
+    # Of a fleet's limit that keeps no permits ready: whether there is one without asking; whether nobody may ask now.
+    cdef bint has_spare(self, Member* member, const Moment* now) noexcept
+    cdef bint has_none(self, Member* member, const Moment* now) noexcept
+    # Of a dry run of one that is asked of for each request: has the store asked for one that has passed.
+    cdef int take_on_paper(self, Member* member) except -1
     cdef void release(self, Member* member) noexcept
     cdef void learn(self, double latency_s) noexcept       # from a request that had a permit, and waited no part of that
     # A permit was given, and the request goes on: what it teaches begins now.

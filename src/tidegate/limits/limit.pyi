@@ -17,16 +17,15 @@ from tidegate.memory.mapping import Mapping
 class BorrowsPermits(Protocol):
     """Whoever borrows for a limit of concurrency: ``fleet.permits.PermitLender``."""
 
-    is_exact: bool
     def low(self, which: int) -> int:
         """With less than this left more is borrowed."""
-    def see(self, which: int, fingerprint: int, fleet: int) -> None:
+    def see(self, which: int, fingerprint: int, fleet: int, tag: int) -> None:
         """Somebody has got a permit of this key."""
-    def borrow(self, which: int, fingerprint: int, fleet: int) -> None:
+    def borrow(self, which: int, fingerprint: int, fleet: int, tag: int) -> None:
         """Asks the store for more."""
-    def wait(self, which: int, fingerprint: int, fleet: int) -> None:
+    def wait(self, which: int, fingerprint: int, fleet: int, tag: int) -> None:
         """Somebody waits for a question that is under way."""
-    def decide(self, which: int, fingerprint: int, fleet: int) -> None:
+    def decide(self, which: int, fingerprint: int, fleet: int, tag: int) -> None:
         """Somebody has waited as long as he may."""
     def ended(self, fingerprint: int) -> None:
         """A permit has ended."""
@@ -39,7 +38,7 @@ class Limit:
     allowances: list[RateAllowance | QuotaAllowance | PermitAllowance]
     lease_table: LeaseTable
     grants: GrantTable | None
-    only_key: tuple[int, int] | None
+    only_key: tuple[int, int, int] | None
     latency_cap_ns: int
     is_exact: bool
     kind: int

@@ -76,7 +76,7 @@ cdef class Limit:
                 self.grants = GrantTable(mapping, place.grants_at * SET_BYTES, place.grants - 1)
             else:
                 self.kind = LEASED
-                self.is_exact = settings.mode == "exact"
+            self.is_exact = settings.mode == "exact"
         if self.kind == LEASED:
             table = LeaseTable(mapping, place.at * SET_BYTES, place.units - 1)
         elif self.kind == RATE:
@@ -256,12 +256,40 @@ cdef class Limit:
             member.lease = mixed ^ mixed >> 31
 
     cdef object ticket(self, Member* member, const Moment* now):
-        cdef LeasedLimit allowed = <LeasedLimit>self.allowed[member.which]
+        cdef LeasedLimit allowed
+        cdef int64_t now_ms = now.now_ns // MILLISECOND_NS
+        if self.grants is not None:
+            if self.lender is None or self.has_queue or self.has_spare(member, now):
+                return None
+            if lease_closed(&self.grants.table, member.fingerprint, now_ms, 1):
+                return None
+            if lease_ask(&self.grants.table, member.fingerprint, now_ms, now_ms + LEASE_ASKED_MS, 1):
+                return self.lender.ticket(member.which, member.fingerprint, member.fleet, member.tag)
+            self.lender.wait(member.which, member.fingerprint, member.fleet, member.tag)
+            return None
+        allowed = <LeasedLimit>self.allowed[member.which]
         if self.lender is None or member.cost <= 0 or self.look(member, now) != LEASE_PENDING:
             return None
         if not allowed.marks(member.lease, now.now_ns, <int64_t>member.cost):
             return None
         return self.lender.ticket(member.which, member.lease, member.fleet, member.tag, <int64_t>member.cost)
+
+    cdef int take_on_paper(self, Member* member) except -1:
+        if self.lender is not None and member.cost > 0:
+            self.lender.take_on_paper(
+                self.lender.ticket(member.which, member.lease, member.fleet, member.tag, <int64_t>member.cost)
+            )
+        return 0
+
+    cdef bint has_spare(self, Member* member, const Moment* now) noexcept:
+        return <int64_t>self.permits.held(member.fingerprint) < grant_maximum(
+            &self.grants.table, member.fingerprint, now.now_ns // MILLISECOND_NS, self.bounds[member.which]
+        )
+
+    cdef bint has_none(self, Member* member, const Moment* now) noexcept:
+        if self.grants is None or self.has_queue or self.is_dry or self.has_spare(member, now):
+            return False
+        return lease_closed(&self.grants.table, member.fingerprint, now.now_ns // MILLISECOND_NS, 1) != 0
 
     cdef bint is_pending(self, Member* member, const Moment* now) noexcept:
         cdef int64_t now_ms = now.now_ns // MILLISECOND_NS
@@ -279,10 +307,10 @@ cdef class Limit:
             if self.lender is None:
                 return 0
             if lease_ask(&self.grants.table, member.fingerprint, now_ms, now_ms + LEASE_ASKED_MS, 1):
-                self.lender.borrow(member.which, member.fingerprint, member.fleet)
+                self.lender.borrow(member.which, member.fingerprint, member.fleet, member.tag)
                 self.low = self.lender.low(member.which)        # it changes with the number of nodes
-            elif self.lender.is_exact:
-                self.lender.wait(member.which, member.fingerprint, member.fleet)
+            elif self.is_exact:
+                self.lender.wait(member.which, member.fingerprint, member.fleet, member.tag)
             return 0
         if self.is_exact:
             ticket = self.ticket(member, now)
@@ -296,7 +324,7 @@ cdef class Limit:
     cdef int decide(self, Member* member) except -1:
         if self.grants is not None:
             if self.lender is not None:
-                self.lender.decide(member.which, member.fingerprint, member.fleet)
+                self.lender.decide(member.which, member.fingerprint, member.fleet, member.tag)
             return 0
         if self.is_exact and self.lender is not None:
             self.lender.decide_ticket(
@@ -324,7 +352,7 @@ cdef class Limit:
         if self.key.count:
             return None
         memset(&asked, 0, sizeof(asked))
-        return self.key.of_nothing(), self.fleet_key.of(&asked, &is_missing)
+        return self.key.of_nothing(), self.fleet_key.of(&asked, &is_missing), self.tag_key.of(&asked, &is_missing)
 
     cdef bint acquire(self, Member* member, const Moment* now) noexcept:
         cdef uint64_t waiting = 0
@@ -363,7 +391,7 @@ cdef class Limit:
             self.release(member)
             return False
         if self.lender is not None:
-            self.lender.see(member.which, member.fingerprint, member.fleet)
+            self.lender.see(member.which, member.fingerprint, member.fleet, member.tag)
             if maximum < bound and maximum - held < self.low and maximum == grant_lent(
                 &self.grants.table, member.fingerprint, now_ms, &until_ms
             ):
@@ -372,7 +400,7 @@ cdef class Limit:
 
     cdef void release(self, Member* member) noexcept:
         cdef int64_t waiting_row
-        if self.lender is not None and self.lender.is_exact:
+        if self.is_exact and self.lender is not None:
             self.lender.ended(member.fingerprint)
         if self.gate is not None:
             self.gate.release(member.row, member.class_)

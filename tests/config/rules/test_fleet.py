@@ -18,6 +18,7 @@ def shared(options: str, store: str = STORE) -> str:
         'rate = "9/s"\nscope = "fleet"\nstore = "main"\nkey = "client.ip"\nlatency_cap = "5ms"',
         'quota = 1000\nwindow = "1d"\nwindow_kind = "sliding"\nscope = "fleet"\nstore = "main"',
         'concurrency = 5\nqueue = 9\nscope = "fleet"\nstore = "main"\non_store_failure = "allow"',
+        'rate = "1/s"\nmode = "exact"\ndry_run = true\nscope = "fleet"\nstore = "main"',
         'concurrency = 5\nkey = "client.ip"\nscope = "fleet"\nstore = "main"\nmode = "exact"',
     ],
 )
@@ -33,8 +34,8 @@ def test_limit_that_a_fleet_shares_has_no_finding(options: str) -> None:
         ('rate = "1/s"\non_store_failure = "deny"', 'on_store_failure: has no effect without scope = "fleet"'),
         ('rate = "1/s"\nmode = "exact"', 'mode: has no effect without scope = "fleet"'),
         (
-            'rate = "1/s"\nmode = "exact"\ndry_run = true\nscope = "fleet"\nstore = "main"',
-            'dry_run: cannot be with mode = "exact"',
+            'concurrency = 5\nmode = "exact"\ndry_run = true\nscope = "fleet"\nstore = "main"',
+            'dry_run: cannot be with mode = "exact" of what is under way',
         ),
         ('rate = "1/s"\nlatency_cap = "5ms"', 'latency_cap: has no effect without scope = "fleet"'),
         ('adaptive = "queue_delay"\nscope = "fleet"\nstore = "main"', 'scope: cannot be "fleet" of what each gateway'),

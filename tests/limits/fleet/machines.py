@@ -22,6 +22,8 @@ from tidegate.testing.limits import limits
 
 LIMIT = "held"
 STORED = f"tidegate:{{{0:016x}}}:{LIMIT}"
+EXACT = f"{STORED}:{0:016x}"
+"""The same with ``mode = "exact"``, where limits that are asked as one are kept together."""
 CAP_MS = 10
 
 
@@ -97,9 +99,9 @@ class Machine:
         if self.table.closed(self.key, now) or self.table.maximum(self.key, now, self.maximum) >= self.maximum:
             return False
         if self.table.ask(self.key, now, now + ASKED_MS):
-            self.lender.borrow(0, self.key, 0)
+            self.lender.borrow(0, self.key, 0, 0)
         elif self.lender.is_exact:
-            self.lender.wait(0, self.key, 0)
+            self.lender.wait(0, self.key, 0, 0)
         return None
 
     async def take(self, cap_ms: int = CAP_MS) -> bool:
@@ -108,7 +110,7 @@ class Machine:
             if (verdict := self.take_nowait()) is not None:
                 return verdict
             await asyncio.sleep(0.001)
-        self.lender.decide(0, self.key, 0)
+        self.lender.decide(0, self.key, 0, 0)
         return self.take_nowait() is True
 
     def give_back(self, count: int = 1) -> None:

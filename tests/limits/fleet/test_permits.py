@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
-from tests.limits.fleet.machines import STORED, Machine, now_ms
+from tests.limits.fleet.machines import EXACT, STORED, Machine, now_ms
 from tests.redis.links import FAR_S, link_to, run, until
 from tests.redis.servers import Server, serving
 
@@ -48,9 +48,9 @@ async def soon(machine: Machine, count: int = 1) -> None:
         await until_true(lambda: machine.take(PATIENT))
 
 
-def lent(server: Server) -> dict[str, int]:
+def lent(server: Server, key: str = STORED) -> dict[str, int]:
     """What the store has lent to whom."""
-    fields = server.ask("HGETALL", STORED)
+    fields = server.ask("HGETALL", key)
     names = [name.decode() for name in fields[::2]]
     return {name: int(text.split()[0]) for name, text in zip(names, fields[1::2], strict=True) if name != "short"}
 
@@ -137,7 +137,7 @@ def test_answer_that_comes_when_somebody_else_has_asked_changes_nothing() -> Non
                 one.lender.close()
                 relay.hold()
                 assert one.table.ask(one.key, now_ms(), now_ms() + ASKED_MS, 0)
-                one.lender.borrow(0, one.key, 0)
+                one.lender.borrow(0, one.key, 0, 0)
                 await asyncio.sleep(0)
                 had = one.may_have
                 one.table.begin(one.key, now_ms(), 1)  # in another worker
@@ -189,11 +189,11 @@ def test_exactly_what_has_ended_is_anybodys_at_once_and_nothing_is_kept_ready() 
         with serving() as server:
             async with machines(server, 64, 2, mode="exact") as (one, other):
                 await soon(one, 3)
-                await until(lambda: lent(server) == {"m0": 3})
+                await until(lambda: lent(server, EXACT) == {"m0": 3})
                 for turn in range(8):
                     here, there = (one, other) if turn % 2 == 0 else (other, one)
                     here.give_back(len(here.rows))
-                    await until(lambda: sum(lent(server).values()) == 0)
+                    await until(lambda: sum(lent(server, EXACT).values()) == 0)
                     await soon(there, 64)
                     assert there.under_way == 64
                     assert not await here.take(PATIENT)

@@ -27,8 +27,6 @@ def check_fleet(subject: Subject, path: Path, limit: Limit) -> None:
         subject.find((*path, "charge"), 'cannot be "on_failure" of a fleet: what has failed is known at one gateway')
     if parse_cost(limit.cost).is_measured:
         subject.find((*path, "cost"), f'"{limit.cost}" is known late, when what was borrowed is gone: use a number')
-    if limit.mode == "exact" and limit.dry_run:
-        subject.find((*path, "dry_run"), 'cannot be with mode = "exact": on paper no store is waited for')
     if limit.is_asked_at_endpoints:
         subject.find((*path, "key"), "cannot be of endpoints: each gateway has its own")
 
@@ -39,6 +37,10 @@ def _check_permits(subject: Subject, path: Path, limit: Limit) -> None:
         subject.find(
             (*path, "scope"),
             'cannot be "fleet" of what each gateway learns from its own requests: say a number, `concurrency`',
+        )
+    if limit.mode == "exact" and limit.dry_run:
+        subject.find(
+            (*path, "dry_run"), 'cannot be with mode = "exact" of what is under way: on paper nobody waits for a permit'
         )
     if limit.shares:
         subject.find((*path, "shares"), "cannot be of a fleet: no gateway knows what classes have at the others")

@@ -9,6 +9,7 @@
 - `nodes` tells how many gateways there are: each says every second that it is there.
 - `stores` are those of a worker: it has a lender for each limit, and tells what they did.
 - `lender` borrows for the keys that are asked for, gives back what was not used, and decides when the store cannot.
+- `exact` asks for several limits of one request as one; `paper` counts what a dry run of such a limit came to.
 - `permits` borrows what may be under way at once, as it is no use of a credit: it comes back.
 
 A request takes credits from cells that all workers of its machine share (``memory.leases``), and waits for nobody while

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Final
 from tidegate.config.limits import Limit as Settings
 from tidegate.errors import GatewayError
 from tidegate.limits.fleet.allowance import QuotaAllowance, RateAllowance, pause_ms
-from tidegate.limits.fleet.exact import Ticket, ask_for_all
+from tidegate.limits.fleet.exact import PermitTicket, Ticket, Verdict, ask_for_all
 from tidegate.limits.fleet.loans import Loan, Question, ask
 from tidegate.limits.fleet.nodes import Nodes
+from tidegate.limits.fleet.paper import Paper
 from tidegate.memory.leases import EPOCH_MS, LeaseTable
 from tidegate.process import tasks
 from tidegate.redis.errors import ReplyError
@@ -116,6 +117,7 @@ class Lender:
         self.nodes = nodes
         self._now_ms = now_ms
         self.counts = LenderCounts()
+        self.paper = Paper()
         self.is_store_away = False
         """Whether the last question to the store failed."""
         self._epochs: dict[tuple[int, int], _Epoch] = {}  # by epoch and fingerprint, in the order of epochs
@@ -152,10 +154,24 @@ class Lender:
         key = f"tidegate:{{{tag:016x}}}:{self.name}:{fleet:016x}{self._windows}"
         return Ticket(self, which, lease, fleet, key, cost)
 
-    def take_all(self, tickets: list[Ticket]) -> None:
+    def words(self, ticket: Ticket, now_ms: int) -> list[str | int]:
+        """What the script of `exact` is told of it."""
+        allowance = self._allowances[ticket.which]
+        if isinstance(allowance, RateAllowance):
+            return ["rate", ticket.cost, repr(allowance.interval_us), allowance.burst_and_one, 0, 0, 0, 0]
+        held, until_ms = self._table.held(ticket.fleet, now_ms)
+        quota = (allowance.maximum, allowance.period_ms, allowance.window, self.nodes.name)
+        return ["quota", ticket.cost, *quota, held, until_ms - now_ms]
+
+    def take_all(self, tickets: list[Ticket | PermitTicket]) -> None:
         """Asks the store for what all these want together."""
         self.nodes.begin()
         tasks.start(self._take_all(tickets), f"take of limit {self.name}")
+
+    def take_on_paper(self, ticket: Ticket) -> None:
+        """Asks the store for a request that has passed: what it says is counted, and nobody is refused."""
+        self.nodes.begin()
+        tasks.start(self._take_on_paper(ticket), f"dry run of limit {self.name}")
 
     def decide_ticket(self, ticket: Ticket) -> None:
         """What a request may use without the store, as ``on_store_failure`` says; it has waited as long as it may."""
@@ -245,28 +261,48 @@ class Lender:
             self._owe(fingerprint, key, which, used=owed.used, since_ms=owed.since_ms)
         return None
 
-    async def _take_all(self, tickets: list[Ticket]) -> None:
-        began_ms = self._now_ms()
+    async def _ask_for_all(self, tickets: Sequence[Ticket | PermitTicket], began_ms: int) -> Verdict | None:
         link = self._link()
         self.counts.asked += 1
         verdict = None
         if link is not None:
-            held = [one.lender.held(one.fleet, began_ms) for one in tickets]
-            verdict = await ask_for_all(link.control.within(ANSWER_S), tickets, held)
+            verdict = await ask_for_all(link.control.within(ANSWER_S), tickets, began_ms)
         self.is_store_away = verdict is None
-        if verdict is None:
-            self.counts.failed += 1
-            for one in tickets:
-                one.lender.decide_ticket(one)
-        elif verdict.refused >= 0:
-            tickets[verdict.refused].lender.refuse(tickets[verdict.refused], verdict.told_ms)
-        else:
-            for one, (window, ends_ms) in zip(tickets, verdict.windows, strict=True):
-                one.lender.grant(one, began_ms, window, ends_ms)
+        self.counts.failed += verdict is None
+        return verdict
 
-    def refuse(self, ticket: Ticket, told_ms: int) -> None:
-        """The store has not so much, and would in ``told_ms``."""
-        self._close(ticket.lease, self._now_ms(), told_ms)
+    async def _take_all(self, tickets: list[Ticket | PermitTicket]) -> None:
+        began_ms = self._now_ms()
+        verdict = await self._ask_for_all(tickets, began_ms)
+        for number, one in enumerate(tickets):
+            if isinstance(one, PermitTicket):
+                one.lender.heard(one, verdict, number)
+            elif verdict is None:
+                one.lender.decide_ticket(one)
+            elif verdict.refused < 0:
+                one.lender.grant(one, began_ms, *verdict.parts[number])
+            else:
+                one.lender.refuse(one, verdict.told_ms if verdict.refused == number else None)
+
+    async def _take_on_paper(self, ticket: Ticket) -> None:
+        began_ms = self._now_ms()
+        verdict = await self._ask_for_all([ticket], began_ms)
+        if verdict is None:
+            self.paper.count(self._policy != "deny")
+            return
+        self.paper.count(verdict.refused < 0)
+        if verdict.refused < 0:
+            self.counts.borrowed += ticket.cost
+            window, ends_ms = verdict.parts[0]
+            if window:
+                self._table.hold(ticket.fleet, self._now_ms(), began_ms + ends_ms, ticket.cost)
+
+    def refuse(self, ticket: Ticket, told_ms: int | None) -> None:
+        """The store has not so much, and would in ``told_ms``; None: another limit refuses, this may be asked anew."""
+        if told_ms is None:
+            self._table.free(ticket.lease, self._now_ms())
+        else:
+            self._close(ticket.lease, self._now_ms(), told_ms)
 
     def grant(self, ticket: Ticket, began_ms: int, window: int, ends_ms: int) -> None:
         """The store has been asked at ``began_ms`` and has it; of a quota, in a window that ends ``ends_ms`` later."""
@@ -274,11 +310,6 @@ class Lender:
         self._put(ticket.which, ticket.lease, ticket.key, began_ms // EPOCH_MS, ticket.cost, window=window)
         if window:
             self._table.hold(ticket.fleet, self._now_ms(), began_ms + ends_ms, ticket.cost)
-
-    def held(self, fleet: int, now_ms: int) -> tuple[int, int]:
-        """What this machine has of a quota's window, of which the store is asked each time; in how many ms it ends."""
-        has, until_ms = self._table.held(fleet, now_ms)
-        return has, until_ms - now_ms
 
     def _lend_to_oneself(self, which: int, fingerprint: int, key: str, least: int) -> None:
         """What the machine may use without the store, as ``on_store_failure`` says."""

@@ -26,10 +26,12 @@ from tidegate.config.limits import PERMITS_MAX
 from tidegate.config.limits import Limit as Settings
 from tidegate.errors import GatewayError
 from tidegate.limits.fleet.allowance import PermitAllowance, pause_ms
+from tidegate.limits.fleet.exact import PermitTicket, Verdict
 from tidegate.limits.fleet.lender import ANSWER_S, CLOSED_MS, LOOK_S, LenderCounts
 from tidegate.limits.fleet.loans import PermitLoan, PermitQuestion, ask_for_permits
 from tidegate.limits.fleet.nodes import Nodes
-from tidegate.memory.grants import HELD_MS, GrantTable
+from tidegate.limits.fleet.paper import Paper
+from tidegate.memory.grants import FORGOTTEN_MS, HELD_MS, GrantTable
 from tidegate.memory.inflight import PermitTable, waiting_fingerprint
 from tidegate.memory.leases import ASKED_MS
 from tidegate.process import tasks
@@ -113,6 +115,7 @@ class PermitLender:
         self.nodes = nodes
         self._now_ms = now_ms
         self.counts = LenderCounts()
+        self.paper = Paper()
         self.is_store_away = False
         """Whether the last question to the store failed."""
         self._only: int | None = None
@@ -126,23 +129,52 @@ class PermitLender:
         """With less than this left more is borrowed; 0: only when there is nothing."""
         return 0 if self.is_exact else self._allowances[which].low(self.nodes.count)
 
-    def see(self, which: int, fingerprint: int, fleet: int) -> None:
+    def see(self, which: int, fingerprint: int, fleet: int, tag: int) -> None:
         """Somebody has got a permit of this key: the store is to be told of it from here on."""
-        self._known(which, fingerprint, fleet)
+        self._known(which, fingerprint, fleet, tag)
 
-    def borrow(self, which: int, fingerprint: int, fleet: int) -> None:
+    def borrow(self, which: int, fingerprint: int, fleet: int, tag: int) -> None:
         """Asks the store for more; the caller has the mark to do so."""
         self.nodes.begin()
-        one = self._known(which, fingerprint, fleet)
+        one = self._known(which, fingerprint, fleet, tag)
         tasks.start(self._ask(fingerprint, one, asks=1), f"borrow of limit {self.name}")
 
-    def wait(self, which: int, fingerprint: int, fleet: int) -> None:
-        """Somebody waits for a question that is under way: the next one asks for him as well."""
-        self._known(which, fingerprint, fleet).asking += 1
+    def ticket(self, which: int, fingerprint: int, fleet: int, tag: int) -> PermitTicket | None:
+        """What the store is asked together with other limits of a request; the caller has the mark to do so."""
+        one = self._known(which, fingerprint, fleet, tag)
+        question = self._begin(fingerprint, one, 1)
+        return None if question is None else PermitTicket(self, fingerprint, one.name, question)
 
-    def decide(self, which: int, fingerprint: int, fleet: int) -> None:
+    def words(self, ticket: PermitTicket) -> list[str | int]:
+        """What the script of `exact` is told of it."""
+        question, maximum = ticket.question, self._maximum(ticket.fingerprint)
+        told = (question.node, question.turn, min(question.needed, maximum), question.wanted, FORGOTTEN_MS)
+        return ["permits", question.under_way + 1, maximum, *told]
+
+    def heard(self, ticket: PermitTicket, verdict: Verdict | None, number: int) -> None:
+        """The store's answer to a ticket, which was the ``number``-th of those that were asked together."""
+        one = self._keys.get(ticket.fingerprint)
+        now_ms = self._now_ms()
+        self.is_store_away = verdict is None
+        if one is None:
+            self._table.free(ticket.fingerprint, now_ms)
+        elif verdict is None:
+            self._allow_oneself(ticket.fingerprint, one)
+        elif verdict.refused < 0:
+            lent, nodes = verdict.parts[number]
+            self._heard(ticket.fingerprint, one, ticket.question, PermitLoan(lent, nodes, 0, 0))
+        elif verdict.refused == number:
+            self._table.close(ticket.fingerprint, now_ms, now_ms + REFUSED_MS)
+        else:
+            self._table.free(ticket.fingerprint, now_ms)
+
+    def wait(self, which: int, fingerprint: int, fleet: int, tag: int) -> None:
+        """Somebody waits for a question that is under way: the next one asks for him as well."""
+        self._known(which, fingerprint, fleet, tag).asking += 1
+
+    def decide(self, which: int, fingerprint: int, fleet: int, tag: int) -> None:
         """Somebody has waited as long as he may: if that was for the store, the machine decides alone."""
-        one = self._known(which, fingerprint, fleet)
+        one = self._known(which, fingerprint, fleet, tag)
         now_ms = self._now_ms()
         until_ms = self._table.asked(fingerprint, now_ms)
         if self.is_store_away or (until_ms and now_ms - (until_ms - ASKED_MS) >= self._patience_ms):
@@ -154,12 +186,12 @@ class PermitLender:
         if self._return_timer is None:
             self._return_timer = asyncio.get_running_loop().call_later(RETURN_S, self._give_back)
 
-    def begin(self, only: tuple[int, int] | None, before: "PermitLender | None") -> None:
+    def begin(self, only: tuple[int, int, int] | None, before: "PermitLender | None") -> None:
         """Its snapshot has become active.
 
         Args:
-            only: Fingerprints of the one key of a limit without `key`, here and in the store: any worker tells of it,
-                whichever has used it.
+            only: Fingerprints of the one key of a limit without `key`, here and in the store, and of what it is kept
+                together with there: any worker tells of it, whichever has used it.
             before: The lender of the limit in the snapshot before, which looks after its keys no more.
         """
         if before is not None:
@@ -190,10 +222,17 @@ class PermitLender:
                 timer.cancel()
         self._timer = self._return_timer = None
 
-    def _known(self, which: int, fingerprint: int, fleet: int) -> _Key:
+    def _maximum(self, fingerprint: int) -> int:
+        one = self._keys.get(fingerprint)
+        return 0 if one is None else self._allowances[one.which].maximum
+
+    def _known(self, which: int, fingerprint: int, fleet: int, tag: int) -> _Key:
         one = self._keys.get(fingerprint)
         if one is None:
-            one = self._keys[fingerprint] = _Key(which, f"tidegate:{{{fleet:016x}}}:{self.name}")
+            name = f"tidegate:{{{fleet:016x}}}:{self.name}"
+            if self.is_exact:  # in one slot with what it is asked together with
+                name = f"tidegate:{{{tag:016x}}}:{self.name}:{fleet:016x}"
+            one = self._keys[fingerprint] = _Key(which, name)
             if len(self._keys) > self._keys_max:
                 self._keys.popitem(last=False)
             self._look_later()
@@ -206,8 +245,8 @@ class PermitLender:
 
     # -- questions ----------------------------------------------------------------------------------------------------
 
-    async def _ask(self, fingerprint: int, one: _Key, asks: int = 0) -> None:
-        """Tells the store what is under way, and has it lend what is needed; ``asks``: 1 if somebody needs more."""
+    def _begin(self, fingerprint: int, one: _Key, asks: int) -> PermitQuestion | None:
+        """A question that lowers what there is to what it asks for; None: there is no room for it."""
         allowance = self._allowances[one.which]
         began_ms = self._now_ms()
         had, _ = self._table.lent(fingerprint, began_ms)
@@ -218,8 +257,8 @@ class PermitLender:
         turn = self._table.begin(fingerprint, began_ms, wanted)
         if turn < 0:
             self._table.free(fingerprint, began_ms)
-            return
-        question = PermitQuestion(
+            return None
+        return PermitQuestion(
             node=self.nodes.name,
             began_ms=began_ms,
             turn=turn,
@@ -228,6 +267,13 @@ class PermitLender:
             needed=needed,
             wanted=wanted,
         )
+
+    async def _ask(self, fingerprint: int, one: _Key, asks: int = 0) -> None:
+        """Tells the store what is under way, and has it lend what is needed; ``asks``: 1 if somebody needs more."""
+        question = self._begin(fingerprint, one, asks)
+        if question is None:
+            return
+        allowance = self._allowances[one.which]
         link = self._link()
         loan = None
         self.counts.asked += 1

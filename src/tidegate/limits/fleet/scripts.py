@@ -140,9 +140,24 @@ return {lent, told, quota.ends, quota.left_ms}
 
 _TAKE_ALL: Final = """
 -- KEYS of several limits. ARGV of each, eight: 'rate', cost, interval us, credits it holds, and four that are nothing;
---   or 'quota', cost, maximum, period ms, window, node, held, of a window that ends in so many ms.
+--   or 'quota', cost, maximum, period ms, window, node, held, of a window that ends in so many ms;
+--   or 'permits', one more than are under way there, maximum, node, turn, needed, wanted, ms that it is remembered.
 -- {number of the first that has not so much from 0, else -1, ms until it is worth to ask again,
---  then of each: end of its window, ms until then}
+--  then of each: end of its window, ms until then; or permits lent, nodes that have some}
+local function one_more_of(permits, used, needed, wanted)
+  local one = {}
+  function one.left() return permits.is_late and 0 or permits.left() end
+  function one.save()
+    one.ends, one.left_ms = math.min(wanted, permits.left()), permits.nodes
+    permits.save(one.ends, used, needed)
+  end
+  -- That it misses one is remembered.
+  function one.missing_ms()
+    if not permits.is_late then one.save() end
+    return 0
+  end
+  return one
+end
 local limits, answer, refused, told = {}, {}, -1, 0
 for i = 1, #KEYS do
   local at = (i - 1) * 8
@@ -151,6 +166,10 @@ for i = 1, #KEYS do
   if ARGV[at + 1] == 'rate' then
     one = rate_of(KEYS[i], tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4]))
     one.settle()
+  elseif ARGV[at + 1] == 'permits' then
+    local permits = permits_of(
+      KEYS[i], tonumber(ARGV[at + 3]), ARGV[at + 4], tonumber(ARGV[at + 5]), tonumber(ARGV[at + 8]))
+    one = one_more_of(permits, cost - 1, tonumber(ARGV[at + 6]), tonumber(ARGV[at + 7]))
   else
     one = quota_of(KEYS[i], tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4]), ARGV[at + 5], ARGV[at + 6],
       tonumber(ARGV[at + 7]), tonumber(ARGV[at + 8]))
@@ -249,6 +268,6 @@ return redis.call('ZCARD', KEYS[1])
 
 borrow_quota = Script(_TIME + _QUOTA + _BORROW_QUOTA)
 borrow_rate = Script(_TIME + _RATE + _BORROW_RATE)
-take_all = Script(_TIME + _RATE + _QUOTA + _TAKE_ALL)
+take_all = Script(_TIME + _RATE + _QUOTA + _PERMITS + _TAKE_ALL)
 hold_permits = Script(_TIME + _PERMITS + _HOLD_PERMITS)
 count_nodes = Script(_COUNT_NODES)

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tidegate.limits.fleet.allowance import PermitAllowance
+from tidegate.limits.fleet.paper import Paper
 from tidegate.limits.limit import Limit
-from tidegate.memory.meters import Meters
+from tidegate.memory.meters import VERDICTS, Meters
 
 if TYPE_CHECKING:
     # Loaded only by workers that have such a limit: what a link stands on is a megabyte.
@@ -44,7 +45,9 @@ class FleetStores:
         self.nodes: dict[str, Nodes] = {}
         self.lenders: dict[str, Lender | PermitLender] = {}
         """By the limit's name, of the snapshot that was prepared last."""
-        self._prepared: dict[str, tuple[PermitLender, tuple[int, int] | None]] = {}  # … of them, those of concurrency
+        self._prepared: dict[
+            str, tuple[PermitLender, tuple[int, int, int] | None]
+        ] = {}  # … of them, those of concurrency
         self._active: dict[str, PermitLender] = {}  # those of the snapshot that is active
 
     def lend_to(self, limit: Limit) -> None:
@@ -127,6 +130,11 @@ class FleetStores:
         new = [after - then for after, then in zip(now, before, strict=True)]
         self._meters.add_to_series(series, classes=[*new, 0])
         self._meters.set_gauges(series, lender.nodes.count, 1, 0)
+        paper, lender.paper = lender.paper, Paper()
+        if paper.admitted or paper.would_refuse:
+            verdicts = {"admitted": paper.admitted, "would_refuse": paper.would_refuse}
+            series = self._meters.series_index("limit", lender.name)
+            self._meters.add_to_series(series, classes=[*(verdicts.get(one, 0) for one in VERDICTS), 0, 0])
 
     def close(self) -> None:
         """Nobody borrows any more; what is lent lapses."""
