@@ -20,7 +20,8 @@ SMALL = 'rate = "10/h"\nburst = 9'
 
 
 def answered(peer: Peer, line: str, fields: Fields, body: bytes) -> None:
-    peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+    status = b"401 Unauthorized" if line.startswith("GET /401") else b"200 OK"
+    peer.send(b"HTTP/1.1 " + status + b"\r\nContent-Length: 2\r\n\r\nok")
 
 
 @pytest.fixture(scope="module")
@@ -183,6 +184,37 @@ def test_a_reload_borrows_on_and_forgets_nothing(upstream: Serving, store: Serve
         plane.reload(text)
         assert statuses(plane, 6) == [200] * 4 + [429] * 2
         assert events(plane, "reloaded")["borrowed"] == 10
+
+
+def test_gateways_count_guesses_together_and_nobody_who_knows(upstream: Serving, store: Server) -> None:
+    options = 'rate = "2/h"\nburst = 2\ncharge = "on_failure"\nkey = "client.ip"'
+    with gateway(upstream, store, "guess", options) as one, gateway(upstream, store, "guess", options) as other:
+        assert statuses(one, 5) + statuses(other, 5) == [200] * 10
+        # What looks have taken comes back within a second or so.
+        for plane in (one, other, one):
+            until(lambda plane=plane: plane.get("/401").status == 401, "one more may be guessed")
+        until(lambda: other.get("/401").status == one.get("/401").status == 429, "what was guessed at both counts")
+        assert statuses(one, 1) + statuses(other, 1) == [429] * 2
+
+
+def test_guesses_that_are_under_way_together_are_all_told_to_the_store(store: Server) -> None:
+    came: list[Peer] = []
+
+    def held(peer: Peer, line: str, fields: Fields, body: bytes) -> None:
+        came.append(peer)
+
+    options = 'rate = "2/h"\nburst = 1\ncharge = "on_failure"\nkey = "client.ip"'
+    with ExitStack() as stack, Serving(held) as slow, gateway(slow, store, "guesses", options) as plane:
+        clients = [stack.enter_context(plane.connect()) for _ in range(4)]
+        for client in clients:
+            client.send(b"GET / HTTP/1.1\r\nHost: gateway.test\r\n\r\n")
+        until(lambda: len(came) == 4, "all are under way")
+        for peer in came:
+            peer.send(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n")
+        assert [client.answer().status for client in clients] == [401] * 4
+        # Two are free, and each takes half an hour.
+        (key,) = [one for one in store.ask("KEYS", "*") if one.endswith(b":guesses")]
+        until(lambda: store.ask("PTTL", key) > 3.9 * 1_800_000, "all four are known")
 
 
 def test_dry_run_refuses_nobody_and_counts(upstream: Serving, store: Server) -> None:

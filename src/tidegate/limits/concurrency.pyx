@@ -20,6 +20,8 @@ Rules:
    guarantee at most, until it goes on or is replaced. Beyond that nobody waits for it longer than the timer.
 7. Who asks may have a bound of its own on the same count (``which``): whose tier is allowed more goes on where others wait,
    and waits in a line beside theirs.
+8. Of a fleet's limit the bounds are what the machine has of it now (``memory.grants``): they are read when somebody comes and
+   with each bell, and once more after a permit was taken.
 
 A limit without key is there as long as its configuration, and keeps its rows. Of one with a key there is an object for each
 key that somebody waits for here, and for no other: the rows of a key are freed when nobody counts in them (``frees_rows``).

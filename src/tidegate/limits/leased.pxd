@@ -22,8 +22,8 @@ cdef class LeasedLimit:
     cdef int64_t peek(self, uint64_t fingerprint, int64_t now_ns, int64_t cost) noexcept nogil
     cdef int64_t left(self, uint64_t fingerprint, int64_t now_ns) noexcept nogil
     cdef void refund(self, uint64_t fingerprint, int64_t now_ns, int64_t epoch, int64_t cost) noexcept nogil
-    # Takes as much of it as there is: it has been served already.
-    cdef void settle(self, uint64_t fingerprint, int64_t now_ns, int64_t cost) noexcept nogil
+    # Takes as much of it as there is: it has been served already. What there is no credit for.
+    cdef int64_t settle(self, uint64_t fingerprint, int64_t now_ns, int64_t cost) noexcept nogil
     # Has somebody ask the store, unless somebody does.
     cdef int borrow(self, uint64_t fingerprint, uint64_t fleet, int64_t now_ns, int64_t cost) except -1
     # Whether the caller is the one to ask for so much.

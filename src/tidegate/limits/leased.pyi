@@ -14,6 +14,8 @@ class Borrows(Protocol):
         """Asks the store for credits of a key, at least so many."""
     def decide(self, which: int, fingerprint: int, fleet: int, cost: int) -> None:
         """The machine lends to itself, or refuses."""
+    def spend(self, which: int, lease: int, fleet: int, tag: int, cost: int) -> None:
+        """So much was served that nobody had credits for."""
 
 @final
 class LeasedLimit:

@@ -65,10 +65,17 @@ cdef class LeasedLimit:
     cdef void refund(self, uint64_t fingerprint, int64_t now_ns, int64_t epoch, int64_t cost) noexcept nogil:
         lease_put(&self.table.table, fingerprint, now_ns // MILLISECOND_NS, epoch, cost)
 
-    cdef void settle(self, uint64_t fingerprint, int64_t now_ns, int64_t cost) noexcept nogil:
-        cdef int64_t left = self.left(fingerprint, now_ns)
-        if cost > 0 and lease_take(&self.table.table, fingerprint, now_ns // MILLISECOND_NS, cost) < 0 and left > 0:
-            lease_take(&self.table.table, fingerprint, now_ns // MILLISECOND_NS, left if left < cost else cost)
+    cdef int64_t settle(self, uint64_t fingerprint, int64_t now_ns, int64_t cost) noexcept nogil:
+        cdef int64_t now_ms = now_ns // MILLISECOND_NS
+        cdef int64_t epoch = now_ms // <int64_t>LEASE_EPOCH_MS
+        cdef int64_t one, part
+        if cost <= 0 or lease_take(&self.table.table, fingerprint, now_ms, cost) >= 0:
+            return 0
+        for one in range(epoch - 1, epoch + 1):     # a part of each
+            part = min(cost, lease_credits(&self.table.table, fingerprint, now_ms, one))
+            if part > 0 and lease_take(&self.table.table, fingerprint, now_ms, part) >= 0:
+                cost -= part
+        return cost
 
     cdef bint marks(self, uint64_t fingerprint, int64_t now_ns, int64_t cost) noexcept nogil:
         cdef int64_t now_ms = now_ns // MILLISECOND_NS

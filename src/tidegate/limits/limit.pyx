@@ -1,7 +1,8 @@
 """One limit: what it allows whom; and a look at it, a charge, a refund, a permit.
 
-The arithmetic is in `rate`, `quota` and `leased`, the permits in ``memory.inflight``; here is what the three have in common: the key, what
-tiers and single keys are allowed instead, and what is told of it.
+The arithmetic is in `rate`, `quota` and `leased`, the permits in ``memory.inflight``, and how many of a fleet's there are in
+``memory.grants``; here is what they have in common: the key, what tiers and single keys are allowed instead, and what is told
+of it.
 """
 
 from cpython.bytearray cimport PyByteArray_AS_STRING
@@ -34,7 +35,7 @@ import os
 
 from tidegate.config.allotment import SET_BYTES
 from tidegate.config.values import parse_rate
-from tidegate.limits.fleet.allowance import PermitAllowance, QuotaAllowance, RateAllowance
+from tidegate.limits.fleet.allowance import OWED_FAILURES, PermitAllowance, QuotaAllowance, RateAllowance
 
 cdef dict MISSING = {"own": MISSING_OWN, "refuse": MISSING_REFUSE, "skip": MISSING_SKIP}
 cdef int64_t MILLISECOND_NS = 1000000
@@ -135,7 +136,8 @@ cdef class Limit:
             self.policies.append(f"q={maximum};w={round(settings.window)}")
         elif self.kind == LEASED:
             self.allowed.append(LeasedLimit(table, len(self.policies)))
-            self.allowances.append(RateAllowance(count, period_s, burst))
+            owed = OWED_FAILURES if self.charges_failures else 1
+            self.allowances.append(RateAllowance(count, period_s, burst, owed))
             self.policies.append(f"q={holds};w={fills_s}")
         elif self.kind == RATE:
             longest = settings.max_delay
@@ -233,10 +235,13 @@ cdef class Limit:
             (<QuotaLimit>self.allowed[member.which]).refund(&member.window, <int64_t>cost)
 
     cdef void settle(self, Member* member, const Moment* now, double cost) noexcept:
+        cdef int64_t missing
         if self.kind == RATE:
             (<RateLimit>self.allowed[member.which]).settle(member.fingerprint, now.now_ns, cost)
         elif self.kind == LEASED:
-            (<LeasedLimit>self.allowed[member.which]).settle(member.lease, now.now_ns, <int64_t>cost)
+            missing = (<LeasedLimit>self.allowed[member.which]).settle(member.lease, now.now_ns, <int64_t>cost)
+            if missing > 0 and self.lender is not None:
+                self.lender.spend(member.which, member.lease, member.fleet, member.tag, missing)
         else:
             (<QuotaLimit>self.allowed[member.which]).settle(
                 member.fingerprint, now.now_ns // MILLISECOND_NS, now.wall_ms, <int64_t>cost

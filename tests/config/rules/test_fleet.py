@@ -17,6 +17,7 @@ def shared(options: str, store: str = STORE) -> str:
         'rate = "9/s"\nscope = "fleet"\nstore = "main"\ncost = "header:X"\non_store_failure = "deny"',
         'rate = "9/s"\nscope = "fleet"\nstore = "main"\nkey = "client.ip"\nlatency_cap = "5ms"',
         'quota = 1000\nwindow = "1d"\nwindow_kind = "sliding"\nscope = "fleet"\nstore = "main"',
+        'rate = "5/min"\nburst = 4\ncharge = "on_failure"\nscope = "fleet"\nstore = "main"',
         'concurrency = 5\nqueue = 9\nscope = "fleet"\nstore = "main"\non_store_failure = "allow"',
         'rate = "1/s"\nmode = "exact"\ndry_run = true\nscope = "fleet"\nstore = "main"',
         'concurrency = 5\nkey = "client.ip"\nscope = "fleet"\nstore = "main"\nmode = "exact"',
@@ -49,8 +50,8 @@ def test_limit_that_a_fleet_shares_has_no_finding(options: str) -> None:
             'excess: cannot be "delay" of a fleet',
         ),
         (
-            'rate = "1/s"\ncharge = "on_failure"\nscope = "fleet"\nstore = "main"',
-            'charge: cannot be "on_failure" of a fleet',
+            'rate = "1/s"\ncharge = "on_failure"\nscope = "fleet"\nmode = "exact"\nstore = "main"',
+            'charge: cannot be "on_failure" with mode = "exact"',
         ),
         (
             'rate = "1/s"\nburst = 9\ncost = "upstream.seconds"\nscope = "fleet"\nstore = "main"',

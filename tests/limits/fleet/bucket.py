@@ -10,7 +10,7 @@ from dataclasses import dataclass
 class Bucket:
     """A theoretical arrival time, in microseconds of the store's clock; 0: never used.
 
-    ``widest``: the largest room of a node, ``heard``: when one with so much was last.
+    ``widest``: the most that may lie ahead by what a node says, ``heard``: when one that says so was last.
     """
 
     arrival: float = 0.0
@@ -26,15 +26,19 @@ class Bucket:
         wanted: int,
         *owed: int,
     ) -> tuple[int, int]:
-        """What ``scripts.borrow_rate`` answers at ``now``; ``owed``: given back, used by oneself, since ms ago."""
-        returned, used, since_ms = (*owed, 0, 0, 0)[:3]
+        """What ``scripts.borrow_rate`` answers at ``now``.
+
+        ``owed``: given back, used by oneself, since ms ago, buckets that may be owed.
+        """
+        returned, used, since_ms, buckets = (*owed, *(0, 0, 0, 1)[len(owed) :])
         arrival, room = self.arrival, interval * holds
         widest, heard = self.widest, min(self.heard, now)
-        if room >= widest or now - heard > 65_000_000:
-            widest, heard = room, now
+        most = room * (1 + buckets)
+        if most >= widest or now - heard > 65_000_000:
+            widest, heard = most, now
         if used > 0:
-            arrival = min(max(max(arrival, now - since_ms * 1000) + used * interval, now), now + 2 * widest)
-        arrival = min(max(arrival - returned * interval, now), now + 2 * widest)
+            arrival = min(max(max(arrival, now - since_ms * 1000) + used * interval, now), now + widest)
+        arrival = min(max(arrival - returned * interval, now), now + widest)
         lent = min(wanted, math.floor((now + room - arrival) / interval + 1e-6))
         if lent < least:
             lent = 0

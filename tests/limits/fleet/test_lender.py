@@ -12,7 +12,7 @@ from tests.redis.links import link_to, run, until
 from tests.redis.servers import Server, serving
 
 from tidegate.config.limits import Limit as Settings
-from tidegate.limits.fleet.allowance import QuotaAllowance, RateAllowance
+from tidegate.limits.fleet.allowance import OWED_FAILURES, QuotaAllowance, RateAllowance
 from tidegate.limits.fleet.lender import Lender
 from tidegate.limits.fleet.nodes import Nodes
 from tidegate.limits.leased import PENDING, LeasedLimit
@@ -267,5 +267,23 @@ def test_gateways_with_another_maximum_of_a_quota_count_together() -> None:
             ):
                 assert [await verdict(before) == 0 for _ in range(5)] == [True] * 4 + [False]
                 assert [await verdict(after) == 0 for _ in range(3)] == [True] * 2 + [False]
+
+    run(scenario())
+
+
+def test_what_was_served_without_credits_is_owed_whatever_room_there_was() -> None:
+    async def scenario() -> None:
+        with serving() as server:
+            allowance = RateAllowance(10, 3600, 9, OWED_FAILURES)
+            async with (
+                lending(server, allowance, name="one") as (lender, limit),
+                lending(server, allowance) as (_, other),
+            ):
+                assert await verdict(limit) == 0
+                lender.spend(0, KEY, KEY, 0, 30)
+                await until(lambda: server.ask("PTTL", STORED) > 30 * 360_000)
+                told = await verdict(other)
+                assert told < 0
+                assert server.ask("PTTL", STORED) <= 31 * 360_000 + 1
 
     run(scenario())

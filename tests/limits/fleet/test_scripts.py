@@ -17,7 +17,7 @@ from tidegate.limits.fleet.allowance import RateAllowance
 from tidegate.limits.fleet.scripts import borrow_rate, count_nodes
 
 # The same script with the time given to it, to compare its arithmetic at any moment.
-AT_A_TIME = borrow_rate.text.replace("redis.call('TIME')", "{ARGV[8], ARGV[9]}").replace(
+AT_A_TIME = borrow_rate.text.replace("redis.call('TIME')", "{ARGV[9], ARGV[10]}").replace(
     ", 'PX', math.ceil(ahead / 1000) + 1",
     "",  # by the time that is given a key lives longer than by the server's
 )
@@ -30,11 +30,11 @@ def server() -> Iterator[Server]:
 
 
 def borrow(server: Server, key: str, one: RateAllowance, least: int, wanted: int, *more: int) -> list[int]:
-    returned, used, since_ms = (*more, 0, 0, 0)[:3]
+    returned, used, since_ms, buckets = (*more, *(0, 0, 0, 1)[len(more) :])
 
     async def ask() -> Any:
         async with link_to(server.address) as link:
-            args = [repr(one.interval_us), one.holds, least, wanted, returned, used, since_ms]
+            args = [repr(one.interval_us), one.holds, least, wanted, returned, used, since_ms, buckets]
             return await borrow_rate.run(link.control, [key], args)
 
     found: list[int] = run(ask())
@@ -72,6 +72,11 @@ def test_what_nodes_let_in_by_themselves_takes_up_room_from_when_it_was(server: 
     assert borrow(server, "much", one, 1, 1, 0, 1_000_000, 0)[0] == 0
     told = borrow(server, "much", one, 1, 1)[1]
     assert 10 * 360_000 < told <= 11 * 360_000
+
+
+def test_what_has_failed_already_is_owed_whatever_room_there_was(server: Server) -> None:
+    one = RateAllowance(10, 3600, 9)
+    assert borrow(server, "failed", one, 1, 1, 0, 60, 0, 100) == [0, 51 * 360_000]
 
 
 def test_a_key_is_gone_when_its_bucket_is_full_again(server: Server) -> None:
@@ -116,7 +121,7 @@ def test_gateways_with_different_rates_for_one_key_share_its_time(server: Server
 
 def test_debt_of_a_limit_that_nobody_has_any_more_is_forgiven_when_nobody_can_be_owed_it(server: Server) -> None:
     now = int(server.ask("TIME")[0]) * 1_000_000
-    ahead, hour = now + 1_800_000_000, 3_600_000_000
+    ahead, hour = now + 1_800_000_000, 2 * 3_600_000_000
     narrow = RateAllowance(20, 3600)
     server.ask("SET", "old", f"{ahead} {hour} {now - 70_000_000}")
     server.ask("SET", "recent", f"{ahead} {hour} {now - 30_000_000}")
@@ -142,7 +147,7 @@ def test_the_bucket_that_fleets_are_played_with_answers_as_the_script_does(
     server: Server, count: int, period_s: int, burst: int, asks: list[tuple[int, int, int, int, int, int, int]]
 ) -> None:
     bucket, now = Bucket(), 1_790_000_000_000_000
-    assert AT_A_TIME.count("ARGV[8]") == 1
+    assert AT_A_TIME.count("ARGV[9]") == 1
     assert "PX" not in AT_A_TIME
 
     async def scenario() -> None:
@@ -150,7 +155,7 @@ def test_the_bucket_that_fleets_are_played_with_answers_as_the_script_does(
         async with link_to(server.address) as link:
             await link.control.delete("compared")
             for later, least, wanted, returned, used, since_ms, wider in asks:
-                one, owed = RateAllowance(count, period_s, wider * (burst + 1)), (returned, used, since_ms)
+                one, owed = RateAllowance(count, period_s, wider * (burst + 1)), (returned, used, since_ms, 1 + wider)
                 now += later * (100 if wider > 1 else 1)
                 args = [repr(one.interval_us), one.holds, least, wanted, *owed]
                 time = [now // 1_000_000, now % 1_000_000]

@@ -104,9 +104,9 @@ class Store:
         assert digest == borrow_rate.digest
         self._before.append((self._loop.time(), {name: one.arrival for name, one in self.buckets.items()}))
         self._before = [one for one in self._before if one[0] > self._loop.time() - 5]
-        interval, holds, least, wanted, returned, used, since_ms = args
+        interval, holds, least, wanted, *owed = args
         bucket = self.buckets.setdefault(key, Bucket())
-        return list(bucket.borrow(now_us, float(interval), holds, least, wanted, returned, used, since_ms))
+        return list(bucket.borrow(now_us, float(interval), holds, least, wanted, *owed))
 
 
 class _Within:

@@ -23,8 +23,8 @@ def check_fleet(subject: Subject, path: Path, limit: Limit) -> None:
         _check_permits(subject, path, limit)
     if limit.excess == "delay":
         subject.find((*path, "excess"), 'cannot be "delay" of a fleet: turns are given out by one gateway alone')
-    if limit.charge == "on_failure":
-        subject.find((*path, "charge"), 'cannot be "on_failure" of a fleet: what has failed is known at one gateway')
+    if limit.charge == "on_failure" and limit.mode == "exact":
+        subject.find((*path, "charge"), 'cannot be "on_failure" with mode = "exact", which charges what it asks for')
     if parse_cost(limit.cost).is_measured:
         subject.find((*path, "cost"), f'"{limit.cost}" is known late, when what was borrowed is gone: use a number')
     if limit.is_asked_at_endpoints:

@@ -28,7 +28,16 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["HORIZON_S", "LEASE_S", "PAUSE_S", "PermitAllowance", "QuotaAllowance", "RateAllowance", "pause_ms"]
+__all__ = [
+    "HORIZON_S",
+    "LEASE_S",
+    "OWED_FAILURES",
+    "PAUSE_S",
+    "PermitAllowance",
+    "QuotaAllowance",
+    "RateAllowance",
+    "pause_ms",
+]
 
 HORIZON_S: Final = 0.2
 """How much of a rate is lent at once to all nodes together: with less the store is asked more often."""
@@ -43,6 +52,10 @@ Half the horizon, so that a bucket has room for what is given back meanwhile; an
 """
 
 
+OWED_FAILURES: Final = 100
+"""Buckets that a key may owe which is charged what has failed already, whatever room there was."""
+
+
 def pause_ms(told_ms: int) -> int:
     """Milliseconds until a store is asked again that said there would be enough in ``told_ms``."""
     shortest_s, longest_s = PAUSE_S
@@ -53,12 +66,13 @@ def pause_ms(told_ms: int) -> int:
 class RateAllowance:
     """``count`` in ``period_s`` seconds for one key of a fleet, ``burst`` of them ahead.
 
-    ``count`` 0 lets nobody in.
+    ``count`` 0 lets nobody in. ``owed``: buckets that a key may owe beyond an empty one.
     """
 
     count: float
     period_s: float
     burst: float = 0.0
+    owed: int = 1
 
     @property
     def per_s(self) -> float:

@@ -145,14 +145,18 @@ class Lender:
         """Somebody has waited for the store as long as he may: the machine lends to itself, or refuses."""
         self._lend_to_oneself(which, fingerprint, self._key(fleet), cost)
 
+    def spend(self, which: int, lease: int, fleet: int, tag: int, cost: int) -> None:
+        """So much was served that nobody had credits for: the store is told, whatever room there is."""
+        key = self._key_of_all(fleet, tag) if self._is_exact else self._key(fleet)
+        self._owe(lease, key, which, used=cost, since_ms=self._now_ms())
+
     def allowance(self, which: int) -> RateAllowance | QuotaAllowance:
         """What number ``which`` of the limit allows."""
         return self._allowances[which]
 
     def ticket(self, which: int, lease: int, fleet: int, tag: int, cost: int) -> Ticket:
         """What this limit is asked for one request; keys of one ``tag`` are together in the store."""
-        key = f"tidegate:{{{tag:016x}}}:{self.name}:{fleet:016x}{self._windows}"
-        return Ticket(self, which, lease, fleet, key, cost)
+        return Ticket(self, which, lease, fleet, self._key_of_all(fleet, tag), cost)
 
     def words(self, ticket: Ticket, now_ms: int) -> list[str | int]:
         """What the script of `exact` is told of it."""
@@ -196,6 +200,10 @@ class Lender:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def _key_of_all(self, fleet: int, tag: int) -> str:
+        """Of a key that is asked as one with others, with which it is kept together."""
+        return f"tidegate:{{{tag:016x}}}:{self.name}:{fleet:016x}{self._windows}"
 
     def _key(self, fleet: int) -> str:
         return f"tidegate:{{{fleet:016x}}}:{self.name}{self._windows}"

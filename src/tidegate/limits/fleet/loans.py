@@ -51,7 +51,7 @@ async def ask(client: "Client", key: str, allowance: RateAllowance | QuotaAllowa
     if isinstance(allowance, RateAllowance):
         bucket = (repr(allowance.interval_us), allowance.holds)
         answer = await borrow_rate.run(
-            client, [key], [*bucket, one.least, one.wanted, one.returned, one.used, one.since_ms]
+            client, [key], [*bucket, one.least, one.wanted, one.returned, one.used, one.since_ms, allowance.owed]
         )
     else:
         quota = (allowance.maximum, allowance.period_ms, allowance.window, one.node, one.nodes)

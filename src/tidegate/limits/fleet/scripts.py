@@ -12,17 +12,18 @@ __all__ = ["borrow_quota", "borrow_rate", "count_nodes", "hold_permits", "take_a
 # The bucket of a rate is its theoretical arrival time (GCRA), in microseconds of the store's clock. Numbers are
 # doubles: exact to 2^53 us, the year 2255. A key lives until its bucket is full again, and equals an absent one then.
 # While a limit is changed nodes may have different rates and bursts for one key: each request takes up the time that
-# its node says. What lies ahead may be of a node with more room, so the largest is remembered until no node with so
-# much was heard for longer than one pauses (``allowance.PAUSE_S``).
+# its node says. What lies ahead may be of a node with more room, so the most that may lie ahead is remembered until no
+# node with so much was heard for longer than one pauses (``allowance.PAUSE_S``).
 _RATE: Final = """
-local function rate_of(key, interval, holds)
+local function rate_of(key, interval, holds, owed)
   local one = {interval = interval, room = interval * holds, holds = holds}
+  local most = one.room * (1 + owed)
   local arrival, widest, heard = string.match(redis.call('GET', key) or '0 0 0', '(%d+) (%d+) (%d+)')
   one.arrival, one.widest, one.heard = tonumber(arrival), tonumber(widest), math.min(tonumber(heard), now_us)
-  if one.room >= one.widest or now_us - one.heard > 65000000 then one.widest, one.heard = one.room, now_us end
-  -- A bucket may be owed beyond an empty one, by what nodes let in by themselves. More is a limit that was changed, or
-  -- a clock that was set back, and would keep a key out for as long as that.
-  function one.settle() one.arrival = math.min(math.max(one.arrival, now_us), now_us + 2 * one.widest) end
+  if most >= one.widest or now_us - one.heard > 65000000 then one.widest, one.heard = most, now_us end
+  -- So many buckets may be owed beyond an empty one, by what nodes let in by themselves or served before it was known
+  -- to be charged. More is a limit that was changed, or a clock that was set back, and would keep a key out for long.
+  function one.settle() one.arrival = math.min(math.max(one.arrival, now_us), now_us + one.widest) end
   function one.left() return math.floor((now_us + one.room - one.arrival) / interval + 1e-6) end
   function one.missing_ms(wanted)
     return math.max(0, math.ceil((wanted * interval - (one.room - (one.arrival - now_us))) / 1000))
@@ -101,9 +102,10 @@ local now_us = t[1] * 1000000 + t[2]
 """
 
 _BORROW_RATE: Final = """
--- KEYS bucket. ARGV: interval us, credits it holds, least, wanted, given back, used by oneself, since ms ago.
+-- KEYS bucket. ARGV: interval us, credits it holds, least, wanted, given back, used by oneself, since ms ago, buckets
+--   that may be owed.
 -- {credits lent: none or least to wanted, ms until there would be as many as wanted}
-local rate = rate_of(KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]))
+local rate = rate_of(KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[8]))
 local least, wanted = tonumber(ARGV[3]), tonumber(ARGV[4])
 -- What nodes let in by themselves, while the store was away or slow, took up room as it came.
 local used = tonumber(ARGV[6])
@@ -164,7 +166,7 @@ for i = 1, #KEYS do
   local cost = tonumber(ARGV[at + 2])
   local one
   if ARGV[at + 1] == 'rate' then
-    one = rate_of(KEYS[i], tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4]))
+    one = rate_of(KEYS[i], tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4]), 1)
     one.settle()
   elseif ARGV[at + 1] == 'permits' then
     local permits = permits_of(
