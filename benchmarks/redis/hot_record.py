@@ -111,8 +111,10 @@ async def play(flooded: Flooded, *, count: int, per_s: float, record_bytes: int,
 def at_hand(room: int) -> Iterator[Flooded]:
     """A cache with values at hand only."""
     cache = Cache("bench", Settings(ttl=TTL_S, memory=room), Generations(bytearray(GENERATIONS_SIZE)))
-    yield Flooded(cache, lambda: 0)
-    cache.close()
+    try:
+        yield Flooded(cache, lambda: 0)
+    finally:
+        cache.close()
 
 
 @contextmanager

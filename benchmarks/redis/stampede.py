@@ -126,6 +126,7 @@ class Play:
         self.late = self.written = 0
         self.beats: Beats = []
         self.served_s = 0.0
+        self.is_over = False
 
     async def request(self, get: Callable[[], Awaitable[bytes]]) -> None:
         """One that needs the record; what ``get`` raises is that it was not there in time."""
@@ -149,8 +150,8 @@ class Play:
         self.served_s = time.monotonic()
 
     async def heartbeats(self, ping: Callable[[], Awaitable[Any]]) -> None:
-        """One after the other, until cancelled."""
-        while True:
+        """One after the other; the one under way at the end, however late it is, is one too."""
+        while not self.is_over:
             began = time.monotonic()
             with contextlib.suppress(TimeoutError, GatewayError):
                 async with asyncio.timeout(self.case.deadline_s):
@@ -183,11 +184,10 @@ class Play:
         await self.requests(get)
         if self.case.is_naive:
             writing.cancel()
-        await asyncio.wait([writing])
-        ended = time.monotonic()
-        # The beat under way, however late it is, is one too.
-        await asyncio.wait([beating], timeout=BEAT_S)
-        beating.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await writing
+        ended, self.is_over = time.monotonic(), True
+        await beating
         return Told(
             answered=len(self.waits_ms),
             late=self.late,
