@@ -7,6 +7,7 @@ import contextlib
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -224,7 +225,9 @@ def test_a_large_value_that_changes_while_it_is_copied_is_not_what_was_copied(
                     else:
                         found = real(key, now_s)
                         assert found is not None
-                        return found._replace(meta=found.meta[:1] + b"\xcb" + bytes(8) + found.meta[10:])
+                        return SimpleNamespace(
+                            meta=found.meta[:1] + b"\xcb" + bytes(8) + found.meta[10:], value=found.value
+                        )
                 return real(key, now_s)
 
             monkeypatch.setattr(machine._store, "get", get)
