@@ -79,7 +79,8 @@ def test_one_that_is_kept_again_while_it_is_told_is_told_again() -> None:
 
 def test_no_more_are_kept_than_there_is_room_for_and_who_is_not_is_told_so() -> None:
     async def scenario() -> None:
-        one = untold(Redis(), Log())
+        log = Log()
+        one = untold(Redis(), log)
         for number in range(UNTOLD_MAX):
             assert one.keep(Invalidation(str(number)), AWAY).is_kept
         assert one.keep(Invalidation("0"), AWAY).is_kept, "it is there already"
@@ -87,6 +88,11 @@ def test_no_more_are_kept_than_there_is_room_for_and_who_is_not_is_told_so() -> 
         assert not error.is_kept and "is not kept" in str(error) and (len(one), one.lost) == (UNTOLD_MAX, 1)
         one.close()
         assert (len(one), one.lost) == (0, UNTOLD_MAX + 1)
+        one.close()
+        assert (
+            log.kinds == ["cache_invalidation_kept", "cache_invalidation_lost"]
+            and f"{UNTOLD_MAX} inv" in log[1].message
+        )
         await asyncio.sleep(0)
 
     run(scenario())

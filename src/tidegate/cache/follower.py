@@ -25,7 +25,7 @@ from tidegate.cache.names import Names
 from tidegate.cache.shelf import Key
 from tidegate.cache.statistics import SourceStatistics
 from tidegate.memory.generations import Generations
-from tidegate.process import tasks
+from tidegate.process import slices, tasks
 from tidegate.redis.pace import Pace
 
 if TYPE_CHECKING:
@@ -207,7 +207,7 @@ class Follower:
                         await self._take(values)
                         self._regain()
                     case Changed(keys):
-                        self._stamp(keys)
+                        await self._stamp(keys)
                 if one.at is not None:
                     self._generations.version = max(self._generations.version, int(one.at * 1e6))
                 if self._flights is not None and self._flight is None:
@@ -221,11 +221,14 @@ class Follower:
         while some := list(islice(items, _AT_ONCE)):
             await asyncio.gather(*(self._keep(key, Loaded(value, ENDLESS_S)) for key, value in some))
 
-    def _stamp(self, keys: tuple[Key, ...]) -> None:
+    async def _stamp(self, keys: tuple[Key, ...]) -> None:
         """Nobody is given these from now on; who asks fetches, and so do we."""
         self._changes += len(keys)
+        pace = slices.Pace()
         for key in keys:
             self._generations.stamp(self._names.slot_of_key(key), secrets.randbits(64))
+            if pace.is_over:  # of a hundred thousand that one command has changed
+                await pace.rest()
         self._changed.update(dict.fromkeys(keys))
         if self._changed and (self._fetching is None or self._fetching.done()):
             self._fetching = tasks.start(self._fetch_changed(), f"fetch what has changed in cache {self._name}")

@@ -94,6 +94,9 @@ class Untold:
 
     def close(self) -> None:
         """Gives up what is kept."""
+        if self._kept:
+            lost = f"cache {self._name}: Redis is never told of {len(self._kept)} invalidations that were kept"
+            self._say("cache_invalidation_lost", lost, cache=self._name)
         self.lost += len(self._kept)
         self._kept.clear()
         if self._telling is not None:
