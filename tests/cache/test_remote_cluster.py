@@ -13,6 +13,7 @@ from tests.cache.caches import Origin, cache, stored
 from tests.redis.clusters import Cluster, linked
 from tests.redis.links import FAR_S, Log, background, run, until
 
+from tidegate import NotTold
 from tidegate.cache.cache import Cache
 from tidegate.redis.slots import slot_of
 
@@ -174,6 +175,27 @@ def test_a_watched_source_is_read_from_all_nodes_and_heard_from_all(cluster: Clu
             await until(lambda: one.get_nowait("k1") == b"where it is now")
             assert one.statistics().source.wholes == 1 and not log  # type: ignore[union-attr]
             one.close()
+
+    run(scenario())
+
+
+def test_what_was_invalidated_while_a_node_was_away_is_told_when_it_is_back(cluster: Cluster) -> None:
+    async def scenario() -> None:
+        async with machines(cluster) as (here, there):
+            remote = here._fetcher.remote
+            assert remote is not None
+            await here.get("k", Origin(b"old").load)
+            await stored(here, 1)
+            assert await there.get("k") == b"old"
+            gone = cluster.owner(slot_of(b"%bversion" % remote._prefix))
+            await asyncio.to_thread(gone.kill)
+            with pytest.raises(NotTold) as told:
+                await here.invalidate("k")
+            assert told.value.is_kept
+            await asyncio.to_thread(gone.start)
+            await until(lambda: here.statistics().told_late == 1)
+            await until(lambda: there.get_nowait("k") is None)
+            assert await there.get("k", Origin(b"new").load) == b"new"
 
     run(scenario())
 
