@@ -1,9 +1,10 @@
 """Invalidations of other machines: heard at once when a message comes, and within a second when it does not.
 
-Every invalidation counts up the *version* of its cache in Redis and is published with it, in one script, so that
-messages come in the order of their versions. Who hears one that does not follow the last has missed some. A message
-that is missed altogether is noticed by asking for the version once a second, on the lane that never waits for values,
-and at once when the subscription was lost. Who has missed something believes nothing that it fetched before.
+Every invalidation raises the *version* of its cache in Redis and is published with the one before and its own, in one
+script, so that messages come in the order of their versions. Who hears one that does not follow the last has missed
+some. A message that is missed altogether is noticed by asking for the version once a second, on the lane that never
+waits for values, and at once when the subscription was lost. Who has missed something believes nothing that it fetched
+before.
 
 What is heard is stamped into the generations. The stamp is in the message, and made of the version where messages were
 missed: workers of one machine that all hear the same change the generations once.
@@ -34,10 +35,15 @@ GRACE_S: Final = 0.1
 round trip that is less than a second."""
 
 _TELL: Final = Script(
-    """local version = redis.call('INCR', KEYS[1])
-redis.call('PUBLISH', ARGV[1], version .. ' ' .. ARGV[2])
+    """local before = redis.call('GET', KEYS[1]) or '0'
+local time = redis.call('TIME')
+local version = string.format('%.0f', math.max(before + 1, time[1] * 1000000 + time[2]))
+redis.call('SET', KEYS[1], version)
+redis.call('PUBLISH', ARGV[1], before .. ' ' .. version .. ' ' .. ARGV[2])
 return version"""
 )
+"""The version is the time, in microseconds. A mere counter that the server has lost, or that a fail-over has set back,
+might be where it was when somebody looks again, and what was missed meanwhile would never be noticed."""
 
 
 class Bus:
@@ -98,7 +104,7 @@ class Bus:
 
     def _hear(self, message: Message) -> None:
         try:
-            version, slot, stamp = map(int, message.data.split())
+            before, version, slot, stamp = map(int, message.data.split())
             self._generations.stamp(slot, stamp)
         except (ValueError, IndexError, OverflowError):
             return  # of nobody who speaks this
@@ -106,7 +112,7 @@ class Bus:
         if self._version is None:
             self._early = max(self._early, version)
             return
-        if version > self._version + 1:
+        if before > self._version:
             self._miss(version)
         self._reach(max(self._version, version))
 
