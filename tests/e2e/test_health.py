@@ -151,7 +151,7 @@ def test_when_unrelated_upstreams_fail_at_once_the_gateway_suspects_itself(tmp_p
         over = threading.Event()
 
         def fail():
-            while not over.is_set():
+            while not over.wait(0.005):
                 for target in ("/orders", "/store"):
                     ask(running_gateway.listener, target)
 
@@ -216,7 +216,7 @@ def test_start_under_more_load_than_it_can_bear_sheds_the_excess_and_stays_ready
     over = threading.Event()
 
     def load():
-        while not over.is_set():
+        while not over.wait(0.02):  # six hundred a second, also while nobody listens yet
             with contextlib.suppress(OSError, http.client.HTTPException):
                 seen.append(ask(f"127.0.0.1:{port}", "/")[0])
 

@@ -226,7 +226,7 @@ def test_killed_worker_fails_only_its_own_connections(tmp_path):
         counts = [0] * 3
 
         def load(index):
-            while not should_end.is_set():
+            while not should_end.wait(0.005):
                 try:
                     # a connection for each request: one that waits in a queue must not be lost
                     assert ask(gateway.listener, "/hello")[0] == 200

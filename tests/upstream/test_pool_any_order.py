@@ -251,7 +251,7 @@ class PoolMachine(RuleBasedStateMachine):
             assert not pool.waiting or (pool.open == pool.max_open and not pool.idle)
 
 
-PoolMachine.TestCase.settings = settings(max_examples=200, stateful_step_count=60)
+PoolMachine.TestCase.settings = settings(max_examples=100, stateful_step_count=60)
 TestAnyOrder = PoolMachine.TestCase
 
 
