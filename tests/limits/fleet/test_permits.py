@@ -132,7 +132,7 @@ def test_worker_that_was_stopped_while_it_asked_is_followed_by_another() -> None
 def test_answer_that_comes_when_somebody_else_has_asked_changes_nothing() -> None:
     async def scenario() -> None:
         with serving() as server, Relay(server.address) as relay:
-            async with machines(server, 4, 1, through=relay.address) as (one,):
+            async with machines(server, 4, 1, through=relay.address, on_store_failure="deny") as (one,):
                 await soon(one)
                 one.lender.close()
                 relay.hold()
