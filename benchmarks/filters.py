@@ -1,5 +1,6 @@
 """Filters that are measured: what one Python method on each request costs, and a worker full of live objects."""
 
+import asyncio
 import os
 import time
 
@@ -90,3 +91,29 @@ class AsksRedisOnTheLoop(Filter):
         if self._server.ttl(key) < 14_400:
             self._server.expire(key, 14_400)
         return None
+
+
+class TurnsOfTheLoop(Filter):
+    """Answers with the milliseconds that turns of the worker's loop have taken since it was asked last.
+
+    A timer of one millisecond says how much processor time its thread has spent since it fired last: what a turn takes
+    of itself, whatever else the machine does meanwhile.
+    """
+
+    _spent_s = 0.0
+    _turns_ms: list[float] | None = None
+
+    def on_request(self, request: Request) -> Response:
+        """Begins with the first."""
+        del request
+        turns_ms, self._turns_ms = self._turns_ms or [], []
+        if not self._spent_s:
+            self._look()
+        return Response.json(turns_ms)
+
+    def _look(self) -> None:
+        spent_s = time.thread_time()
+        if self._spent_s and self._turns_ms is not None:
+            self._turns_ms.append((spent_s - self._spent_s) * 1e3)
+        self._spent_s = spent_s
+        asyncio.get_running_loop().call_later(0.001, self._look)

@@ -75,5 +75,5 @@ class Maker:
             is_late = self._generations.current_epoch() != mark.epoch
         size = ENTRY_BYTES + size_of(value)
         entry = Entry(key, value, size, times, now, tags, slots, marks, load_s)
-        is_good = times.error_until > now and not is_late and self._generations.read(slots) == marks
+        is_good = times.error_until > now and not is_late and self._generations.hold(slots, marks)
         return entry, is_good

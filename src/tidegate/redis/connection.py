@@ -73,6 +73,8 @@ class Connection(asyncio.Protocol):
         )
         self._stream = ReplyStream(reader, _INCOMPLETE, largest=largest_reply, too_large=too_large)
         self._transport: asyncio.Transport | None = None
+        self.write: Callable[[bytes], None] = _no_transport
+        """Hands bytes to the socket: its transport's own, since each command passes here."""
         self._held: list[Any] = []
         self._turn_bytes = 0
         self._error: GatewayError | None = None
@@ -82,6 +84,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = made = cast("asyncio.Transport", transport)  # uvloop's are of no common class
+        self.write = made.write
         made.set_write_buffer_limits(high=WRITE_MAX)
 
     def data_received(self, data: bytes) -> None:
@@ -119,10 +122,6 @@ class Connection(asyncio.Protocol):
         if self._transport is None:
             raise RuntimeError("not connected yet")
         return self._transport
-
-    def write(self, data: bytes) -> None:
-        """Hands bytes to the socket."""
-        self.transport.write(data)
 
     def abort(self, error: GatewayError) -> None:
         """Ends it now; ``error`` is what its owner is told."""
@@ -198,6 +197,10 @@ def _nothing() -> None:
 
 def _ignore(error: GatewayError) -> None:
     pass
+
+
+def _no_transport(_: bytes) -> None:
+    raise RuntimeError("not connected yet")
 
 
 async def open_connection(address: Address, greeting: Greeting) -> Connection:

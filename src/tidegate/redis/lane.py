@@ -148,6 +148,8 @@ class Lane(Pipeline):
             while self._deadlines and self._deadlines[0][2].done():
                 heapq.heappop(self._deadlines)
             heapq.heappush(self._deadlines, (deadline, next(self._order), future))
+            if self._deadlines[0][2] is not future:
+                return  # the timer is for one that comes before it
         self._arm(deadline)
 
     def _arm(self, deadline: float) -> None:
