@@ -23,6 +23,7 @@ from benchmarks import goals, table
 from benchmarks.processes import CONTENDER_CORE
 from benchmarks.redis.server import valkey
 from tidegate.config.values import Address
+from tidegate.redis.connection import Connection
 from tidegate.redis.lane import LaneSettings
 from tidegate.redis.node import LANES, NodeSettings
 from tidegate.redis.single import SingleLink
@@ -89,15 +90,14 @@ async def burst(port: int) -> tuple[dict[str, str], float, int, int]:
 
 
 class Written:
-    """A transport that notes when it is given how many commands."""
+    """A transport that notes when it is given a command, in ``at``."""
 
-    def __init__(self, transport: asyncio.Transport) -> None:
-        self._transport = transport
-        self.at: list[float] = []
-        """Of each command, in their order."""
+    def __init__(self, transport: asyncio.BaseTransport, at: list[float]) -> None:
+        self._transport: Any = transport
+        self.at = at
 
     def write(self, data: bytes) -> None:
-        """Passes them on, with the time."""
+        """Passes them on, with the time of each."""
         self.at += [time.perf_counter()] * data.count(b"\r\nSET\r\n")
         self._transport.write(data)
 
@@ -105,16 +105,29 @@ class Written:
         return getattr(self._transport, name)
 
 
+@contextmanager
+def noting_writes() -> Iterator[list[float]]:
+    """When each command was given to the kernel, of connections that are made in the block."""
+    at: list[float] = []
+    really = Connection.connection_made
+
+    def made(connection: Connection, transport: asyncio.BaseTransport) -> None:
+        really(connection, Written(transport, at))  # type: ignore[arg-type]
+
+    Connection.connection_made = made  # type: ignore[method-assign, assignment]
+    try:
+        yield at
+    finally:
+        Connection.connection_made = really  # type: ignore[method-assign]
+
+
 async def arrivals(port: int, linger_s: float, batch: int = 64) -> tuple[dict[str, str], float]:
     """Updates one by one, at their time, whatever became of those before; and what the latest waited over its linger.
 
     What a turn of the loop took is not counted: nothing is written while another callback runs.
     """
-    with link_to(port, linger_s, batch) as link:
+    with noting_writes() as written, link_to(port, linger_s, batch) as link:
         await link.data.ping()
-        lane = link.node.lanes["data"]
-        assert lane.connection is not None
-        written = lane.connection._transport = Written(lane.connection.transport)  # noqa: SLF001 - what is measured
         before, writes = time_wait(port), link.statistics().lanes[0].writes
         loop = asyncio.get_running_loop()
         began, pending = loop.time(), set[asyncio.Future[object]]()
@@ -132,7 +145,7 @@ async def arrivals(port: int, linger_s: float, batch: int = 64) -> tuple[dict[st
         took = loop.time() - began
         await asyncio.gather(*pending)
         lanes, waiting = link.statistics().lanes, max(0, time_wait(port) - before)
-    over_s = max(at - since for at, since in zip(written.at, asked, strict=True)) - linger_s
+    over_s = max(at - since for at, since in zip(written, asked, strict=True)) - linger_s
     told = row(
         "link, independent arrivals" + (f", {batch} or {linger_s * 1000:g} ms" if linger_s else ""),
         len(asked),

@@ -67,7 +67,7 @@ def test_a_transport_that_notes_knows_when_each_command_was_written():
         def write(self, data):
             given.append(data)
 
-    written = burst.Written(Transport())
+    written = burst.Written(Transport(), [])
     written.write(hiredis.pack_command(("SET", "a", "1")) + hiredis.pack_command(("SET", "b", "2")))
     written.write(hiredis.pack_command(("SET", "c", "3")))
     first, second, third = written.at
