@@ -36,7 +36,8 @@ class Told:
     async def say(self) -> AsyncGenerator[Whole | Changed, None]:
         self.listened += 1
         try:
-            yield Whole(dict(self.values), now())
+            yield Whole(dict(self.values))
+            yield Changed((), now())
             while True:
                 word = await self.words.get()
                 if isinstance(word, Exception):
@@ -104,6 +105,28 @@ def test_the_whole_is_there_when_it_is_ready_and_has_no_end() -> None:
         assert one.age_s() < 3 and one.statistics().wholes == 1
         one.close()
 
+    run(scenario())
+
+
+def test_a_whole_vouches_for_nothing_before_what_changed_meanwhile_was_said() -> None:
+    class Long(Told):
+        async def say(self) -> AsyncGenerator[Whole | Changed, None]:
+            yield Whole(self.values)
+            assert one.age_s() > 3 and there.get("a") == 1
+            yield Changed(("b",))
+            assert one.age_s() > 3 and there.get("b") is None
+            yield Changed((), now())
+            await asyncio.Event().wait()
+
+    async def scenario() -> None:
+        nonlocal one
+        one = follower(Long({"a": 1, "b": 2}), there)
+        await one.ready()
+        assert there.get("a") == 1
+        one.close()
+
+    one: Follower
+    there = tiers()
     run(scenario())
 
 

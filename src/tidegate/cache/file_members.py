@@ -56,7 +56,8 @@ class FileMembers:
         """The whole, then changes; see `tidegate.cache.follower.Source`."""
         looked_at = _boot_s()
         before = await self._look()
-        yield Whole({key: self._decode(value) for key, value in before.values.items()}, looked_at)
+        yield Whole({key: self._decode(value) for key, value in before.values.items()})
+        yield Changed((), looked_at)
         while True:
             await asyncio.sleep(self._look_s)
             looked_at = _boot_s()

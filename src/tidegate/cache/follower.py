@@ -45,10 +45,9 @@ _AT_ONCE: Final = 32  # values that are kept, or fetched again, in one turn of t
 
 
 class Whole(NamedTuple):
-    """All that is in the source; ``at``: when it began to be read: of what has changed later more will be said."""
+    """All that is in the source. What has changed while it was read will be said, and then up to when all has been."""
 
     values: Mapping[Key, Any]
-    at: float
 
 
 class Changed(NamedTuple):
@@ -69,7 +68,7 @@ class Source(Protocol):
     """Values that could not be read so far, and are as good as none."""
 
     def say(self) -> AsyncGenerator[Whole | Changed, None]:
-        """First the whole, then what changes, and at least once a second up to when all has been said.
+        """First the whole, then what changes, and at once and each second up to when all has been said.
 
         Raises GatewayError when it is lost; then it is listened to anew, from the whole on.
         """
@@ -206,10 +205,11 @@ class Follower:
                     case Whole(values):
                         await self._take(values)
                         self._regain()
-                    case Changed(keys):
+                    case Changed(keys, at):
                         await self._stamp(keys)
-                if one.at is not None:
-                    self._generations.version = max(self._generations.version, int(one.at * 1e6))
+                        # Not with the whole, which may have taken longer to read than values are believed.
+                        if at is not None:
+                            self._generations.version = max(self._generations.version, int(at * 1e6))
                 if self._flights is not None and self._flight is None:
                     return
 

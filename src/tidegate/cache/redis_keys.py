@@ -63,12 +63,13 @@ class RedisKeys:
         try:
             for node in nodes:
                 trackers.append(await Tracker.open(node, self._prefix, hear))  # noqa: PERF401 - those opened are closed
-            asked_at = _boot_s()
-            yield Whole(await self._read(trackers, changed), asked_at)
+            yield Whole(await self._read(trackers, changed))
+            asked_at = -ASK_S
             while True:
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(ASK_S):
-                        await heard.wait()
+                if _boot_s() - asked_at < ASK_S:
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(ASK_S):
+                            await heard.wait()
                 heard.clear()
                 at = None
                 if not changed or _boot_s() - asked_at >= ASK_S:
