@@ -75,14 +75,15 @@ class Untold:
         self._say = say
         self._chance = chance
         self._kept: dict[Invalidation, None] = {}
+        self._under_way: dict[Invalidation, None] = {}  # being told; one that is kept again meanwhile has not been told
         self._telling: asyncio.Task[None] | None = None
 
     def __len__(self) -> int:
-        return len(self._kept)
+        return len(self._kept.keys() | self._under_way.keys())
 
     def keep(self, what: Invalidation, error: GatewayError) -> NotTold:
         """Keeps what ``error`` kept from being told, if there is room; what to raise."""
-        if what not in self._kept and len(self._kept) >= UNTOLD_MAX:
+        if what not in self._kept and len(self) >= UNTOLD_MAX:
             self.lost += 1
             return NotTold(error, is_kept=False)
         self._kept[what] = None
@@ -94,11 +95,12 @@ class Untold:
 
     def close(self) -> None:
         """Gives up what is kept."""
-        if self._kept:
-            lost = f"cache {self._name}: Redis is never told of {len(self._kept)} invalidations that were kept"
+        if count := len(self):
+            lost = f"cache {self._name}: Redis is never told of {count} invalidations that were kept"
             self._say("cache_invalidation_lost", lost, cache=self._name)
-        self.lost += len(self._kept)
+        self.lost += count
         self._kept.clear()
+        self._under_way.clear()
         if self._telling is not None:
             self._telling.cancel()
             self._telling = None
@@ -108,11 +110,13 @@ class Untold:
         while self._kept:
             await asyncio.sleep(self._chance.uniform(*_AGAIN_S))
             while some := list(islice(self._kept, _AT_ONCE)):
+                self._under_way = dict.fromkeys(some)
                 for one in some:
-                    del self._kept[one]  # first: one that is kept again meanwhile has not been told
+                    del self._kept[one]
                 results = await asyncio.gather(*map(self._tell, some), return_exceptions=True)
                 failed = [one for one, result in zip(some, results, strict=True) if result is not None]
                 self.told += len(some) - len(failed)
+                self._under_way = {}
                 if failed:
                     self._kept.update(dict.fromkeys(failed))
                     break
