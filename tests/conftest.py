@@ -33,8 +33,10 @@ def tests_compiled_code(path: Path) -> bool:
     """Whether all tests of the file belong to a compiled module; others may carry the mark."""
     place = path.relative_to(TESTS)
     name = place.stem.removeprefix("test_")
-    if name.endswith("_model"):
-        return False  # a model of a protocol is Python alone: the sanitizers would see nothing in it
+    # A model of a protocol is Python alone, and what races is a C program of its own: the sanitizers would see nothing
+    # in them. Processes that are killed make the calls of the module's other tests, and it takes long to start them.
+    if name.endswith(("_model", "_race", "_threads", "_killed")):
+        return False
     # tests/wire/test_http1_vectors.py belongs to wire/http1.pyx as well.
     return any(place.parent == module.parent and f"{name}_".startswith(f"{module.name}_") for module in COMPILED)
 

@@ -11,8 +11,8 @@ from tests.memory.ring_model import FLAWS, Model, search
         (3, 5, (1, 2), 1),
         (4, 4, (1, 4), 2),
         pytest.param(4, 5, (1, 2, 3), 1, marks=pytest.mark.slow),
-        pytest.param(5, 5, (2, 3), 1, marks=pytest.mark.slow),
-        pytest.param(6, 6, (2, 4), 0, marks=pytest.mark.slow),
+        pytest.param(5, 4, (2, 3), 1, marks=pytest.mark.slow),
+        pytest.param(6, 5, (2, 4), 0, marks=pytest.mark.slow),
     ],
 )
 def test_no_interleaving_and_no_death_tears_skips_or_repeats_a_line(capacity, lines, sizes, deaths):
