@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
+import asyncio
 
-from tidegate.cache.codec import codec_named
+import pytest
+from tests.redis.links import background, run
+
+from tidegate.cache.codec import AT_ONCE, codec_named, decoded
 
 
 def test_bytes_travel_as_they_are_and_nothing_else_does() -> None:
@@ -32,3 +35,25 @@ def test_objects_that_say_what_they_are_travel_as_that() -> None:
 
     codec = codec_named("json")
     assert codec.decode(codec.encode([Plan()])) == [{"name": "gold"}]
+
+
+def test_many_bytes_are_decoded_with_others_on_the_loop_in_between() -> None:
+    async def scenario() -> None:
+        turns = 0
+
+        async def other() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        beside = background(other())
+        rows = list(range(AT_ONCE))
+        json = codec_named("json")
+        assert await decoded(json, json.encode(rows[:10])) == rows[:10] and turns == 0
+        assert await decoded(json, json.encode(rows)) == rows
+        assert turns > 2
+        assert await decoded(codec_named("bytes"), bytes(AT_ONCE + 1)) == bytes(AT_ONCE + 1)
+        beside.cancel()
+
+    run(scenario())

@@ -13,6 +13,7 @@
     Patience        how long callers wait: one timer for all of them
     Fetcher         one fetch for the machine or the fleet: Redis, then the origin
     MachineTier     what all workers share, and what outlives them
+    decoding        a large JSON text as its value, a piece at a time
     Remote          what others find in Redis; Head is what is known of a value there
     Lease           who fetches for a fleet
     Bus             what was invalidated by other machines

@@ -1,10 +1,17 @@
 """What values are while they travel: bytes as they are, or JSON of objects."""
 
+from collections.abc import Generator
 from typing import Any, Final, Literal, Protocol
 
 import msgspec
 
-__all__ = ["Codec", "codec_named"]
+from tidegate.cache import json_pieces
+from tidegate.process.slices import collector_at_rest, in_slices
+
+__all__ = ["AT_ONCE", "Codec", "codec_named", "decoded"]
+
+AT_ONCE: Final = 256 << 10
+"""Bytes that are decoded in one go: a millisecond of JSON."""
 
 
 class Codec(Protocol):
@@ -15,6 +22,9 @@ class Codec(Protocol):
 
     def decode(self, data: bytes) -> Any:
         """The value of bytes; ValueError when they are of another codec."""
+
+    def decoding(self, data: bytes) -> Generator[None, None, Any]:
+        """The same in pieces, none of which holds the loop: for ``process.slices.in_slices``."""
 
 
 def _as_json(value: Any) -> Any:
@@ -37,6 +47,10 @@ class _Bytes:
     def decode(self, data: bytes) -> Any:
         return data
 
+    def decoding(self, data: bytes) -> Generator[None, None, Any]:
+        yield
+        return data
+
 
 class _Json:
     def encode(self, value: Any) -> bytes:
@@ -44,6 +58,17 @@ class _Json:
 
     def decode(self, data: bytes) -> Any:
         return msgspec.json.decode(data)
+
+    def decoding(self, data: bytes) -> Generator[None, None, Any]:
+        return json_pieces.decoding(data)
+
+
+async def decoded(codec: Codec, data: bytes) -> Any:
+    """The value of bytes, however many: of more than ``AT_ONCE`` with others on the loop between two pieces."""
+    if len(data) <= AT_ONCE:
+        return codec.decode(data)
+    with collector_at_rest():  # or it would look, again and again, at the million objects that are being made
+        return await in_slices(codec.decoding(data))
 
 
 def codec_named(name: Literal["bytes", "json"]) -> Codec:

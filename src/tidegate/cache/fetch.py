@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from tidegate.cache.codec import Codec
+from tidegate.cache.codec import Codec, decoded
 from tidegate.cache.envelope import Ticket
 from tidegate.cache.flights import Call, NotKnown
 from tidegate.cache.limit import Limit
@@ -251,7 +251,7 @@ class Fetcher:
             remote.errors += 1
             return None, None
         try:
-            value = None if found.is_negative else self._codec.decode(found.value)
+            value = None if found.is_negative else await decoded(self._codec, found.value)
         except (ValueError, RecursionError):  # whole, and of another codec: what is fetched now takes its place
             remote.errors += 1
             return None, ticket

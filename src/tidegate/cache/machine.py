@@ -12,12 +12,12 @@ import stat
 from collections.abc import Awaitable, Callable
 from hashlib import sha256
 from pathlib import Path
-from typing import Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self
 
 import msgspec
 
 from tidegate.cache.assembly import Assembly
-from tidegate.cache.codec import Codec
+from tidegate.cache.codec import Codec, decoded
 from tidegate.cache.freshness import Lifetimes
 from tidegate.cache.names import wire
 from tidegate.cache.shelf import Entry, Key
@@ -83,7 +83,7 @@ class MachineTier:
             raise GatewayError.from_os_error(error, what, connected=False) from error
 
     def find(
-        self, key: Key, now: float, lifetimes: Lifetimes, codec: Codec, copied: tuple[bytes, bytes] | None = None
+        self, key: Key, now: float, lifetimes: Lifetimes, codec: Codec, copied: tuple[bytes, Any] | None = None
     ) -> Entry | Large | None:
         """The entry of ``key``, which may have ended; None when there is none, or it was invalidated.
 
@@ -94,7 +94,7 @@ class MachineTier:
             now: The time on the shelf's clock.
             lifetimes: Say how long it is given out after its end.
             codec: Of the value.
-            copied: What was known of the large value that was shown before, and its bytes.
+            copied: What was known of the large value that was shown before, and the value.
         """
         boot = boot_s()
         stored = self._store.get(wire(key), boot)
@@ -103,15 +103,13 @@ class MachineTier:
                 meta = _decode(stored.meta)
                 if self.generations.hold(meta.slots, meta.marks):
                     data = stored.value
-                    if not isinstance(data, bytes):
-                        if copied is not None and copied[0] == stored.meta:
-                            data = copied[1]
-                        elif len(data) > AT_ONCE:
-                            return Large(stored.meta, data)
-                        else:
-                            data = bytes(data)
+                    if copied is not None and copied[0] == stored.meta:
+                        value = copied[1]
+                    elif not isinstance(data, bytes) and len(data) > AT_ONCE:
+                        return Large(stored.meta, data)
+                    else:
+                        value = None if meta.is_negative else codec.decode(bytes(data))  # of bytes no copy
                     self._hits += 1
-                    value = None if meta.is_negative else codec.decode(data)
                     times = lifetimes.rest(now, now, meta.fresh_until - boot, meta.load_s, is_negative=meta.is_negative)
                     return Entry(key, value, meta.size, times, now, meta.tags, meta.slots, meta.marks, meta.load_s)
             except (msgspec.MsgspecError, ValueError, IndexError, OverflowError, RecursionError):
@@ -125,7 +123,11 @@ class MachineTier:
         for at in range(0, whole.size, _STEP):
             whole.add(large.value[at : at + _STEP])
             await asyncio.sleep(0)
-        found = self.find(key, now, lifetimes, codec, (large.meta, whole.take()))
+        try:
+            value = await decoded(codec, whole.take())
+        except (ValueError, RecursionError):
+            return None  # damaged
+        found = self.find(key, now, lifetimes, codec, (large.meta, value))
         return found if isinstance(found, Entry) else None
 
     def touch(self, key: Key) -> None:
