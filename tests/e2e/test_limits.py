@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import socket
 
@@ -11,6 +12,7 @@ import pytest
 from tests.e2e.test_options import gateway, metrics, status
 from tests.e2e.test_processes import ask
 from tests.process.gateway import eventually
+from tests.redis.servers import serving
 
 from tidegate.memory.quotas import COUNT_MAX
 from tidegate.process.quota_log import read_batches
@@ -71,6 +73,60 @@ def test_permits_of_a_killed_worker_are_there_again(tmp_path):
         eventually(lambda: len(running_gateway.workers()) == 2, "they are followed", deadline_s=60)
         hold(20)
         assert statuses(running_gateway.listener, 3) == [503] * 3
+
+
+def test_permits_of_a_fleet_outlive_the_workers_that_asked_for_them(tmp_path):
+    with contextlib.ExitStack() as opened:
+        store = opened.enter_context(serving())
+        listening = opened.enter_context(socket.create_server(("127.0.0.1", 0), backlog=128))
+        text = (
+            f'[redis.main]\nurl = "redis://{store.address}"\n'
+            '[limits.servers]\nconcurrency = 6\nscope = "fleet"\nstore = "main"\nlatency_cap = "1s"\n'
+            f'[upstreams.slow]\nendpoints = ["127.0.0.1:{listening.getsockname()[1]}"]\nlimits = ["servers"]\n'
+            '[[routes]]\nname = "slow"\nupstream = "slow"\n'
+        )
+        running_gateway = opened.enter_context(gateway(tmp_path, text, server="workers = 2"))
+
+        def holds_another():
+            """One more is under way, which the upstream answers never; False: it was refused."""
+            client = opened.enter_context(socket.create_connection(running_gateway.address, timeout=30))
+            client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            readable, _, _ = select.select([listening, client], [], [], 60)
+            if listening not in readable:
+                return False
+            opened.enter_context(listening.accept()[0])
+            return True
+
+        def under_way():
+            (key,) = store.ask("KEYS", "*:servers")
+            return [int(text.split()[1]) for text in store.ask("HGETALL", key)[1::2]]
+
+        def hold_all():
+            for _ in range(6):
+                eventually(holds_another, "a permit is there", deadline_s=60)
+            eventually(lambda: under_way() == [6], "the store knows of all", deadline_s=60)
+
+        def holding():
+            """Exchanges of each worker, by its pid; nothing while they are not all told of."""
+            found = {one["pid"]: one["exchanges"] for one in status(running_gateway)["workers"]}
+            return found if sum(found.values()) == 6 else None
+
+        hold_all()
+        for _ in range(3):
+            assert not holds_another()
+        held = eventually(holding, "all are told of", deadline_s=60)
+        stopped, killed = sorted(held, key=held.__getitem__)
+        os.kill(stopped, signal.SIGSTOP)
+        os.kill(killed, signal.SIGKILL)
+        try:
+            # What the one had is the machine's again, and its successor tells the store; what the other has stays.
+            eventually(lambda: under_way() != [6], "the store hears of it", deadline_s=60)
+        finally:
+            os.kill(stopped, signal.SIGCONT)
+        for pid in running_gateway.workers():
+            os.kill(pid, signal.SIGKILL)
+        hold_all()
+        assert not holds_another()
 
 
 def test_what_a_limit_has_learned_survives_a_restart(tmp_path):
