@@ -57,8 +57,7 @@ def running(
             with contextlib.suppress(psutil.Error):
                 child.kill()
         process.wait()
-        gateway._reader.join(20)
-        process.stderr.close()
+        gateway.close()
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import msgspec
 import psutil
@@ -90,6 +91,24 @@ class RunningSupervisor:
     def complaints(self):
         """What it said until its end beside the lines of the error log: nothing, a reason, or a traceback."""
         return [line for line in self.everything_said() if " kind=" not in line]
+
+    def close(self):
+        """Once it has ended: nobody that it started is left, as each would hold its standard error."""
+        self._reader.join(DEADLINE_S)
+        # To close what a thread still reads would wait for ever.
+        assert not self._reader.is_alive(), f"not everybody has gone: {self._holders_of_stderr()}"
+        self.process.stderr.close()
+
+    def _holders_of_stderr(self):
+        """Pid, state and command line of everybody else who could still say something."""
+        pipe = Path(f"/proc/self/fd/{self.process.stderr.fileno()}").readlink()
+        found = []
+        for one in psutil.process_iter():
+            with contextlib.suppress(OSError, psutil.Error):
+                descriptors = Path(f"/proc/{one.pid}/fd").iterdir()
+                if one.pid != os.getpid() and any(descriptor.readlink() == pipe for descriptor in descriptors):
+                    found.append((one.pid, one.status(), one.cmdline()))
+        return found
 
     def wait_ready(self):
         found = self.hear(r"ready after [\d.]+ s: (\S+?)(?:, \S+?)*?(?:, admin (\S+))?, (\d+) worker")
@@ -179,8 +198,7 @@ def supervised(
             with contextlib.suppress(psutil.Error):
                 child.kill()
         process.wait()
-        running._reader.join(DEADLINE_S)
-        process.stderr.close()
+        running.close()
 
 
 def stop_signal(pid):
