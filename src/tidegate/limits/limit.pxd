@@ -86,6 +86,7 @@ cdef class Limit:
     cdef readonly int64_t latency_cap_ns    # … for how long at most one waits for its store
     cdef readonly list allowances           # of ``fleet.allowance``, of a fleet's limit
     cdef readonly GrantTable grants         # how many of a fleet's permits this machine has; None: all are its own
+    cdef bint is_seen                       # … and its lender knows of all who use it
     cdef int64_t low                        # with less than so many of them left more are borrowed
     cdef object rules_owner
     cdef permit_rules* rules

@@ -386,17 +386,23 @@ cdef class Limit:
         return member.row >= 0 and (self.grants is None or self._keeps(member, now))
 
     cdef bint _keeps(self, Member* member, const Moment* now) noexcept:
-        # Rule 4 of ``grants.h``; and when few are left, more are borrowed beside the traffic.
+        # Rule 4 of ``grants.h``, which a gate has seen to; and when few are left, more are borrowed beside the traffic.
         cdef int64_t now_ms = now.now_ns // MILLISECOND_NS
         cdef int64_t held = <int64_t>permit_sum(self.permits.view, member.row).total
         cdef int64_t bound = self.bounds[member.which]
         cdef int64_t until_ms = 0
-        cdef int64_t maximum = grant_maximum(&self.grants.table, member.fingerprint, now_ms, bound)
-        if held > maximum:
-            self.release(member)
-            return False
+        cdef int64_t maximum
+        if self.gate is not None:
+            maximum = <int64_t>self.gate.rules[member.which].maximum
+        else:
+            maximum = grant_maximum(&self.grants.table, member.fingerprint, now_ms, bound)
+            if held > maximum:
+                self.release(member)
+                return False
         if self.lender is not None:
-            self.lender.see(member.which, member.fingerprint, member.fleet, member.tag)
+            if not self.is_seen:
+                self.lender.see(member.which, member.fingerprint, member.fleet, member.tag)
+                self.is_seen = self.gate is not None    # the one key of its limit is looked after for good
             if maximum < bound and maximum - held < self.low and maximum == grant_lent(
                 &self.grants.table, member.fingerprint, now_ms, &until_ms
             ):
