@@ -127,14 +127,15 @@ def test_out_of_descriptors_accepting_pauses_and_what_is_there_goes_on() -> None
             def paused() -> int:
                 return plane.counters()["accept_pauses"]
 
-            coming = [Peer(socket.socket()) for _ in range(5)]
-            with no_descriptor_left(0) as taken:
+            with ExitStack() as stack:
+                coming = [stack.enter_context(Peer(socket.socket())) for _ in range(5)]
+                taken = stack.enter_context(no_descriptor_left(0))
                 # A thread of an earlier test may give one back at any moment, and the gateway takes it: then one more
                 # client has to come.
                 for accepted, second in enumerate(coming, 1):
                     second.sock.connect((plane.host, plane.port))
                     until(lambda n=accepted: paused() or plane.statistics().connections > n, "taken or left waiting")
-                    if paused():
+                    if plane.statistics().connections == accepted:
                         break
                 second.send(GET)
                 for _ in range(3):
@@ -149,8 +150,6 @@ def test_out_of_descriptors_accepting_pauses_and_what_is_there_goes_on() -> None
                 server.request()
                 server.send(OK)
                 assert second.answer().body == b"ok"
-            for one in coming:
-                one.close()
             assert "accept_paused" in plane.error_log.kinds()
             first.close()
         at_rest(plane)
