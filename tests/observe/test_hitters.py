@@ -1,5 +1,7 @@
 """Who asks most, merged over the workers and bounded for who looks."""
 
+from hashlib import blake2b
+
 import pytest
 
 from tidegate.memory.hitters import HitterReader
@@ -19,7 +21,9 @@ def region():
 
 def record(region, slot, kind, name, key, **figures):
     series = region.slot(slot).take_meters().series_index(kind, name)
-    region.slot(slot).take_hitters().record(series, hash(key) % 2**64 or 1, key.encode(), NOW, **figures)
+    # Not `hash`: with some of its seeds one key has all its cells in common with greater ones, and is not seen.
+    fingerprint = int.from_bytes(blake2b(key.encode(), digest_size=8).digest())
+    region.slot(slot).take_hitters().record(series, fingerprint, key.encode(), NOW, **figures)
 
 
 def document(region, now_ns=NOW):
@@ -42,10 +46,8 @@ def test_workers_are_merged_by_key_and_windows_are_apart(region):
 def test_twenty_of_each_ranking_are_shown(region):
     for at in range(60):
         record(region, 0, "route", "all", f"k{at:02}", times=60 - at)
-    keys = [one["key"] for one in document(region)["routes"]["all"]["10min"]["keys"]]
-    assert len(keys) == TOP and keys == sorted(keys)
-    # Hashes differ by process: by chance one key has all its cells in common with greater ones, and the next is shown.
-    assert len({f"k{at:02}" for at in range(TOP)} - set(keys)) <= 2
+    keys = document(region)["routes"]["all"]["10min"]["keys"]
+    assert [one["key"] for one in keys] == [f"k{at:02}" for at in range(TOP)]
 
 
 def test_those_with_most_requests_are_shown_and_the_rest_is_counted(region):
