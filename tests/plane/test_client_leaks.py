@@ -96,5 +96,5 @@ def test_thousands_of_aborted_exchanges_leave_nothing_behind() -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_fifty_thousand_aborted_exchanges_leave_nothing_behind() -> None:
-    aborted(52_000 // KINDS, 3 << 20)
+def test_a_hundred_thousand_aborted_exchanges_leave_nothing_behind() -> None:
+    aborted(100_000 // KINDS, 5 << 20)

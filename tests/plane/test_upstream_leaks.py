@@ -1,6 +1,6 @@
 """Fifty thousand exchanges that fail, each kind in turn: nothing of them is left.
 
-As many that their clients abort stand in `test_client_leaks.py`.
+Twice as many that their clients abort stand in `test_client_leaks.py`.
 """
 
 from __future__ import annotations
